@@ -1,0 +1,41 @@
+# Where each third-party library comes from. Everything but libtorch and the text shim is a Debian package.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(absl REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(CURL REQUIRED)
+find_package(prometheus-cpp REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+if(BUILD_TESTING)
+  find_package(GTest REQUIRED)
+endif()
+pkg_check_modules(grpcpp REQUIRED IMPORTED_TARGET grpc++)
+pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)
+
+# grpc++_reflection has no pkg-config file; it needs whole-archive semantics only when static.
+add_library(grpcpp_reflection INTERFACE)
+target_link_libraries(grpcpp_reflection INTERFACE PkgConfig::grpcpp
+  -Wl,--push-state,--no-as-needed grpc++_reflection -Wl,--pop-state)
+
+# libtorch: LIBTORCH_SITE_PACKAGES (a folder with an unpacked PyPI wheel; tools/setup/install.sh makes it in the
+# cache folder), or LIBTORCH_ROOT / CMAKE_PREFIX_PATH (any libtorch >= 2.4 with include/ and lib/).
+if(NOT LIBTORCH_SITE_PACKAGES AND NOT DEFINED ENV{LIBTORCH_SITE_PACKAGES} AND NOT LIBTORCH_ROOT AND NOT DEFINED ENV{LIBTORCH_ROOT})
+  if(DEFINED ENV{CACHECLIP_CACHE})
+    set(_cacheclip_cache "$ENV{CACHECLIP_CACHE}")
+  elseif(DEFINED ENV{XDG_CACHE_HOME})
+    set(_cacheclip_cache "$ENV{XDG_CACHE_HOME}/cacheclip")
+  else()
+    set(_cacheclip_cache "$ENV{HOME}/.cache/cacheclip")
+  endif()
+  file(GLOB _site_packages "${_cacheclip_cache}/libtorch-2.15.0/lib/python3*/site-packages")
+  if(_site_packages)
+    set(LIBTORCH_SITE_PACKAGES "${_site_packages}" CACHE PATH "site-packages folder that holds torch/")
+  endif()
+endif()
+find_package(Libtorch 2.4 REQUIRED)
