@@ -1,0 +1,81 @@
+// Where encoded chunks are kept. One interface for every tier (memory, disk, remote, tiers on top of each other) and one
+// contract for all of them (tests/support/chunk_store_contract.h):
+//   * chunks are immutable and addressed by content; Put() of a key that is there changes nothing;
+//   * a chunk is visible only when complete; a Put() that fails leaves nothing half-written behind;
+//   * Get() never returns bytes whose checksums do not hold: such an object is deleted, counted, reported as DATA_LOSS;
+//   * byte and object budgets hold at every moment; what does not fit evicts what was used longest ago and is not pinned;
+//   * a chunk that a reader holds stays readable after it was evicted or deleted.
+// Callers compare the ids of a hit with CheckIdentity() (common/kv/chunk_header.h). Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/kv/chunk_key.h"
+#include "common/kv/encoded_chunk.h"
+
+namespace cacheclip {
+
+// Who served a chunk; kComputed is never a store but what a miss ends in.
+enum class Tier { kMemory, kDisk, kRedis, kObject, kComputed };
+std::string_view TierName(Tier tier);  // "memory", "disk", "redis", "object", "computed"
+
+struct StoreHit {
+  std::shared_ptr<const EncodedChunk> chunk;
+  Tier tier = Tier::kMemory;
+};
+
+struct StoreStats {
+  int64_t hits = 0;
+  int64_t misses = 0;
+  int64_t puts = 0;           // chunks added; repeated puts of a present key are not counted
+  int64_t evictions = 0;
+  int64_t corrupt = 0;        // objects found damaged and deleted
+  int64_t rejected_puts = 0;  // refused: too large, everything pinned, disk full
+  int64_t bytes = 0;          // now held
+  int64_t objects = 0;        // now held
+};
+
+inline constexpr int64_t kMaxPinOwnerBytes = 128;
+inline constexpr int64_t kMaxPinsPerChunk = 64;
+inline constexpr absl::Duration kMaxPinDuration = absl::Hours(24 * 366);
+
+class ChunkStore {
+ public:
+  virtual ~ChunkStore() = default;
+
+  // NOT_FOUND is a miss. DATA_LOSS: the object was damaged and has been deleted; treat as a miss.
+  virtual absl::StatusOr<StoreHit> Get(const ChunkKey& key) = 0;
+
+  // RESOURCE_EXHAUSTED: larger than the budget, everything else pinned, or the disk is full.
+  virtual absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) = 0;
+
+  // OK also when the key is not there. Deletes pinned chunks too, with their pins.
+  virtual absl::Status Delete(const ChunkKey& key) = 0;
+
+  // Says whether the key is held, without reading the payload and without counting as a use.
+  virtual absl::StatusOr<bool> Contains(const ChunkKey& key) = 0;
+
+  // Keeps the chunk from eviction until `expiry` or Unpin(); the same owner pinning again replaces its expiry.
+  // NOT_FOUND: no such chunk. INVALID_ARGUMENT: owner or expiry out of bounds. RESOURCE_EXHAUSTED: too many owners.
+  virtual absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) = 0;
+  virtual absl::Status Unpin(const ChunkKey& key, std::string_view owner) = 0;  // OK also when not pinned
+
+  virtual StoreStats stats() const = 0;
+
+  // Calls `visitor` for every chunk held when the call began (a chunk that comes or goes meanwhile may be missed).
+  using Visitor = std::function<void(const ChunkKey& key, int64_t bytes)>;
+  virtual absl::Status ForEach(const Visitor& visitor) = 0;
+
+  virtual std::string_view tier_name() const = 0;
+};
+
+// INVALID_ARGUMENT unless the owner is 1…kMaxPinOwnerBytes bytes and the expiry at most kMaxPinDuration away.
+absl::Status ValidatePin(std::string_view owner, absl::Time expiry, absl::Time now);
+
+}  // namespace cacheclip
