@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "common/base/hash.h"
+#include "common/base/token_span.h"
 #include "common/kv/chunk_key.h"
 #include "common/kv/kv_shape.h"
 
@@ -18,13 +19,6 @@ namespace cacheclip {
 inline constexpr int64_t kMaxChunkTokens = 131072;             // tokens of one chunk, or of one prefix
 inline constexpr int64_t kMaxWriterVersionBytes = 128;
 inline constexpr int64_t kMaxChunkBytes = int64_t{16} << 30;   // header and payload together
-
-// Half-open UTF-8 byte range of one token in the chunk's text; begin == end for a token without text.
-struct TokenSpan {
-  uint32_t begin = 0;
-  uint32_t end = 0;
-  friend bool operator==(const TokenSpan&, const TokenSpan&) = default;
-};
 
 struct ChunkHeader {
   ChunkKey key;

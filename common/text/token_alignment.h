@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "common/text/token_span.h"
+#include "common/base/token_span.h"
 
 namespace cacheclip {
 

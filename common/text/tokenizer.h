@@ -21,7 +21,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/hash.h"
 #include "common/text/special_tokens.h"
-#include "common/text/token_span.h"
+#include "common/base/token_span.h"
 
 namespace cacheclip {
 

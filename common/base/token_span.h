@@ -1,4 +1,4 @@
-// Where in a text a token came from. Plain values.
+// Where in a text a token came from. A plain value, shared by tokenisation (common/text) and stored chunks (common/kv).
 #pragma once
 
 #include <cstdint>
