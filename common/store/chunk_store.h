@@ -41,7 +41,7 @@ struct StoreStats {
   int64_t objects = 0;        // now held
 };
 
-inline constexpr int64_t kMaxPinOwnerBytes = 128;
+inline constexpr int64_t kMaxStorePinOwnerBytes = 128;
 inline constexpr int64_t kMaxPinsPerChunk = 64;
 inline constexpr absl::Duration kMaxPinDuration = absl::Hours(24 * 366);
 
@@ -75,7 +75,7 @@ class ChunkStore {
   virtual std::string_view tier_name() const = 0;
 };
 
-// INVALID_ARGUMENT unless the owner is 1…kMaxPinOwnerBytes bytes and the expiry at most kMaxPinDuration away.
+// INVALID_ARGUMENT unless the owner is 1…kMaxStorePinOwnerBytes bytes and the expiry at most kMaxPinDuration away.
 absl::Status ValidatePin(std::string_view owner, absl::Time expiry, absl::Time now);
 
 }  // namespace cacheclip

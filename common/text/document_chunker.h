@@ -8,7 +8,7 @@
 // Spans are exact: a chunk's text is document.substr(begin, end - begin). Chunks are in order and do not overlap;
 // every byte is in exactly one of them, except blank lines before and white space after a chunk.
 // Concurrency: immutable, any number of threads. Limits: kMaxDocumentBytes; a chunk never exceeds max_tokens or
-// kMaxChunkBytes. Time is linear in the document, also for one word of 10 MB (see common/text/token_counter.h).
+// kMaxChunkSpanBytes. Time is linear in the document, also for one word of 10 MB (see common/text/token_counter.h).
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@
 namespace cacheclip {
 
 inline constexpr size_t kMaxDocumentBytes = size_t{64} << 20;  // beyond: RESOURCE_EXHAUSTED
-inline constexpr size_t kMaxChunkBytes = size_t{256} << 10;
+inline constexpr size_t kMaxChunkSpanBytes = size_t{256} << 10;
 
 enum class DocumentFormat { kPlainText, kMarkdown };
 
