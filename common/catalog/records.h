@@ -1,6 +1,7 @@
-// What the catalogue knows: namespaces, prefixes, documents, chunks, pins. Plain values without payload bytes: KV
-// lives in the chunk store, the namespace's salt in the server's configuration. Ids are text: a chunk id is the chunk
-// key in lower-case hex. Limits have names here and are enforced by every catalogue through ValidateX() (validate.h).
+// What the catalogue knows: namespaces, prefixes, documents, chunks, pins. Plain values without payload
+// bytes: KV lives in the chunk store, the namespace's salt in the server's configuration. Ids are text: a
+// chunk id is the chunk key in lower-case hex. Limits have names here and are enforced by every catalogue
+// through ValidateX() (validate.h).
 #pragma once
 
 #include <cstdint>
@@ -36,9 +37,9 @@ struct Prefix {
   std::string prefix_id;  // short hex of a digest over the content below; 1 … 64 digits
   std::string system_prompt;
   std::string instruction;
-  std::string placement;  // where chunks stand: "system" or "user"
-  std::string separator;  // between chunks, part of the chunk's ids
-  absl::Time template_time;  // whole seconds: the date the chat template is frozen at
+  std::string placement;              // where chunks stand: "system" or "user"
+  std::string separator;              // between chunks, part of the chunk's ids
+  absl::Time template_time;           // whole seconds: the date the chat template is frozen at
   std::string model_fingerprint;      // hex
   std::string tokenizer_fingerprint;  // hex
   std::vector<int32_t> token_ids;     // [num_tokens]
@@ -53,7 +54,8 @@ struct ChunkRecord {
   std::string chunk_id;   // chunk key, lower-case hex, 64 digits
   std::string prefix_id;  // the prefix it was encoded behind
   std::string title;      // as wrapped into the text's ids; may be empty
-  std::string text;       // the chunk's own text, document bytes [begin, end): title and separator come from the prefix
+  std::string
+      text;  // the chunk's own text, document bytes [begin, end): title and separator come from the prefix
   int32_t num_tokens = 0;
 };
 
@@ -72,10 +74,10 @@ struct Document {
   std::string content_digest;  // of the source text; equal digest = nothing to ingest
   std::string metadata_json;   // "" or a JSON object, kept as it came
   std::string prefix_id;
-  std::string writer_version;  // of the program that wrote it; TrimDocuments() selects by it
+  std::string writer_version;          // of the program that wrote it; TrimDocuments() selects by it
   std::vector<ChunkReference> chunks;  // in document order
-  absl::Time created_time;  // set by the catalogue; kept when the document is replaced
-  absl::Time updated_time;  // set by the catalogue
+  absl::Time created_time;             // set by the catalogue; kept when the document is replaced
+  absl::Time updated_time;             // set by the catalogue
   absl::Time expire_time = absl::InfiniteFuture();  // from then on the document is gone
 };
 
@@ -98,14 +100,14 @@ struct PinPage {
 
 // Which documents TrimDocuments() removes: those that meet every condition given. At least one must be given.
 struct TrimFilter {
-  std::string namespace_name;  // empty: all namespaces (not a condition)
-  absl::Time updated_from = absl::InfinitePast();    // inclusive
+  std::string namespace_name;                         // empty: all namespaces (not a condition)
+  absl::Time updated_from = absl::InfinitePast();     // inclusive
   absl::Time updated_until = absl::InfiniteFuture();  // exclusive
   std::string writer_version;                         // empty: any
 };
 
-// What a removal took away. `released_chunk_ids` have lost their last reference in every namespace: the caller deletes
-// their bytes from the chunk store.
+// What a removal took away. `released_chunk_ids` have lost their last reference in every namespace: the
+// caller deletes their bytes from the chunk store.
 struct Removal {
   int64_t num_documents = 0;
   std::vector<std::string> released_chunk_ids;  // sorted, unique

@@ -1,0 +1,68 @@
+// From scores to the exact set of tokens to recompute. Select() is a pure function: one score per context
+// token in, sorted indices out; it never sees a model or a tensor and does not know who scored.
+//
+//   SelectionOptions options{.budget = 0.2};
+//   CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, Select(map, scores, options));
+//
+// The budget counts tokens of ALL chunks, the first included, yet the first chunk is only selected when
+// `first_chunk_selectable` or the budget is 1: behind its own prefix its cache is exact where it stands.
+// Every grouping but kPaperWindows returns exactly BudgetTokens() indices, fewer only where fewer are
+// selectable; none returns more. Groups never cross a chunk end; the last group is cut to its best contiguous
+// part. Equal scores: the lower index wins. Higher score = recompute first; for non-negative scores more
+// budget never means less score mass. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/select/context_map.h"
+
+namespace cacheclip {
+
+enum class Grouping {
+  kBudgetExactWindows,  // greedy over overlapping windows by the score they still add
+  kPaperWindows,        // windows holding enough of the top tokens; may spend less than the budget
+  kTokens,              // the single best tokens
+  kSegments,            // segments of the text (sentences) by mean score
+};
+
+struct SelectionOptions {
+  // Share of all chunk tokens that may be recomputed, 0 … 1. 1 selects everything, the first chunk included.
+  double budget = 0.2;
+  // True where the first chunk is not served right behind the prefix it was encoded with.
+  bool first_chunk_selectable = false;
+  // The first so many tokens of each selectable chunk are taken first, inside the budget. 4–8 help facts cut
+  // by a seam.
+  int seam_tokens = 0;
+  Grouping grouping = Grouping::kBudgetExactWindows;
+  // Tokens per window (both window groupings), 1 … kMaxWindow. A shorter chunk is one window.
+  int window = 8;
+  // kPaperWindows: a window is taken if it holds at least so many of the top `budget` tokens; 1 … window.
+  int paper_min_candidates = 5;
+
+  static constexpr int kMaxWindow = 1024;
+};
+
+struct RecomputeSet {
+  std::vector<int32_t> indices;  // sorted, unique, relative to the first chunk token
+  int32_t num_context_tokens = 0;
+
+  // Realised share of the context; the charged budget of a method that recomputes these in every layer.
+  double realised_ratio() const;
+};
+
+// The largest n with n / num_tokens <= budget: floor(budget * num_tokens) without its rounding surprises.
+int32_t BudgetTokens(double budget, int32_t num_tokens);
+
+// INVALID_ARGUMENT naming "options.budget", "options.window", …; also called by Select().
+absl::Status ValidateSelectionOptions(const SelectionOptions& options);
+
+// `scores`: [map.num_tokens()], finite where selectable. `segment_begins` (kSegments only): sorted indices at
+// which a segment begins; chunk begins are implied.
+absl::StatusOr<RecomputeSet> Select(const ContextMap& map, std::span<const float> scores,
+                                    const SelectionOptions& options,
+                                    std::span<const int32_t> segment_begins = {});
+
+}  // namespace cacheclip
