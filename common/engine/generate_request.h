@@ -1,0 +1,88 @@
+// What generation is asked and what it answers, free of transport types. Limits have names; ValidateGenerateRequest()
+// names the field that breaks one. Plain values.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/model/sampler.h"
+#include "common/select/method.h"
+#include "common/store/chunk_store.h"
+#include "common/telemetry/stage.h"
+#include "common/text/chat_template.h"
+
+namespace cacheclip {
+
+inline constexpr int kMaxChunksPerRequest = 1024;
+inline constexpr int kMaxStopStrings = 16;
+inline constexpr int kMaxStopStringBytes = 256;
+inline constexpr int kMaxRequestIdBytes = 128;
+inline constexpr int64_t kMaxChunkInputBytes = int64_t{1} << 20;  // one chunk given by text
+
+// A chunk by id (from ingestion) or by text; exactly one is set.
+struct ChunkInput {
+  std::string chunk_id;
+  std::string text, title;
+};
+
+struct GenerateOptions {
+  Method method = Method::kAuto;
+  double budget = 0.2;  // 0 … 1, charged
+  bool write_back = false;           // store chunks given by text
+  bool allow_other_prefix = false;   // serve chunks of another prefix of the namespace
+  int32_t max_new_tokens = 256;
+  bool ignore_end_of_sequence = false;  // benchmarks
+  std::vector<std::string> stop;
+  SamplingOptions sampling;
+};
+
+struct GenerateRequest {
+  std::string request_id;  // "" = the server makes one
+  std::string namespace_name, prefix_id;
+  std::vector<ChatMessage> messages;
+  std::vector<ChunkInput> chunks;
+  GenerateOptions options;
+};
+
+enum class FinishReason { kStop, kLength, kStopString, kCancelled };
+std::string_view FinishReasonName(FinishReason reason);  // "stop", "length", "stop_string", "cancelled"
+
+struct Fallback {
+  std::string component;  // "selector", "store", "method"
+  std::string reason;     // stable snake_case: "selector_unavailable", "chunk_corrupt", …
+  std::string detail;     // for people
+};
+
+struct Usage {
+  int64_t prompt_tokens = 0, completion_tokens = 0;
+  std::map<Tier, int64_t> cached_tokens;   // chunk and prefix tokens served from each tier; kComputed never appears
+  int64_t reencoded_tokens = 0;            // chunk tokens that had to be encoded anew (misses)
+  int64_t context_tokens = 0;              // all chunk tokens
+  int64_t recomputed_tokens = 0;           // chunk tokens computed fresh in context
+  double charged_budget = 0;               // fresh layer-tokens ÷ reusable layer-tokens
+  Method method = Method::kAuto;           // what ran in the end; never kAuto
+  std::vector<Fallback> fallbacks;
+  std::map<Stage, absl::Duration> stage_durations;
+  absl::Duration time_to_first_token;
+};
+
+struct TokenEvent {
+  std::string text;  // may be empty while a character is incomplete
+  int32_t token_id = 0;
+  float log_probability = 0;
+};
+
+struct GenerateResult {
+  FinishReason finish_reason = FinishReason::kStop;
+  Usage usage;
+  std::vector<int32_t> token_ids;
+  std::string text;
+};
+
+absl::Status ValidateGenerateRequest(const GenerateRequest& request);
+
+}  // namespace cacheclip

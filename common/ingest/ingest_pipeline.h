@@ -1,0 +1,72 @@
+// Documents in, chunks out: split, tokenise, key, encode what is missing, store, then enter the catalogue in one step.
+// A document becomes visible only when all its chunks are stored. The same content again is a no-op (no model work); a
+// changed document replaces its chunks, and chunks nobody refers to any more are deleted from the store.
+// One bad document does not stop the rest: its result carries the error. Thread-safe; documents of one call are handled
+// one after another.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/ingest/prefix_context.h"
+#include "common/text/document_chunker.h"
+
+namespace cacheclip {
+
+struct SourceDocument {
+  std::string document_id;
+  std::string title;  // shown to the model above each chunk if options.title_in_chunks
+  std::string text;
+  DocumentFormat format = DocumentFormat::kPlainText;
+  std::string metadata_json;
+  absl::Time expire_time = absl::InfiniteFuture();
+};
+
+struct IngestOptions {
+  std::string namespace_name;
+  std::string prefix_id;  // "" = the namespace's default
+  ChunkerOptions chunker;
+  bool title_in_chunks = true;
+};
+
+struct DocumentProgress {
+  std::string document_id;
+  int chunks_done = 0, num_chunks = 0;
+};
+
+struct DocumentResult {
+  std::string document_id;
+  absl::Status status;
+  int num_chunks = 0, chunks_encoded = 0, chunks_reused = 0;
+  int64_t num_tokens = 0;
+  bool unchanged = false;
+  std::vector<ChunkRecord> chunks;  // in document order: ids and texts for a local index
+};
+
+class IngestPipeline {
+ public:
+  explicit IngestPipeline(PrefixContexts* contexts) : contexts_(contexts) {}
+
+  using ProgressCallback = std::function<void(const DocumentProgress&)>;
+  DocumentResult Ingest(const SourceDocument& document, const IngestOptions& options,
+                        const CancellationToken& cancellation, const ProgressCallback& progress = {});
+
+  // Removes the document and the bytes of chunks nobody else refers to. NOT_FOUND if there is none.
+  absl::Status Delete(std::string_view namespace_name, std::string_view document_id);
+
+  // Removes what has expired; to be called now and then. Returns the number of documents removed.
+  absl::StatusOr<int64_t> Sweep();
+
+ private:
+  absl::Status IngestInto(const SourceDocument& document, const IngestOptions& options,
+                          const CancellationToken& cancellation, const ProgressCallback& progress, DocumentResult& result);
+  void DeleteBytes(std::span<const std::string> chunk_ids);
+
+  PrefixContexts* contexts_;
+};
+
+}  // namespace cacheclip
