@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "common/base/logging.h"
+#include "common/base/string_view.h"
 
 namespace cacheclip {
 
@@ -52,7 +53,7 @@ bool FromHex(std::string_view hex, std::span<uint8_t> out) {
   if (hex.size() != 2 * out.size()) return false;
   for (char c : hex)
     if (!absl::ascii_isxdigit(static_cast<unsigned char>(c))) return false;
-  const std::string bytes = absl::HexStringToBytes(hex);
+  const std::string bytes = absl::HexStringToBytes(AbslView(hex));
   std::copy(bytes.begin(), bytes.end(), out.begin());
   return true;
 }
