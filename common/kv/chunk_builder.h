@@ -1,5 +1,5 @@
-// Fills a chunk's payload in place: the whole image is one aligned allocation whose size the header decides, so that
-// finishing and writing it copies nothing.
+// Fills a chunk's payload in place: the whole image is one aligned allocation whose size the header decides,
+// so that finishing and writing it copies nothing.
 //
 //   CACHECLIP_ASSIGN_OR_RETURN(ChunkBuilder builder, ChunkBuilder::Create(std::move(header)));
 //   for (layer …) { copy into builder.MutableKeys(layer); copy into builder.MutableValues(layer); }

@@ -1,8 +1,8 @@
-// The byte format of a chunk (docs/chunk-format.md has the picture): serialised header with ids, spans, slice index and
-// its own checksum, then keys and values per layer, 64-byte aligned, little endian. Nothing in it is executable; every
-// length is bounded and checked against the bytes at hand before it is used, and only the canonical form is accepted:
-// an image that parses serialises back to itself.
-// Thread-safe: functions on values.
+// The byte format of a chunk (docs/chunk-format.md has the picture): serialised header with ids, spans, slice
+// index and its own checksum, then keys and values per layer, 64-byte aligned, little endian. Nothing in it
+// is executable; every length is bounded and checked against the bytes at hand before it is used, and only
+// the canonical form is accepted: an image that parses serialises back to itself. Thread-safe: functions on
+// values.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +21,8 @@ inline constexpr uint32_t kChunkFormatVersion = 1;
 inline constexpr int64_t kChunkAlignment = 64;
 inline constexpr int64_t kMaxSliceBytes = int64_t{1} << 20;
 inline constexpr int64_t kChunkFixedHeaderBytes = 192;
+inline constexpr int64_t kMaxChunkHeaderBytes = int64_t{4}
+                                                << 20;  // what all other limits add up to, and more
 
 enum class PayloadCheck {
   kVerify,   // compare every slice with its checksum: for bytes that come from disk or the network
@@ -30,14 +32,15 @@ enum class PayloadCheck {
 // DATA_LOSS with the reason when the bytes are no chunk of this version, or not all of it, or more than it.
 // `owner` keeps `image` alive.
 absl::StatusOr<std::shared_ptr<const EncodedChunk>> ParseChunk(std::span<const std::byte> image,
-                                                               std::shared_ptr<const void> owner, PayloadCheck check);
+                                                               std::shared_ptr<const void> owner,
+                                                               PayloadCheck check);
 
-// The front alone, for stores that fetch header and slices apart. `bytes` may hold less than the whole image but must
-// hold the whole header. DATA_LOSS as above.
+// The front alone, for stores that fetch header and slices apart. `bytes` may hold less than the whole image
+// but must hold the whole header. DATA_LOSS as above.
 absl::StatusOr<ChunkPreamble> ParseChunkPreamble(std::span<const std::byte> bytes);
 
-// How many bytes the header takes, read from the first kChunkFixedHeaderBytes. DATA_LOSS unless magic, version and
-// length are plausible.
+// How many bytes the header takes, read from the first kChunkFixedHeaderBytes. DATA_LOSS unless magic,
+// version and length are plausible.
 absl::StatusOr<int64_t> ParseChunkHeaderBytes(std::span<const std::byte> bytes);
 
 // Where everything lies for `header` (slice checksums still 0). The same errors as ValidateChunkHeader().

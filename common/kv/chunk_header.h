@@ -1,6 +1,7 @@
-// What is known about a chunk besides its payload: identity, token ids, where each token lies in the chunk's text, and
-// who wrote it when. A prefix's own KV uses the same header with prefix_ids empty and chunk_ids = the prefix.
-// Values only; thread-safe. Limits are checked by ValidateChunkHeader() on the way in and out of the byte format.
+// What is known about a chunk besides its payload: identity, token ids, where each token lies in the chunk's
+// text, and who wrote it when. A prefix's own KV uses the same header with prefix_ids empty and chunk_ids =
+// the prefix. Values only; thread-safe. Limits are checked by ValidateChunkHeader() on the way in and out of
+// the byte format.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,9 @@
 
 namespace cacheclip {
 
-inline constexpr int64_t kMaxChunkTokens = 131072;             // tokens of one chunk, or of one prefix
+inline constexpr int64_t kMaxChunkTokens = 131072;  // tokens of one chunk, or of one prefix
 inline constexpr int64_t kMaxWriterVersionBytes = 128;
-inline constexpr int64_t kMaxChunkBytes = int64_t{16} << 30;   // header and payload together
+inline constexpr int64_t kMaxChunkPayloadBytes = int64_t{16} << 30;
 
 struct ChunkHeader {
   ChunkKey key;
@@ -39,12 +40,13 @@ struct ChunkHeader {
 // Everything a header names: a fresh header for `identity`, without spans, writer and time.
 ChunkHeader MakeChunkHeader(const ChunkIdentity& identity);
 
-// INVALID_ARGUMENT naming the field that is missing, negative, inconsistent or over its limit; UNIMPLEMENTED for int8.
+// INVALID_ARGUMENT naming the field that is missing, negative, inconsistent or over its limit; UNIMPLEMENTED
+// for int8.
 absl::Status ValidateChunkHeader(const ChunkHeader& header);
 
-// DATA_LOSS unless `header` carries exactly this key and these ids: the comparison made on every hit, because a key is
-// only trusted together with the tokens it stands for.
-absl::Status CheckIdentity(const ChunkHeader& header, const ChunkKey& key, std::span<const int32_t> prefix_ids,
-                           std::span<const int32_t> chunk_ids);
+// DATA_LOSS unless `header` carries exactly this key and these ids: the comparison made on every hit, because
+// a key is only trusted together with the tokens it stands for.
+absl::Status CheckIdentity(const ChunkHeader& header, const ChunkKey& key,
+                           std::span<const int32_t> prefix_ids, std::span<const int32_t> chunk_ids);
 
 }  // namespace cacheclip

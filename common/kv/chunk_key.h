@@ -1,7 +1,7 @@
-// The name of a chunk: SHA-256 over everything that changes its KV. Two chunks with the same key hold the same bytes
-// for the same reader; whoever computes the key therefore never shares KV across models, tokenizers, prefixes or
-// namespaces. ComputeChunkKey() frames each field with its length, so no two identities serialise alike.
-// Values only; thread-safe.
+// The name of a chunk: SHA-256 over everything that changes its KV. Two chunks with the same key hold the
+// same bytes for the same reader; whoever computes the key therefore never shares KV across models,
+// tokenizers, prefixes or namespaces. ComputeChunkKey() frames each field with its length, so no two
+// identities serialise alike. Values only; thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -36,15 +36,15 @@ enum class KvLayout : uint8_t {
 };
 
 struct ChunkIdentity {
-  uint32_t format_version = 0;   // kChunkFormatVersion
-  Digest model_fingerprint{};    // configuration, weights' content, weight quantisation, compute dtype
+  uint32_t format_version = 0;  // kChunkFormatVersion
+  Digest model_fingerprint{};   // configuration, weights' content, weight quantisation, compute dtype
   Digest tokenizer_fingerprint{};
-  std::string rope_parameters;   // canonical text of the RoPE configuration
+  std::string rope_parameters;  // canonical text of the RoPE configuration
   KvShape shape;
   KvLayout layout = KvLayout::kTokenHeadDim;
   std::span<const int32_t> prefix_ids;  // empty for a prefix's own KV
   std::span<const int32_t> chunk_ids;
-  std::string namespace_salt;    // from the server's configuration, never from a caller
+  std::string namespace_salt;  // from the server's configuration, never from a caller
 };
 
 ChunkKey ComputeChunkKey(const ChunkIdentity& identity);

@@ -1,7 +1,7 @@
-// One chunk's KV, complete and immutable: the parsed header and the serialised image (header and payload, contiguous)
-// that it points into. The image lives on the heap or in a mapped file; the chunk keeps it alive, so a reader may go on
-// after the store has evicted the chunk. Made by ChunkBuilder or ParseChunk(); shared as shared_ptr<const EncodedChunk>.
-// Thread-safe: nothing changes after construction.
+// One chunk's KV, complete and immutable: the parsed header and the serialised image (header and payload,
+// contiguous) that it points into. The image lives on the heap or in a mapped file; the chunk keeps it alive,
+// so a reader may go on after the store has evicted the chunk. Made by ChunkBuilder or ParseChunk(); shared
+// as shared_ptr<const EncodedChunk>. Thread-safe: nothing changes after construction.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,8 @@
 
 namespace cacheclip {
 
-// A piece of the payload with its checksum: what a remote store holds as one value. Never crosses a layer's border.
+// A piece of the payload with its checksum: what a remote store holds as one value. Never crosses a layer's
+// border.
 struct ChunkSlice {
   int64_t offset = 0;     // from the start of the image
   int64_t num_bytes = 0;  // 1…kMaxSliceBytes
@@ -35,7 +36,8 @@ struct ChunkPreamble {
 
 class EncodedChunk {
  public:
-  // `image` must hold preamble.total_bytes and stay valid while `owner` lives. Use ParseChunk() or ChunkBuilder.
+  // `image` must hold preamble.total_bytes and stay valid while `owner` lives. Use ParseChunk() or
+  // ChunkBuilder.
   EncodedChunk(ChunkPreamble preamble, std::span<const std::byte> image, std::shared_ptr<const void> owner)
       : preamble_(std::move(preamble)), image_(image), owner_(std::move(owner)) {}
 
@@ -45,7 +47,8 @@ class EncodedChunk {
   int64_t num_tokens() const { return preamble_.header.num_tokens(); }
   int64_t total_bytes() const { return preamble_.total_bytes; }
 
-  // [num_tokens, num_kv_heads, head_dim] row-major in shape().dtype, 64-byte aligned in the image; keys before RoPE.
+  // [num_tokens, num_kv_heads, head_dim] row-major in shape().dtype, 64-byte aligned in the image; keys
+  // before RoPE.
   std::span<const std::byte> Keys(int32_t layer) const;
   std::span<const std::byte> Values(int32_t layer) const;
 
@@ -56,7 +59,8 @@ class EncodedChunk {
     return image_.subspan(slice.offset, slice.num_bytes);
   }
 
-  // DATA_LOSS naming the first slice whose bytes do not have their checksum. Reads the whole payload / one layer.
+  // DATA_LOSS naming the first slice whose bytes do not have their checksum. Reads the whole payload / one
+  // layer.
   absl::Status VerifyPayload() const;
   absl::Status VerifyLayer(int32_t layer) const;
 

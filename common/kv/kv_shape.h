@@ -1,6 +1,7 @@
-// What the KV cache of a token run looks like: layers, kv heads, head dimension and element type, and how many bytes
-// that makes. Every chunk carries one; num_layers may be smaller than the model's (a truncated auxiliary model).
-// Values only; thread-safe. ValidateKvShape() bounds every field, so the byte arithmetic below cannot overflow.
+// What the KV cache of a token run looks like: layers, kv heads, head dimension and element type, and how
+// many bytes that makes. Every chunk carries one; num_layers may be smaller than the model's (a truncated
+// auxiliary model). Values only; thread-safe. ValidateKvShape() bounds every field, so the byte arithmetic
+// below cannot overflow.
 #pragma once
 
 #include <cstdint>

@@ -1,9 +1,9 @@
-// Where encoded chunks are kept. One interface for every tier (memory, disk, remote, tiers on top of each other) and one
-// contract for all of them (tests/support/chunk_store_contract.h):
+// Where encoded chunks are kept. One interface for every tier (memory, disk, remote, tiers on top of each
+// other) and one contract for all of them (tests/support/chunk_store_contract.h):
 //   * chunks are immutable and addressed by content; Put() of a key that is there changes nothing;
 //   * a chunk is visible only when complete; a Put() that fails leaves nothing half-written behind;
-//   * Get() never returns bytes whose checksums do not hold: such an object is deleted, counted, reported as DATA_LOSS;
-//   * byte and object budgets hold at every moment; what does not fit evicts what was used longest ago and is not pinned;
+//   * Get() never returns bytes whose checksums do not hold: such an object is deleted, counted, DATA_LOSS;
+//   * byte and object budgets hold at every moment; the chunk used longest ago goes first, pinned ones never;
 //   * a chunk that a reader holds stays readable after it was evicted or deleted.
 // Callers compare the ids of a hit with CheckIdentity() (common/kv/chunk_header.h). Thread-safe.
 #pragma once
@@ -33,7 +33,7 @@ struct StoreHit {
 struct StoreStats {
   int64_t hits = 0;
   int64_t misses = 0;
-  int64_t puts = 0;           // chunks added; repeated puts of a present key are not counted
+  int64_t puts = 0;  // chunks added; repeated puts of a present key are not counted
   int64_t evictions = 0;
   int64_t corrupt = 0;        // objects found damaged and deleted
   int64_t rejected_puts = 0;  // refused: too large, everything pinned, disk full
@@ -61,21 +61,24 @@ class ChunkStore {
   // Says whether the key is held, without reading the payload and without counting as a use.
   virtual absl::StatusOr<bool> Contains(const ChunkKey& key) = 0;
 
-  // Keeps the chunk from eviction until `expiry` or Unpin(); the same owner pinning again replaces its expiry.
-  // NOT_FOUND: no such chunk. INVALID_ARGUMENT: owner or expiry out of bounds. RESOURCE_EXHAUSTED: too many owners.
+  // Keeps the chunk from eviction until `expiry` or Unpin(); the same owner pinning again replaces its
+  // expiry. NOT_FOUND: no such chunk. INVALID_ARGUMENT: owner or expiry out of bounds. RESOURCE_EXHAUSTED:
+  // too many owners.
   virtual absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) = 0;
   virtual absl::Status Unpin(const ChunkKey& key, std::string_view owner) = 0;  // OK also when not pinned
 
   virtual StoreStats stats() const = 0;
 
-  // Calls `visitor` for every chunk held when the call began (a chunk that comes or goes meanwhile may be missed).
+  // Calls `visitor` for every chunk held when the call began (a chunk that comes or goes meanwhile may be
+  // missed).
   using Visitor = std::function<void(const ChunkKey& key, int64_t bytes)>;
   virtual absl::Status ForEach(const Visitor& visitor) = 0;
 
   virtual std::string_view tier_name() const = 0;
 };
 
-// INVALID_ARGUMENT unless the owner is 1…kMaxStorePinOwnerBytes bytes and the expiry at most kMaxPinDuration away.
+// INVALID_ARGUMENT unless the owner is 1…kMaxStorePinOwnerBytes bytes and the expiry at most kMaxPinDuration
+// away.
 absl::Status ValidatePin(std::string_view owner, absl::Time expiry, absl::Time now);
 
 }  // namespace cacheclip

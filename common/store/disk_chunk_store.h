@@ -1,17 +1,18 @@
-// The disk tier: one file per chunk in a folder that several processes may open at once and that survives restarts.
+// The disk tier: one file per chunk in a folder that several processes may open at once and that survives
+// restarts.
 //
 //   <folder>/VERSION             layout of the folder; another version is refused
 //   <folder>/lock                flock(2): one process at a time changes the folder (so there is one evictor)
 //   <folder>/usage               bytes and objects held, counted once for all processes; recounted at open
 //   <folder>/objects/ab/cd….ccv  a complete chunk (docs/chunk-format.md); mtime = last use
-//   <folder>/temp/*              chunks being written, each flocked by its writer; those of dead writers are removed
+//   <folder>/temp/*              chunks being written, each flocked by its writer; the dead ones' are removed
 //   <folder>/pins/<key>/<owner>  a pin; mtime = its expiry
 //
-// Put(): reserve bytes and create the temporary file under the lock (evicting by last use), write and fsync without it,
-// rename under the lock, fsync the folder. A killed writer leaves at most a temporary file. Reads take no lock, map the
-// file, and verify every checksum; a reader survives the unlink of its file. The budget covers temporary files too;
-// each process enforces its own options on the shared count.
-// Thread-safe. Open a store after fork(), not before. The folder must be on a local file system (flock, rename, mmap).
+// Put(): reserve bytes and create the temporary file under the lock (evicting by last use), write and fsync
+// without it, rename under the lock, fsync the folder. A killed writer leaves at most a temporary file. Reads
+// take no lock, map the file, and verify every checksum; a reader survives the unlink of its file. The budget
+// covers temporary files too; each process enforces its own options on the shared count. Thread-safe. Open a
+// store after fork(), not before. The folder must be on a local file system (flock, rename, mmap).
 #pragma once
 
 #include <atomic>
@@ -32,19 +33,21 @@ namespace cacheclip {
 class DiskFolder;
 
 struct DiskChunkStoreOptions {
-  std::string folder;                         // created if missing; must not be empty
-  int64_t max_bytes = int64_t{16} << 30;      // of chunk files, finished and being written
-  int64_t max_objects = 1 << 20;              // bounds the folder's scan beside the bytes
-  int64_t write_step_bytes = int64_t{8} << 20;           // handed to one write(2)
-  absl::Duration lock_timeout = absl::Seconds(10);       // a change that cannot get the lock by then: UNAVAILABLE
-  Clock* clock = RealClock();                 // stamps last use, decides when pins expire; outlives the store
-  // Called between the steps of Put() ("reserved", "wrote", "synced", "renamed", "counted"); tests kill the process there.
+  std::string folder;                               // created if missing; must not be empty
+  int64_t max_bytes = int64_t{16} << 30;            // of chunk files, finished and being written
+  int64_t max_objects = 1 << 20;                    // bounds the folder's scan beside the bytes
+  int64_t write_step_bytes = int64_t{8} << 20;      // handed to one write(2)
+  absl::Duration lock_timeout = absl::Seconds(10);  // a change that cannot get the lock by then: UNAVAILABLE
+  Clock* clock = RealClock();  // stamps last use, decides when pins expire; outlives the store
+  // Called between the steps of Put() ("reserved", "wrote", "synced", "renamed", "counted"); tests kill the
+  // process there.
   std::function<void(std::string_view step)> on_put_step;
 };
 
 class DiskChunkStore : public ChunkStore {
  public:
-  // FAILED_PRECONDITION: folder of another version. Removes what dead writers left, recounts, evicts down to the budget.
+  // FAILED_PRECONDITION: folder of another version. Removes what dead writers left, recounts, evicts down to
+  // the budget.
   static absl::StatusOr<std::unique_ptr<DiskChunkStore>> Open(DiskChunkStoreOptions options);
   ~DiskChunkStore() override;
 

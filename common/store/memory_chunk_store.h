@@ -1,7 +1,7 @@
-// The memory tier: chunks in a hash map with a least-recently-used list, bounded by bytes and by objects. Bytes are
-// the size of each chunk's image. A chunk evicted while a reader holds it lives on until the reader lets go; those
-// bytes belong to the reader (reserved at admission) and no longer to this store.
-// Thread-safe: one mutex, held for map operations only, never while bytes are copied or hashed.
+// The memory tier: chunks in a hash map with a least-recently-used list, bounded by bytes and by objects.
+// Bytes are the size of each chunk's image. A chunk evicted while a reader holds it lives on until the reader
+// lets go; those bytes belong to the reader (reserved at admission) and no longer to this store. Thread-safe:
+// one mutex, held for map operations only, never while bytes are copied or hashed.
 #pragma once
 
 #include <cstdint>
@@ -44,13 +44,13 @@ class MemoryChunkStore : public ChunkStore {
  private:
   struct Entry {
     std::shared_ptr<const EncodedChunk> chunk;
-    std::list<ChunkKey>::iterator use;        // place in uses_
-    std::map<std::string, absl::Time> pins;   // owner -> expiry
+    std::list<ChunkKey>::iterator use;       // place in uses_
+    std::map<std::string, absl::Time> pins;  // owner -> expiry
   };
   using Entries = absl::flat_hash_map<ChunkKey, Entry>;
 
-  bool IsPinned(Entry& entry, absl::Time now);             // drops expired pins
-  bool MakeRoom(int64_t bytes);                            // false: what is left is pinned; nothing was evicted
+  bool IsPinned(Entry& entry, absl::Time now);  // drops expired pins
+  bool MakeRoom(int64_t bytes);                 // false: what is left is pinned; nothing was evicted
   void Erase(Entries::iterator it);
 
   const MemoryChunkStoreOptions options_;

@@ -1,10 +1,10 @@
-// A fast store over a slow one (memory over disk; stack again for more tiers). Get() asks the fast tier, then loads from
-// the slow one and promotes; concurrent loads of a key share one read. Put() writes the slow tier first, then the fast
-// one; if the slow tier fails, its error is returned but the fast tier still keeps the chunk, so that a full disk does
-// not cost the hot set as well. Delete() holds on every tier when it returns, also against a load under way. Pins live
-// in the slow tier, the one that must not lose the chunk.
-// Thread-safe. Bytes being copied between tiers are bounded by max_in_flight_bytes: a load beyond it waits its turn (one
-// larger than the whole bound goes alone).
+// A fast store over a slow one (memory over disk; stack again for more tiers). Get() asks the fast tier, then
+// loads from the slow one and promotes; concurrent loads of a key share one read. Put() writes the slow tier
+// first, then the fast one; if the slow tier fails, its error is returned but the fast tier still keeps the
+// chunk, so that a full disk does not cost the hot set as well. Delete() holds on every tier when it returns,
+// also against a load under way. Pins live in the slow tier, the one that must not lose the chunk.
+// Thread-safe. Bytes being copied between tiers are bounded by max_in_flight_bytes: a load beyond it waits
+// its turn (one larger than the whole bound goes alone).
 #pragma once
 
 #include <array>
@@ -39,7 +39,7 @@ class TieredChunkStore : public ChunkStore {
   absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) override;
   absl::Status Unpin(const ChunkKey& key, std::string_view owner) override;
   StoreStats stats() const override;  // requests of this store; bytes and objects of the slow tier
-  absl::Status ForEach(const Visitor& visitor) override;       // what the slow tier holds
+  absl::Status ForEach(const Visitor& visitor) override;  // what the slow tier holds
   std::string_view tier_name() const override { return "tiered"; }
 
   ChunkStore& fast() { return *fast_; }

@@ -1,0 +1,64 @@
+#include "common/kv/chunk_builder.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/logging.h"
+#include "common/base/status.h"
+#include "common/kv/chunk_format.h"
+
+namespace cacheclip {
+
+absl::StatusOr<AlignedBytes> AllocateAligned(int64_t num_bytes) {
+  const size_t rounded = (num_bytes + kChunkAlignment - 1) / kChunkAlignment * kChunkAlignment;
+  void* memory = std::aligned_alloc(kChunkAlignment, rounded);
+  if (memory == nullptr)
+    return absl::ResourceExhaustedError(absl::StrCat("no memory for a chunk of ", num_bytes, " bytes"));
+  std::memset(memory, 0, rounded);
+  return AlignedBytes{std::shared_ptr<std::byte[]>(static_cast<std::byte*>(memory), std::free), num_bytes};
+}
+
+ChunkBuilder::ChunkBuilder(ChunkPreamble preamble, AlignedBytes image)
+    : preamble_(std::move(preamble)), image_(std::move(image)) {}
+
+absl::StatusOr<ChunkBuilder> ChunkBuilder::Create(ChunkHeader header) {
+  CACHECLIP_ASSIGN_OR_RETURN(ChunkPreamble preamble, PlanChunk(std::move(header)));
+  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes image, AllocateAligned(preamble.total_bytes));
+  return ChunkBuilder(std::move(preamble), std::move(image));
+}
+
+std::span<std::byte> ChunkBuilder::MutableKeys(int32_t layer) {
+  const ChunkHeader& header = preamble_.header;
+  CACHECLIP_CHECK(layer >= 0 && layer < header.shape.num_layers) << "layer " << layer;
+  const int64_t layer_offset =
+      preamble_.payload_offset + layer * LayerStride(header.shape, header.num_tokens());
+  return image_.span().subspan(layer_offset, header.shape.KeysBytes(header.num_tokens()));
+}
+
+std::span<std::byte> ChunkBuilder::MutableValues(int32_t layer) {
+  const ChunkHeader& header = preamble_.header;
+  CACHECLIP_CHECK(layer >= 0 && layer < header.shape.num_layers) << "layer " << layer;
+  const int64_t values_offset = preamble_.payload_offset +
+                                layer * LayerStride(header.shape, header.num_tokens()) +
+                                LayerValuesOffset(header.shape, header.num_tokens());
+  return image_.span().subspan(values_offset, header.shape.KeysBytes(header.num_tokens()));
+}
+
+std::shared_ptr<const EncodedChunk> ChunkBuilder::Finish() && {
+  for (ChunkSlice& slice : preamble_.slices)
+    slice.checksum = Checksum64(image_.data.get() + slice.offset, slice.num_bytes);
+  WriteChunkHeader(preamble_, image_.span().first(preamble_.payload_offset));
+  const auto image = image_.span();
+  return std::make_shared<EncodedChunk>(std::move(preamble_), image, std::move(image_.data));
+}
+
+absl::StatusOr<std::shared_ptr<const EncodedChunk>> CopyToHeap(const EncodedChunk& chunk) {
+  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes copy, AllocateAligned(chunk.total_bytes()));
+  std::memcpy(copy.data.get(), chunk.image().data(), chunk.image().size());
+  return ParseChunk(copy.span(), copy.data, PayloadCheck::kTrusted);
+}
+
+}  // namespace cacheclip
