@@ -42,7 +42,7 @@ struct SelectionOptions {
   // kPaperWindows: a window is taken if it holds at least so many of the top `budget` tokens; 1 … window.
   int paper_min_candidates = 5;
 
-  static constexpr int kMaxWindow = 1024;
+  static constexpr int kMaxWindow = 64;
 };
 
 struct RecomputeSet {

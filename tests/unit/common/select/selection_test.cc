@@ -1,0 +1,157 @@
+#include "common/select/selection.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <vector>
+
+#include "common/base/status.h"
+
+namespace cacheclip {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+
+std::vector<int32_t> Chosen(const ContextMap& map, const std::vector<float>& scores,
+                            const SelectionOptions& options,
+                            const std::vector<int32_t>& segment_begins = {}) {
+  return Select(map, scores, options, segment_begins).value().indices;
+}
+
+std::vector<float> Flat(const ContextMap& map, float value) {
+  return std::vector<float>(map.num_tokens(), value);
+}
+
+TEST(Window, KeepsIsolatedStrongToken) {
+  const ContextMap map{{20, 80}};
+  std::vector<float> scores = Flat(map, 0.001f);
+  for (int i = 40; i < 48; ++i) scores[i] = 1.0f;  // a phrase
+  scores[77] = 5.0f;                               // one strong token far away
+  const std::vector<int32_t> chosen = Chosen(map, scores, {.budget = 0.16});
+  EXPECT_EQ(chosen.size(), 16u);
+  EXPECT_THAT(chosen, Contains(77));
+  EXPECT_THAT(chosen, Contains(44));
+}
+
+TEST(Window, BringsTheNeighboursOfTheStrongToken) {
+  const ContextMap map{{10, 90}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  scores[50] = 1.0f;
+  scores[53] = 0.5f;
+  EXPECT_THAT(Chosen(map, scores, {.budget = 0.08}), ElementsAre(46, 47, 48, 49, 50, 51, 52, 53));
+}
+
+TEST(Window, NeverCrossesAChunkEnd) {
+  const ContextMap map{{8, 8, 8}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  scores[15] = 1.0f;  // the last token of the second chunk
+  EXPECT_THAT(Chosen(map, scores, {.budget = 8.0 / 24}), ElementsAre(8, 9, 10, 11, 12, 13, 14, 15));
+}
+
+TEST(Window, LastOneIsCutToItsBestPart) {
+  const ContextMap map{{10, 90}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  for (int i = 50; i < 58; ++i) scores[i] = 1.0f;
+  scores[52] = scores[53] = scores[54] = 2.0f;
+  EXPECT_THAT(Chosen(map, scores, {.budget = 0.03}), ElementsAre(52, 53, 54));
+}
+
+TEST(Window, ChunkShorterThanTheWindowIsOneWindow) {
+  const ContextMap map{{4, 3, 13}};
+  std::vector<float> scores = Flat(map, 0.1f);
+  scores[5] = 9.0f;
+  EXPECT_THAT(Chosen(map, scores, {.budget = 0.15}), ElementsAre(4, 5, 6));
+}
+
+TEST(FirstChunk, IsNeverSelectedBelowFullBudget) {
+  const ContextMap map{{10, 10}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  for (int i = 0; i < 10; ++i) scores[i] = 100.0f;
+  EXPECT_THAT(Chosen(map, scores, {.budget = 0.2}), testing::Each(testing::Ge(10)));
+  EXPECT_EQ(Chosen(map, scores, {.budget = 0.99}).size(), 10u);  // all that may be chosen
+  EXPECT_EQ(Chosen(map, scores, {.budget = 1.0}).size(), 20u);
+}
+
+TEST(FirstChunk, BehindAForeignPrefixIsLikeAnyOther) {
+  const ContextMap map{{10, 10}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  scores[3] = 1.0f;
+  EXPECT_THAT(Chosen(map, scores, {.budget = 0.05, .first_chunk_selectable = true}), ElementsAre(3));
+}
+
+TEST(FirstChunk, ScoresThereAreNotRead) {
+  const ContextMap map{{2, 8}};
+  std::vector<float> scores = Flat(map, 0.5f);
+  scores[0] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(Select(map, scores, {.budget = 0.5}).ok());
+}
+
+TEST(Seam, TokensAreTakenInsideTheBudget) {
+  const ContextMap map{{20, 40, 40}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  for (int i = 30; i < 40; ++i) scores[i] = 1.0f;
+  const std::vector<int32_t> chosen = Chosen(map, scores, {.budget = 0.12, .seam_tokens = 2});
+  EXPECT_EQ(chosen.size(), 12u);
+  for (const int32_t seam : {20, 21, 60, 61}) EXPECT_THAT(chosen, Contains(seam));
+  EXPECT_EQ(Chosen(map, scores, {.budget = 0.03, .seam_tokens = 8}).size(), 3u);
+}
+
+TEST(PaperGrouping, TakesWholeWindowsAroundDenseCandidatesAndDropsSparseOnes) {
+  const ContextMap map{{20, 80}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  for (const int i : {40, 41, 43, 44, 46}) scores[i] = 1.0f;  // 5 of 8: a window
+  for (const int i : {60, 70, 80, 90}) scores[i] = 2.0f;      // alone: dropped
+  const RecomputeSet set = Select(map, scores, {.budget = 0.09, .grouping = Grouping::kPaperWindows}).value();
+  EXPECT_THAT(set.indices,
+              ElementsAre(39, 40, 41, 42, 43, 44, 45, 46, 47));  // both windows that hold all five, cut to 9
+  EXPECT_THAT(set.indices, testing::Not(Contains(60)));
+}
+
+TEST(PaperGrouping, RealisedRatioMayStayBelowTheNominal) {
+  const ContextMap map{{20, 80}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  for (int i = 25; i < 100; i += 10) scores[i] = 1.0f;
+  const RecomputeSet set = Select(map, scores, {.budget = 0.08, .grouping = Grouping::kPaperWindows}).value();
+  EXPECT_EQ(set.realised_ratio(), 0.0);
+}
+
+TEST(Tokens, TakesTheBestOnesAlone) {
+  const ContextMap map{{2, 8}};
+  EXPECT_THAT(Chosen(map, {9, 9, 0, 3, 0, 1, 0, 2, 0, 3}, {.budget = 0.3, .grouping = Grouping::kTokens}),
+              ElementsAre(3, 7, 9));
+}
+
+TEST(Segments, BestMeanGoesFirstAndTheLastIsCut) {
+  const ContextMap map{{2, 10}};
+  const std::vector<float> scores = {0, 0, 1, 1, 1, 4, 4, 2, 1, 3, 1, 0};
+  // segments [2,5) mean 1, [5,7) mean 4, [7,12) mean 1.4
+  EXPECT_THAT(Chosen(map, scores, {.budget = 4.0 / 12, .grouping = Grouping::kSegments}, {0, 2, 5, 7}),
+              ElementsAre(5, 6, 8, 9));
+}
+
+TEST(Segments, AChunkEndIsAlwaysABorder) {
+  const ContextMap map{{1, 4, 4}};
+  const std::vector<float> scores = {0, 1, 1, 1, 1, 2, 2, 2, 2};
+  EXPECT_THAT(Chosen(map, scores, {.budget = 4.0 / 9, .grouping = Grouping::kSegments}, {}),
+              ElementsAre(5, 6, 7, 8));
+}
+
+TEST(Select, BadInputIsRefusedByField) {
+  const ContextMap map{{2, 4}};
+  std::vector<float> scores = Flat(map, 1.0f);
+  EXPECT_EQ(FieldOf(Select(map, std::vector<float>(5), {}).status()), "scores");
+  EXPECT_EQ(FieldOf(Select(ContextMap{{-1}}, {}, {}).status()), "chunks");
+  EXPECT_EQ(FieldOf(Select(map, scores, {.budget = 1.5}).status()), "options.budget");
+  const std::vector<int32_t> unsorted = {3, 2};
+  EXPECT_EQ(FieldOf(Select(map, scores, {.grouping = Grouping::kSegments}, unsorted).status()),
+            "segment_begins");
+  scores[4] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(FieldOf(Select(map, scores, {}).status()), "scores");
+  scores[4] = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(FieldOf(Select(map, scores, {}).status()), "scores");
+}
+
+}  // namespace
+}  // namespace cacheclip
