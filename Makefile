@@ -1,0 +1,92 @@
+# The commands of the project; `make` lists them. CI (.ci/run) calls the same ones.
+#   JOBS=n      compile and test jobs (default: all processors)
+#   BENCH=...   arguments of `make bench`
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+JOBS ?= $(shell nproc)
+BENCH ?= ttft --context 4096 --chunk 512 --budget 0.2 --method primary_probe --json
+CTEST = ctest --output-on-failure --no-tests=error -j $(JOBS) --test-dir
+# Test executables whose AddressSanitizer build is small enough for every CI run: bytes from outside, storage, text.
+ASAN_SAMPLE = kv_test select_test store_test text_test
+CXX_FILES = $(shell git ls-files -co --exclude-standard -- '*.cc' '*.h')
+
+define heading
+@printf '\n== %s\n' '$(1)'
+endef
+
+.PHONY: help install models build demo test test-asan test-asan-sample test-tsan test-slow bench format format-check clean
+
+help:  ## this list
+	@echo 'Usage: make TARGET [JOBS=n]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
+
+install:  ## install what is missing (packages, Rust, libtorch) and say what
+	$(call heading,install what is missing)
+	@tools/setup/install.sh
+
+models: install  ## fetch and convert the demo model
+	$(call heading,fetch the demo model)
+	@python3 -m tools.models fetch
+
+build: install  ## build what users run, in build/release
+	$(call heading,build release)
+	@cmake --preset release
+	@cmake --build --preset release -j $(JOBS)
+
+demo: build  ## from documents to answers: ingest examples/corpus, ask, compare methods
+	$(call heading,demo)
+	@tools/demo/demo.sh
+
+test: install  ## build and run the test suite (unit, tidy, integration, samples)
+	$(call heading,configure and build dev)
+	@cmake --preset dev
+	@cmake --build --preset dev -j $(JOBS)
+	@$(MAKE) models
+	$(call heading,run the tests)
+	@$(CTEST) build/dev -L '^(unit|tidy|integration|sample)$$'
+
+test-asan: install  ## all unit tests under AddressSanitizer and UBSan
+	$(call heading,configure and build asan)
+	@cmake --preset asan
+	@cmake --build --preset asan -j $(JOBS)
+	$(call heading,run the unit tests under ASan and UBSan)
+	@$(CTEST) build/asan -L '^unit$$'
+
+test-asan-sample: install  ## the part of test-asan that CI runs every time
+	$(call heading,configure and build $(ASAN_SAMPLE) under ASan and UBSan)
+	@cmake --preset asan
+	@cmake --build --preset asan -j $(JOBS) --target $(ASAN_SAMPLE)
+	$(call heading,run them)
+	@$(CTEST) build/asan -R '^($(shell echo $(ASAN_SAMPLE) | tr ' ' '|'))$$'
+
+test-tsan: install  ## all unit tests under ThreadSanitizer
+	$(call heading,configure and build tsan)
+	@cmake --preset tsan
+	@cmake --build --preset tsan -j $(JOBS)
+	$(call heading,run the unit tests under TSan)
+	@$(CTEST) build/tsan -L '^unit$$'
+
+test-slow: install models  ## long suites and live comparisons (downloads what they compare with)
+	$(call heading,configure and build dev)
+	@cmake --preset dev
+	@cmake --build --preset dev -j $(JOBS)
+	$(call heading,run the slow tests)
+	@$(CTEST) build/dev -L '^slow$$'
+
+bench: build models  ## time to first token on this machine (BENCH='...')
+	$(call heading,cacheclip bench $(BENCH))
+	@build/release/bin/cacheclip bench $(BENCH)
+
+format:  ## rewrite C++ sources with clang-format
+	@clang-format -i $(CXX_FILES)
+
+format-check:  ## list C++ sources that clang-format would change
+	$(call heading,check formatting)
+	@clang-format --dry-run --Werror $(CXX_FILES)
+
+clean:  ## remove build/
+	$(call heading,remove build/)
+	@rm -rf build
