@@ -1,6 +1,8 @@
 #include "common/base/serial_executor.h"
 
 #include <future>
+#include <memory>
+#include <utility>
 
 #include "common/base/logging.h"
 
@@ -19,17 +21,16 @@ SerialExecutor::~SerialExecutor() {
 
 void SerialExecutor::Run(TaskPriority priority, std::function<void()> task) {
   CACHECLIP_CHECK(std::this_thread::get_id() != thread_.get_id()) << "Run() from inside a task would wait for itself";
-  std::promise<void> done;
+  // Shared with the queue: the executor may still be inside the call when the caller's wait has ended.
+  auto work = std::make_shared<std::packaged_task<void()>>(std::move(task));
+  std::future<void> done = work->get_future();
   {
     std::lock_guard lock(mutex_);
     auto& queue = priority == TaskPriority::kInteractive ? interactive_ : background_;
-    queue.push_back([&] {
-      task();
-      done.set_value();
-    });
+    queue.push_back([work] { (*work)(); });
+    changed_.notify_all();
   }
-  changed_.notify_all();
-  done.get_future().wait();
+  done.get();
 }
 
 int SerialExecutor::num_waiting() const {

@@ -22,7 +22,7 @@ class SerialExecutor {
   SerialExecutor();
   ~SerialExecutor();  // runs what is queued, then joins
 
-  // Runs `task` on the executor's thread and returns when it has finished.
+  // Runs `task` on the executor's thread and returns when it has finished; what it throws is thrown here.
   void Run(TaskPriority priority, std::function<void()> task);
 
   int num_waiting() const;

@@ -48,7 +48,8 @@ class Functions(unittest.TestCase):
 
     def test_constructor_with_initialisers_and_lambda(self):
         self.assertEqual(self.lengths(
-                        "A::A(int x)\n    : x_{x}, y_(x) {\n  Do([&] {\n    return 1;\n  });\n}\nint B() { return 2; }\n")[-1],
+                        "A::A(int x)\n    : x_{x}, y_(x) {\n  Do([&] {\n    return 1;\n  });\n}\n"
+                        "int B() { return 2; }\n")[-1],
                          ("B", 1))
 
     def test_braces_in_literals_and_comments_do_not_count(self):
