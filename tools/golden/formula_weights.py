@@ -3,7 +3,8 @@
 For the tensor with Hugging Face name `name` and the flat (row-major) element index `i`:
 
   h     = fnv1a64(name)                        FNV-1a, 64 bit, over the UTF-8 bytes of the name:
-                                               h = 0xcbf29ce484222325; per byte: h = (h ^ byte) * 0x100000001b3
+                                               h = 0xcbf29ce484222325, then for each byte
+                                               h = (h ^ byte) * 0x100000001b3
   z     = h + i + 0x9e3779b97f4a7c15           splitmix64 of h + i; all arithmetic modulo 2^64
   z     = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
   z     = (z ^ (z >> 27)) * 0x94d049bb133111eb
@@ -16,14 +17,15 @@ For the tensor with Hugging Face name `name` and the flat (row-major) element in
 of two, so offset + scale * x is exact in double and a fused multiply-add changes nothing.
 A tied head has no tensor of its own: it is `model.embed_tokens.weight`.
 """
+
 import numpy as np
 
 RULES = (
-    {"suffix": "norm.weight", "offset": 1.0, "scale": 0.125},
-    {"suffix": "embed_tokens.weight", "offset": 0.0, "scale": 0.25},
-    {"suffix": "lm_head.weight", "offset": 0.0, "scale": 0.5},
-    {"suffix": ".bias", "offset": 0.0, "scale": 0.25},
-    {"suffix": "", "offset": 0.0, "scale": 0.25},
+  {"suffix": "norm.weight", "offset": 1.0, "scale": 0.125},
+  {"suffix": "embed_tokens.weight", "offset": 0.0, "scale": 0.25},
+  {"suffix": "lm_head.weight", "offset": 0.0, "scale": 0.5},
+  {"suffix": ".bias", "offset": 0.0, "scale": 0.25},
+  {"suffix": "", "offset": 0.0, "scale": 0.25},
 )
 
 _MASK = (1 << 64) - 1

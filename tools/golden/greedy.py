@@ -1,10 +1,11 @@
 """Greedy decoding and number formatting shared by the golden files."""
+
 import numpy as np
 import torch
 
 
 def decode(model: torch.nn.Module, ids: list[int], count: int) -> tuple[list[int], float]:
-  """`count` greedy tokens without stopping at any of them, and the smallest lead of a winner over the second."""
+  """`count` greedy tokens, not stopping at any, and the smallest lead of a winner over the second."""
   tokens, smallest_lead = [], float("inf")
   with torch.no_grad():
     output = model(torch.tensor([ids]), use_cache=True)

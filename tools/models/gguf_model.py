@@ -3,6 +3,7 @@
 Families: llama (also what Mistral without a sliding window is stored as), qwen2, qwen3. Whatever this file
 does not understand (a tensor, a RoPE scaling, an attention variant) is refused by name, never dropped.
 """
+
 import pathlib
 import re
 
@@ -17,21 +18,36 @@ ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen
 ROPE_FREQS = "rope_freqs.weight"
 
 _TOP_LEVEL = {
-    "token_embd.weight": "model.embed_tokens.weight",
-    "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
+  "token_embd.weight": "model.embed_tokens.weight",
+  "output_norm.weight": "model.norm.weight",
+  "output.weight": "lm_head.weight",
 }
 _PER_LAYER = {
-    "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
-    "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
-    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+  "attn_norm": "input_layernorm",
+  "ffn_norm": "post_attention_layernorm",
+  "attn_q": "self_attn.q_proj",
+  "attn_k": "self_attn.k_proj",
+  "attn_v": "self_attn.v_proj",
+  "attn_output": "self_attn.o_proj",
+  "attn_q_norm": "self_attn.q_norm",
+  "attn_k_norm": "self_attn.k_norm",
+  "ffn_gate": "mlp.gate_proj",
+  "ffn_up": "mlp.up_proj",
+  "ffn_down": "mlp.down_proj",
 }
 # Metadata that changes the arithmetic in ways that the three families do not have.
-_REFUSED_KEYS = ("attention.sliding_window", "attention.scale", "attention.clamp_kqv", "attention.max_alibi_bias",
-                 "logit_scale", "residual_scale", "embedding_scale", "expert_count", "attn_logit_softcapping",
-                 "final_logit_softcapping")
+_REFUSED_KEYS = (
+  "attention.sliding_window",
+  "attention.scale",
+  "attention.clamp_kqv",
+  "attention.max_alibi_bias",
+  "logit_scale",
+  "residual_scale",
+  "embedding_scale",
+  "expert_count",
+  "attn_logit_softcapping",
+  "final_logit_softcapping",
+)
 _LAYER_TENSOR = re.compile(r"blk\.(\d+)\.([a-z_]+)\.(weight|bias)")
 
 
@@ -52,7 +68,8 @@ class GgufModel:
     self.architecture = self.require("general.architecture")
     if self.architecture not in ARCHITECTURES:
       raise errors.UnsupportedModelError(
-          f"{path}: architecture {self.architecture!r} is not supported (supported: {', '.join(ARCHITECTURES)})")
+        f"{path}: architecture {self.architecture!r} is not supported (supported: {', '.join(ARCHITECTURES)})"
+      )
     self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
     self._refuse_variants()
     self._hf_to_gguf = {self._hf_name(name): name for name in self._tensors if name != ROPE_FREQS}
@@ -77,18 +94,25 @@ class GgufModel:
       raise errors.UnsupportedModelError(f"{self.path} lacks the metadata '{self.architecture}.{key}'")
     if isinstance(value, list):
       if len(set(value)) != 1:
-        raise errors.UnsupportedModelError(f"{self.path}: {key} differs between layers, which is not supported")
+        raise errors.UnsupportedModelError(
+          f"{self.path}: {key} differs between layers, which is not supported"
+        )
       value = value[0]
     return int(value)
 
   def _refuse_variants(self) -> None:
     for key in _REFUSED_KEYS:
-      if self.arch(key):
-        raise errors.UnsupportedModelError(f"{self.path}: {self.architecture}.{key} = {self.arch(key)} is not supported")
+      value = self.arch(key)
+      if value:
+        raise errors.UnsupportedModelError(
+          f"{self.path}: {self.architecture}.{key} = {value} is not supported"
+        )
     if int(self.get("split.count", 1)) > 1:
       raise errors.UnsupportedModelError(f"{self.path} is one part of a split GGUF: merge the parts first")
     if self.arch("rope.dimension_count", self.head_dim) != self.head_dim:
-      raise errors.UnsupportedModelError(f"{self.path}: RoPE over a part of the head dimension is not supported")
+      raise errors.UnsupportedModelError(
+        f"{self.path}: RoPE over a part of the head dimension is not supported"
+      )
 
   def _hf_name(self, name: str) -> str:
     if name in _TOP_LEVEL:
@@ -102,13 +126,18 @@ class GgufModel:
     wanted = ["model.embed_tokens.weight", "model.norm.weight"]
     norms = {"attn_q_norm", "attn_k_norm"}
     for layer in range(self._scalar("block_count")):
-      wanted += [f"model.layers.{layer}.{hf}.weight" for short, hf in _PER_LAYER.items()
-                 if short not in norms or self.architecture == "qwen3"]
+      wanted += [
+        f"model.layers.{layer}.{hf}.weight"
+        for short, hf in _PER_LAYER.items()
+        if short not in norms or self.architecture == "qwen3"
+      ]
       if self.architecture == "qwen2":
         wanted += [f"model.layers.{layer}.self_attn.{name}_proj.bias" for name in "qkv"]
     missing = [name for name in wanted if name not in self._hf_to_gguf]
     if missing:
-      raise errors.UnsupportedModelError(f"{self.path} lacks {len(missing)} tensors, the first is {missing[0]!r}")
+      raise errors.UnsupportedModelError(
+        f"{self.path} lacks {len(missing)} tensors, the first is {missing[0]!r}"
+      )
 
   @property
   def num_heads(self) -> int:
@@ -124,8 +153,10 @@ class GgufModel:
 
   def shapes(self) -> dict[str, tuple[int, ...]]:
     """HF tensor name to shape. GGUF lists the fastest dimension first."""
-    return {hf: tuple(int(size) for size in reversed(self._tensors[name].shape))
-            for hf, name in self._hf_to_gguf.items()}
+    return {
+      hf: tuple(int(size) for size in reversed(self._tensors[name].shape))
+      for hf, name in self._hf_to_gguf.items()
+    }
 
   def load(self, hf_name: str) -> np.ndarray:
     """A tensor's values in fp32, rows in Hugging Face order."""
@@ -142,17 +173,25 @@ class GgufModel:
     """config.json, as transformers writes it for the family."""
     shapes = self.shapes()
     config = {
-        "architectures": [ARCHITECTURES[self.architecture]], "model_type": self.architecture,
-        "hidden_act": "silu", "hidden_size": self._scalar("embedding_length"),
-        "intermediate_size": self._scalar("feed_forward_length"), "num_hidden_layers": self._scalar("block_count"),
-        "num_attention_heads": self.num_heads, "num_key_value_heads": self.num_kv_heads, "head_dim": self.head_dim,
-        "max_position_embeddings": self._scalar("context_length"),
-        "rms_norm_eps": shortest(self.require(f"{self.architecture}.attention.layer_norm_rms_epsilon")),
-        "rope_theta": shortest(self.arch("rope.freq_base", 10000.0)),
-        "rope_scaling": self._rope_scaling(),
-        "tie_word_embeddings": "lm_head.weight" not in shapes,
-        "vocab_size": shapes["model.embed_tokens.weight"][0],
-        "attention_dropout": 0.0, "initializer_range": 0.02, "use_cache": True, "torch_dtype": torch_dtype,
+      "architectures": [ARCHITECTURES[self.architecture]],
+      "model_type": self.architecture,
+      "hidden_act": "silu",
+      "hidden_size": self._scalar("embedding_length"),
+      "intermediate_size": self._scalar("feed_forward_length"),
+      "num_hidden_layers": self._scalar("block_count"),
+      "num_attention_heads": self.num_heads,
+      "num_key_value_heads": self.num_kv_heads,
+      "head_dim": self.head_dim,
+      "max_position_embeddings": self._scalar("context_length"),
+      "rms_norm_eps": shortest(self.require(f"{self.architecture}.attention.layer_norm_rms_epsilon")),
+      "rope_theta": shortest(self.arch("rope.freq_base", 10000.0)),
+      "rope_scaling": self._rope_scaling(),
+      "tie_word_embeddings": "lm_head.weight" not in shapes,
+      "vocab_size": shapes["model.embed_tokens.weight"][0],
+      "attention_dropout": 0.0,
+      "initializer_range": 0.02,
+      "use_cache": True,
+      "torch_dtype": torch_dtype,
     }
     if self.architecture != "qwen2":
       config["attention_bias"] = "model.layers.0.self_attn.q_proj.bias" in shapes

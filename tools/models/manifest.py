@@ -1,4 +1,5 @@
 """MANIFEST.json: what a converted directory was made from, and the digest of every file in it."""
+
 import json
 import os
 import pathlib
@@ -16,8 +17,13 @@ def write(directory: pathlib.Path, source: dict, dtype: str) -> dict:
   files = {}
   for path in sorted(directory.iterdir()):
     files[path.name] = {"bytes": path.stat().st_size, "sha256": paths.sha256_file(path)}
-  content = {"format": FORMAT_VERSION, "converter": CONVERTER_VERSION, "dtype": dtype, "source": source,
-             "files": files}
+  content = {
+    "format": FORMAT_VERSION,
+    "converter": CONVERTER_VERSION,
+    "dtype": dtype,
+    "source": source,
+    "files": files,
+  }
   with open(directory / FILE_NAME, "w", encoding="utf-8") as handle:
     json.dump(content, handle, indent=2)
     handle.write("\n")
@@ -49,13 +55,16 @@ def verify(directory: pathlib.Path) -> dict:
   """Reads every file and compares its digest; returns the manifest."""
   content = read(directory)
   if content is None:
-    raise errors.DigestError(f"{directory} has no readable {FILE_NAME}: only converted directories can be verified")
+    raise errors.DigestError(
+      f"{directory} has no readable {FILE_NAME}: only converted directories can be verified"
+    )
   for name, entry in content["files"].items():
     path = directory / name
     if not path.is_file():
       raise errors.DigestError(f"{path} is missing")
     actual = paths.sha256_file(path)
     if actual != entry["sha256"]:
-      raise errors.DigestError(f"{path} has SHA-256 {actual}, {entry['sha256']} was written: fetch it again "
-                               "with --force")
+      raise errors.DigestError(
+        f"{path} has SHA-256 {actual}, {entry['sha256']} was written: fetch it again with --force"
+      )
   return content

@@ -3,6 +3,7 @@
 Concurrency: `exclusive_lock` makes two runs of the tool take turns; everything else that becomes visible
 does so by one rename, so a reader never sees half a model.
 """
+
 import contextlib
 import fcntl
 import hashlib
@@ -53,8 +54,9 @@ def require_free_bytes(folder: pathlib.Path, needed_bytes: int) -> None:
   free = shutil.disk_usage(existing).free
   if free < needed_bytes:
     raise errors.StorageError(
-        f"{existing} has {free / 1e6:.0f} MB free and {needed_bytes / 1e6:.0f} MB are needed: free some space "
-        "or point CACHECLIP_CACHE and CACHECLIP_MODELS at a larger disk")
+      f"{existing} has {free / 1e6:.0f} MB free and {needed_bytes / 1e6:.0f} MB are needed: free some space "
+      "or point CACHECLIP_CACHE and CACHECLIP_MODELS at a larger disk"
+    )
 
 
 def remove_leftovers(folder: pathlib.Path, prefix: str) -> None:

@@ -1,4 +1,5 @@
 """Progress on stderr: a line that is redrawn on a terminal, a few plain lines elsewhere."""
+
 import sys
 import time
 
@@ -24,8 +25,12 @@ class Progress:
       now = time.monotonic()
       if now - self._drawn_at >= _REDRAW_SECONDS or done >= self._total:
         self._drawn_at = now
-        print(f"\r{self._label}: {percent:3d} %", end="\n" if done >= self._total else "", file=sys.stderr,
-              flush=True)
+        print(
+          f"\r{self._label}: {percent:3d} %",
+          end="\n" if done >= self._total else "",
+          file=sys.stderr,
+          flush=True,
+        )
     elif percent >= self._next_plain_percent:
       self._next_plain_percent = percent - percent % 25 + 25
       print(f"{self._label}: {percent} %", file=sys.stderr, flush=True)

@@ -1,9 +1,11 @@
 """Recovers llama3 RoPE scaling from the per-frequency factors that a GGUF stores in rope_freqs.weight.
 
 The factors depend on `factor` and on two wavelengths only: below original/high_freq_factor a frequency is
-kept (1), above original/low_freq_factor it is divided by `factor`, between them 1/f is linear in 1/wavelength.
+kept (1), above original/low_freq_factor it is divided by `factor`, between them the reciprocal of what it is
+divided by is linear in 1/wavelength.
 (low, high, original) are known up to a common multiple, so low_freq_factor is taken as 1.
 """
+
 import math
 
 import numpy as np
@@ -28,21 +30,32 @@ def llama3_factors(scaling: dict, theta: float, head_dim: int) -> np.ndarray:
 
 def llama3_from_factors(factors: np.ndarray, theta: float, head_dim: int) -> dict | None:
   if factors.shape != (head_dim // 2,):
-    raise errors.UnsupportedModelError(f"rope_freqs.weight has {factors.size} factors, {head_dim // 2} are expected")
+    raise errors.UnsupportedModelError(
+      f"rope_freqs.weight has {factors.size} factors, {head_dim // 2} are expected"
+    )
   if np.all(factors == 1.0):
     return None
   factor = float(factors.max())
   factor = float(round(factor)) if abs(factor - round(factor)) < 1e-3 else factor
   usual = _scaling(factor, _USUAL_LOW, _USUAL_HIGH, _USUAL_ORIGINAL_CONTEXT)
   for scaling in (usual, _fit(factors, theta, head_dim, factor)):
-    if scaling and np.allclose(llama3_factors(scaling, theta, head_dim), factors, rtol=_RELATIVE_TOLERANCE, atol=0):
+    if scaling and np.allclose(
+      llama3_factors(scaling, theta, head_dim), factors, rtol=_RELATIVE_TOLERANCE, atol=0
+    ):
       return scaling
-  raise errors.UnsupportedModelError("rope_freqs.weight does not follow the llama3 RoPE scaling: not supported")
+  raise errors.UnsupportedModelError(
+    "rope_freqs.weight does not follow the llama3 RoPE scaling: not supported"
+  )
 
 
 def _scaling(factor: float, low: float, high: float, original: int) -> dict:
-  return {"rope_type": "llama3", "factor": factor, "low_freq_factor": low, "high_freq_factor": high,
-          "original_max_position_embeddings": original}
+  return {
+    "rope_type": "llama3",
+    "factor": factor,
+    "low_freq_factor": low,
+    "high_freq_factor": high,
+    "original_max_position_embeddings": original,
+  }
 
 
 def _fit(factors: np.ndarray, theta: float, head_dim: int, factor: float) -> dict | None:
