@@ -39,7 +39,7 @@ struct DiskChunkStoreOptions {
   int64_t write_step_bytes = int64_t{8} << 20;      // handed to one write(2)
   absl::Duration lock_timeout = absl::Seconds(10);  // a change that cannot get the lock by then: UNAVAILABLE
   Clock* clock = RealClock();  // stamps last use, decides when pins expire; outlives the store
-  // Called between the steps of Put() ("reserved", "wrote", "synced", "renamed", "counted"); tests kill the
+  // Called between the steps of Put() ("reserved", "wrote", "synced", "renamed"); tests kill the
   // process there.
   std::function<void(std::string_view step)> on_put_step;
 };

@@ -38,7 +38,7 @@ class TieredChunkStore : public ChunkStore {
   absl::StatusOr<bool> Contains(const ChunkKey& key) override;
   absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) override;
   absl::Status Unpin(const ChunkKey& key, std::string_view owner) override;
-  StoreStats stats() const override;  // requests of this store; bytes and objects of the slow tier
+  StoreStats stats() const override;  // requests of this store; the rest from the slow tier
   absl::Status ForEach(const Visitor& visitor) override;  // what the slow tier holds
   std::string_view tier_name() const override { return "tiered"; }
 
@@ -53,6 +53,8 @@ class TieredChunkStore : public ChunkStore {
     bool deleted = false;  // Delete() came while the load was under way: do not promote
   };
   absl::StatusOr<StoreHit> LoadAndPromote(const ChunkKey& key, Load& load);
+  void AcquireInFlight(int64_t bytes);  // waits for its share
+  void ReleaseInFlight(int64_t bytes);
   std::mutex& KeyMutex(const ChunkKey& key) { return key_mutexes_[key.digest[0] % key_mutexes_.size()]; }
 
   const std::shared_ptr<ChunkStore> fast_, slow_;

@@ -1,0 +1,104 @@
+#include "common/store/posix_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/string_view.h"
+
+namespace cacheclip {
+
+FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = other.Release();
+  }
+  return *this;
+}
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+int FileDescriptor::Release() { return std::exchange(fd_, -1); }
+
+absl::Status FileError(int error_number, std::string_view what, const std::string& path) {
+  const std::string message =
+      absl::StrCat(AbslView(what), " ", path, ": ", std::generic_category().message(error_number));
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return absl::ResourceExhaustedError(message);
+    case ENOENT:
+      return absl::NotFoundError(message);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(message);
+    default:
+      return absl::UnavailableError(message);
+  }
+}
+
+absl::StatusOr<FileDescriptor> OpenFile(const std::string& path, int flags, int mode) {
+  for (;;) {
+    const int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
+    if (fd >= 0) return FileDescriptor(fd);
+    if (errno != EINTR) return FileError(errno, "open", path);
+  }
+}
+
+absl::Status WriteAll(const FileDescriptor& file, std::span<const std::byte> bytes, int64_t step_bytes,
+                      const std::string& path, const std::function<void()>& after_step) {
+  while (!bytes.empty()) {
+    const size_t wanted = std::min<size_t>(bytes.size(), step_bytes);
+    const ssize_t written = ::write(file.get(), bytes.data(), wanted);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return FileError(errno, "write", path);
+    bytes = bytes.subspan(written);
+    if (after_step) after_step();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SyncFile(const FileDescriptor& file, const std::string& path) {
+  return ::fsync(file.get()) == 0 ? absl::OkStatus() : FileError(errno, "fsync", path);
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  CACHECLIP_ASSIGN_OR_RETURN(const FileDescriptor folder, OpenFile(path, O_RDONLY | O_DIRECTORY));
+  return SyncFile(folder, path);
+}
+
+absl::Status StampFile(const FileDescriptor& file, absl::Time time, const std::string& path) {
+  const timespec stamps[2] = {{0, UTIME_OMIT}, absl::ToTimespec(time)};
+  return ::futimens(file.get(), stamps) == 0 ? absl::OkStatus() : FileError(errno, "stamp", path);
+}
+
+absl::StatusOr<MappedFile> MapFile(const std::string& path, absl::Time used_at) {
+  CACHECLIP_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
+  struct stat status;
+  if (::fstat(file.get(), &status) != 0) return FileError(errno, "stat", path);
+  StampFile(file, used_at, path).IgnoreError();  // a reader without the right to stamp may still read
+  MappedFile mapped;
+  mapped.inode = status.st_ino;
+  if (status.st_size == 0) return mapped;
+  const size_t num_bytes = status.st_size;
+  void* memory = ::mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file.get(), 0);
+  if (memory == MAP_FAILED) return FileError(errno, "map", path);
+  mapped.owner = std::shared_ptr<const void>(
+      memory, [num_bytes](const void* address) { ::munmap(const_cast<void*>(address), num_bytes); });
+  mapped.bytes = {static_cast<const std::byte*>(memory), num_bytes};
+  return mapped;
+}
+
+}  // namespace cacheclip
