@@ -23,6 +23,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/text/chat_template.h"
+#include "common/text/piece_encoder.h"
+#include "common/text/prompt_pieces.h"
 #include "common/text/tokenizer.h"
 
 namespace cacheclip {
@@ -35,7 +37,8 @@ struct PrefixSpec {
 
   std::string system_prompt;  // may be empty: then the template's own default, if it has one, applies
   std::string instruction;    // stands directly before the chunks, in the message that holds them
-  Placement placement = Placement::kUser;  // the message that holds the chunks: the first user's or the system's
+  // The message that holds the chunks: the first user's, or the system's (after the system prompt and an empty line).
+  Placement placement = Placement::kUser;
   std::string separator = "\n\n";          // follows every chunk's text and belongs to its ids
   absl::Time template_time;                // the date that the template shows, frozen when the prefix is registered
 };
@@ -67,8 +70,12 @@ class PromptLayout {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:
+  // The pieces before the chunks' place, from a conversation that has nothing else yet.
+  absl::StatusOr<std::vector<PromptPiece>> PrefixPieces(const PrefixSpec& spec) const;
+
   std::shared_ptr<const Tokenizer> tokenizer_;
   std::shared_ptr<const ChatTemplate> template_;
+  PieceEncoder encoder_;
 };
 
 }  // namespace cacheclip
