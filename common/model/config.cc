@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/file.h"
 #include "common/base/status.h"
+#include "common/base/string_view.h"
 
 namespace cacheclip {
 namespace {
@@ -41,7 +42,7 @@ bool BoolOr(const json& object, const char* key, bool fallback) {
 }
 
 absl::Status Unsupported(std::string_view what) {
-  return absl::UnimplementedError(absl::StrCat("this model is not supported: ", what));
+  return absl::UnimplementedError(absl::StrCat("this model is not supported: ", AbslView(what)));
 }
 
 absl::Status ReadRopeScaling(const json& scaling, RopeParameters& rope) {

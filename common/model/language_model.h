@@ -46,7 +46,8 @@ class LanguageModel {
   // the first layers of a truncated model produce the full model's KV.
   const Digest& fingerprint() const { return fingerprint_; }
 
-  // Stored KV of one chunk: bf16, or fp32 when computing in fp32. All of the full model's layers.
+  // KV this model makes of a chunk: bf16, or fp32 when computing in fp32; the layers that are loaded. (The shape is part
+  // of the key, so KV of a truncated model never answers for the full one.)
   KvShape kv_shape() const;
 
   const ModelTensors& tensors() const { return *tensors_; }  // for common/model only

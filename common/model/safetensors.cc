@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/string_view.h"
 
 namespace cacheclip {
 namespace {
@@ -16,7 +17,7 @@ namespace {
 using nlohmann::json;
 
 absl::Status Malformed(std::string_view problem) {
-  return absl::DataLossError(absl::StrCat("malformed safetensors: ", problem));
+  return absl::DataLossError(absl::StrCat("malformed safetensors: ", AbslView(problem)));
 }
 
 struct DtypeInfo {
@@ -28,7 +29,7 @@ absl::StatusOr<DtypeInfo> ParseDtype(const std::string& name, std::string_view t
   if (name == "F32") return DtypeInfo{TensorDtype::kFloat32, 4};
   if (name == "BF16") return DtypeInfo{TensorDtype::kBfloat16, 2};
   if (name == "F16") return DtypeInfo{TensorDtype::kFloat16, 2};
-  return absl::UnimplementedError(absl::StrCat("tensor ", tensor, " has dtype ", name, " (supported: F32, BF16, F16)"));
+  return absl::UnimplementedError(absl::StrCat("tensor ", AbslView(tensor), " has dtype ", name, " (supported: F32, BF16, F16)"));
 }
 
 absl::StatusOr<TensorView> ParseTensor(const std::string& name, const json& entry, std::span<const std::byte> data) {

@@ -1,0 +1,106 @@
+#include "common/model/chunk_encoder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/InferenceMode.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/kv/chunk_builder.h"
+#include "common/kv/chunk_format.h"
+#include "common/model/forward_pass.h"
+
+namespace cacheclip {
+namespace {
+
+void CopyTo(std::span<std::byte> out, const at::Tensor& tensor) {
+  const at::Tensor host = tensor.cpu().contiguous();
+  std::memcpy(out.data(), host.const_data_ptr(), std::min(out.size(), host.nbytes()));
+}
+
+}  // namespace
+
+ChunkEncoder::ChunkEncoder(std::shared_ptr<const LanguageModel> model, ChunkEncoderOptions options)
+    : model_(std::move(model)), options_(std::move(options)) {}
+ChunkEncoder::~ChunkEncoder() = default;
+
+ChunkIdentity ChunkEncoder::IdentityOf(std::span<const int32_t> prefix_ids, std::span<const int32_t> chunk_ids) const {
+  return {.format_version = kChunkFormatVersion,
+          .model_fingerprint = model_->fingerprint(),
+          .tokenizer_fingerprint = options_.tokenizer_fingerprint,
+          .rope_parameters = model_->config().rope.Canonical(),
+          .shape = model_->kv_shape(),
+          .prefix_ids = prefix_ids,
+          .chunk_ids = chunk_ids,
+          .namespace_salt = options_.namespace_salt};
+}
+
+ChunkKey ChunkEncoder::KeyOf(std::span<const int32_t> chunk_ids) const {
+  return ComputeChunkKey(IdentityOf(options_.prefix_ids, chunk_ids));
+}
+
+ChunkKey ChunkEncoder::PrefixKey() const { return ComputeChunkKey(IdentityOf({}, options_.prefix_ids)); }
+
+absl::Status ChunkEncoder::PreparePrefix(int32_t chunk_tokens) {
+  constexpr int32_t kRoom = 1024;  // sessions grow in steps, so that chunks of similar length share one
+  const int32_t prefix = static_cast<int32_t>(options_.prefix_ids.size());
+  const int64_t limit = model_->config().max_positions;
+  if (prefix + chunk_tokens > limit)
+    return absl::ResourceExhaustedError(absl::StrCat("prefix (", prefix, " tokens) and chunk (", chunk_tokens,
+                                                     ") exceed the model's context length ", limit));
+  if (session_ != nullptr && session_->capacity() >= prefix + chunk_tokens) return absl::OkStatus();
+  const int64_t wanted = prefix + (chunk_tokens + kRoom - 1) / kRoom * kRoom;
+  CACHECLIP_ASSIGN_OR_RETURN(session_, InferenceSession::Create(model_, static_cast<int32_t>(std::min(wanted, limit))));
+  if (prefix == 0) return absl::OkStatus();
+  Rows rows;
+  rows.Append(options_.prefix_ids, 0, 0);
+  const absl::Status status = session_->Run(rows).status();
+  if (!status.ok()) session_ = nullptr;
+  return status;
+}
+
+absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::RunAndCapture(ChunkIdentity identity,
+                                                                                std::span<const TokenSpan> spans,
+                                                                                int64_t created_unix_seconds,
+                                                                                const CancellationToken& cancellation) {
+  ChunkHeader header = MakeChunkHeader(identity);
+  header.key = ComputeChunkKey(identity);
+  header.token_spans.assign(spans.begin(), spans.end());
+  header.writer_version = options_.writer_version;
+  header.created_unix_seconds = created_unix_seconds;
+  CACHECLIP_ASSIGN_OR_RETURN(ChunkBuilder builder, ChunkBuilder::Create(std::move(header)));
+  const c10::InferenceMode inference;
+  Rows rows;
+  const int32_t begin = static_cast<int32_t>(identity.prefix_ids.size());
+  rows.Append(identity.chunk_ids, begin, begin);
+  ForwardPass pass(model_->tensors(), model_->config(), session_->cache(), rows);
+  const ForwardHooks hooks{.before_store = [&](int layer, const Projections& projections) {
+                             CopyTo(builder.MutableKeys(layer), projections.unrotated_keys);
+                             CopyTo(builder.MutableValues(layer), projections.values);
+                             return absl::OkStatus();
+                           },
+                           .cancellation = cancellation};
+  const int last = model_->num_layers() - 1;
+  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, last, hooks));
+  CACHECLIP_RETURN_IF_ERROR(pass.ProjectLayer(last, hooks));
+  return std::move(builder).Finish();
+}
+
+absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::Encode(std::span<const int32_t> chunk_ids,
+                                                                         std::span<const TokenSpan> spans,
+                                                                         int64_t created_unix_seconds,
+                                                                         const CancellationToken& cancellation) {
+  if (chunk_ids.empty()) return absl::InvalidArgumentError("a chunk needs at least one token");
+  CACHECLIP_RETURN_IF_ERROR(PreparePrefix(static_cast<int32_t>(chunk_ids.size())));
+  return RunAndCapture(IdentityOf(options_.prefix_ids, chunk_ids), spans, created_unix_seconds, cancellation);
+}
+
+absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::EncodePrefix(int64_t created_unix_seconds) {
+  if (options_.prefix_ids.empty()) return absl::InvalidArgumentError("there is no prefix to encode");
+  CACHECLIP_RETURN_IF_ERROR(PreparePrefix(1));
+  return RunAndCapture(IdentityOf({}, options_.prefix_ids), {}, created_unix_seconds, CancellationToken());
+}
+
+}  // namespace cacheclip

@@ -1,0 +1,63 @@
+// One pass of rows through the model over a session's cache, layer by layer: norm; q, k, v; rotate; write k, v to the
+// cache; attend to all slots up to each row's own; output; MLP (method.md §5). Full prefill, encoding, the fused
+// recompute-and-question pass, probes and decode are all this pass with other rows.
+//
+//   ForwardPass pass(model.tensors(), model.config(), cache, rows);
+//   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model.num_layers(), hooks));
+//   at::Tensor logits = pass.Logits(rows.size() - 1);
+//
+// Internal to common/model. One thread; refers to its arguments, which must outlive it.
+#pragma once
+
+#include <functional>
+
+#include <ATen/core/Tensor.h>
+
+#include "absl/status/status.h"
+#include "common/base/cancellation.h"
+#include "common/model/kv_cache.h"
+#include "common/model/prompt_tokens.h"
+#include "common/model/weights.h"
+
+namespace cacheclip {
+
+// What one layer computed for the rows, all [num_rows, heads, head_dim] in the compute dtype.
+struct Projections {
+  at::Tensor unrotated_keys;  // after bias and q/k norm, before RoPE: what is stored
+  at::Tensor queries, keys;   // rotated
+  at::Tensor values;
+};
+
+struct ForwardHooks {
+  std::function<absl::Status(int layer)> before_layer;
+  std::function<absl::Status(int layer, const Projections&)> before_store;  // the cache still holds stale KV
+  std::function<absl::Status(int layer, const Projections&)> after_store;   // the cache holds the rows' own KV
+  CancellationToken cancellation;  // checked at each layer
+};
+
+class ForwardPass {
+ public:
+  ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache, const Rows& rows);
+
+  absl::Status RunLayers(int begin, int end, const ForwardHooks& hooks);
+
+  // Stops after a layer's projections and store: no attention, no MLP. For probes, whose last layer needs no more.
+  absl::Status ProjectLayer(int layer, const ForwardHooks& hooks);
+
+  // fp32 [num_rows - first_row, vocab_size]; after all layers.
+  at::Tensor Logits(int32_t first_row) const;
+
+ private:
+  Projections Project(const LayerTensors& layer) const;
+  absl::Status ProjectAndStore(int layer, const ForwardHooks& hooks, Projections& projections);
+  void Finish(const LayerTensors& layer, const at::Tensor& context);  // output projection and MLP, residuals added
+
+  const ModelTensors& tensors_;
+  const ModelConfig& config_;
+  KvCache& cache_;
+  const Rows& rows_;
+  RotationTable rotation_;
+  at::Tensor hidden_;  // residual stream [num_rows, hidden]
+};
+
+}  // namespace cacheclip

@@ -1,0 +1,121 @@
+#include "common/model/inference_session.h"
+
+#include <algorithm>
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/core/InferenceMode.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/model/forward_pass.h"
+#include "common/model/kv_cache.h"
+
+namespace cacheclip {
+namespace {
+
+at::Tensor StoredTensor(std::span<const std::byte> bytes, const EncodedChunk& chunk) {
+  const at::ScalarType dtype = chunk.shape().dtype == KvDtype::kFp32 ? at::kFloat : at::kBFloat16;
+  // from_blob wants a mutable pointer; the cache only reads.
+  return at::from_blob(const_cast<std::byte*>(bytes.data()),
+                       {chunk.num_tokens(), chunk.shape().num_kv_heads, chunk.shape().head_dim},
+                       at::TensorOptions().dtype(dtype));
+}
+
+std::vector<Logits> ToRows(const at::Tensor& logits) {
+  const at::Tensor host = logits.cpu().contiguous();
+  const float* data = host.const_data_ptr<float>();
+  const int64_t columns = host.size(1);
+  std::vector<Logits> rows;
+  for (int64_t i = 0; i < host.size(0); ++i) rows.emplace_back(data + i * columns, data + (i + 1) * columns);
+  return rows;
+}
+
+}  // namespace
+
+InferenceSession::InferenceSession(std::shared_ptr<const LanguageModel> model, std::unique_ptr<KvCache> cache)
+    : model_(std::move(model)), cache_(std::move(cache)) {}
+InferenceSession::~InferenceSession() = default;
+
+absl::StatusOr<std::unique_ptr<InferenceSession>> InferenceSession::Create(std::shared_ptr<const LanguageModel> model,
+                                                                           int32_t capacity) {
+  if (capacity <= 0 || capacity > model->config().max_positions)
+    return absl::InvalidArgumentError(absl::StrCat("a session of ", capacity, " tokens: the model's context length is ",
+                                                   model->config().max_positions));
+  CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<KvCache> cache, KvCache::Create(*model, capacity));
+  return std::unique_ptr<InferenceSession>(new InferenceSession(std::move(model), std::move(cache)));
+}
+
+int64_t InferenceSession::CacheBytes(const LanguageModel& model, int32_t capacity) { return KvCache::Bytes(model, capacity); }
+
+int32_t InferenceSession::capacity() const { return cache_->capacity(); }
+
+absl::Status InferenceSession::Place(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position) {
+  return PlaceLayers(chunk, first_slot, first_position, 0, model_->num_layers());
+}
+
+absl::Status InferenceSession::PlaceLayers(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position,
+                                           int first_layer, int last_layer) {
+  const ModelConfig& config = model_->config();
+  const KvShape& shape = chunk.shape();
+  if (shape.num_kv_heads != config.num_kv_heads || shape.head_dim != config.head_dim || shape.num_layers < last_layer ||
+      first_layer < 0 || last_layer > model_->num_layers())
+    return absl::InvalidArgumentError(absl::StrCat("chunk ", chunk.key().ToHex(), " has shape ", shape.ToString(),
+                                                   ", which is not model ", model_->name(), "'s"));
+  if (chunk.num_tokens() == 0) return absl::OkStatus();
+  if (first_slot < 0 || first_slot + chunk.num_tokens() > cache_->capacity())
+    return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.num_tokens(), " tokens at slot ", first_slot,
+                                                   " exceeds the session's capacity ", cache_->capacity()));
+  const c10::InferenceMode inference;
+  const ModelTensors& tensors = model_->tensors();
+  const at::Tensor positions = at::arange(first_position, first_position + chunk.num_tokens(),
+                                          at::TensorOptions().dtype(at::kLong).device(tensors.device));
+  const RotationTable rotation = MakeRotationTable(tensors.inverse_frequencies, positions);
+  for (int layer = first_layer; layer < last_layer; ++layer)
+    cache_->Place(layer, StoredTensor(chunk.Keys(layer), chunk), StoredTensor(chunk.Values(layer), chunk), first_slot,
+                  rotation);
+  return absl::OkStatus();
+}
+
+absl::Status InferenceSession::CheckRows(const Rows& rows) const {
+  if (rows.size() == 0 || rows.slots.size() != rows.ids.size() || rows.positions.size() != rows.ids.size())
+    return absl::InvalidArgumentError("rows: empty, or ids, slots and positions differ in number");
+  for (int32_t i = 0; i < rows.size(); ++i) {
+    if (rows.ids[i] < 0 || rows.ids[i] >= model_->config().vocab_size)
+      return absl::InvalidArgumentError(absl::StrCat("token id ", rows.ids[i], " is outside the vocabulary"));
+    if (i > 0 && rows.slots[i] <= rows.slots[i - 1]) return absl::InvalidArgumentError("row slots must ascend");
+  }
+  if (rows.slots.front() < 0 || rows.slots.back() >= cache_->capacity())
+    return absl::InvalidArgumentError(absl::StrCat("slot ", rows.slots.back(), " exceeds the session's capacity ",
+                                                   cache_->capacity()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const CancellationToken& cancellation,
+                                             const std::function<absl::Status(int layer)>& before_layer) {
+  CACHECLIP_RETURN_IF_ERROR(CheckRows(rows));
+  const c10::InferenceMode inference;
+  ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
+  CACHECLIP_RETURN_IF_ERROR(
+      pass.RunLayers(0, model_->num_layers(), {.before_layer = before_layer, .cancellation = cancellation}));
+  length_ = std::max(length_, rows.slots.back() + 1);
+  return std::move(ToRows(pass.Logits(rows.size() - 1))[0]);
+}
+
+absl::StatusOr<std::vector<Logits>> InferenceSession::RunAllLogits(const Rows& rows, int32_t first_row,
+                                                                   const CancellationToken& cancellation) {
+  CACHECLIP_RETURN_IF_ERROR(CheckRows(rows));
+  const c10::InferenceMode inference;
+  ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
+  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model_->num_layers(), {.cancellation = cancellation}));
+  length_ = std::max(length_, rows.slots.back() + 1);
+  return ToRows(pass.Logits(first_row));
+}
+
+absl::StatusOr<Logits> InferenceSession::Decode(int32_t id, const CancellationToken& cancellation) {
+  Rows row;
+  row.Append(id, length_, length_);
+  return Run(row, cancellation);
+}
+
+}  // namespace cacheclip

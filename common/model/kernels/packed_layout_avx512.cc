@@ -1,0 +1,151 @@
+// Moves rows in and out of the packed cache layout (attention_avx512.h), rotating keys on the way in at assembly.
+#include <immintrin.h>
+
+#include <cstring>
+#include <vector>
+
+#include "common/model/kernels/attention_avx512.h"
+
+namespace cacheclip::avx512 {
+namespace {
+
+typedef uint32_t __attribute__((may_alias)) Pair;  // two bf16
+
+inline __m512 Widen(const Bf16* x) {  // 16 bf16 -> fp32
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), 16));
+}
+
+inline Pair* KeySlot(const CacheSlice& cache, int kv_head, int slot) {
+  Bf16* head = cache.keys + static_cast<size_t>(kv_head) * cache.capacity * cache.head_dim;
+  return reinterpret_cast<Pair*>(head) + static_cast<size_t>(slot / 16) * 8 * cache.head_dim + slot % 16;
+}
+
+inline Bf16* ValueSlot(const CacheSlice& cache, int kv_head, int slot) {
+  Bf16* head = cache.values + static_cast<size_t>(kv_head) * cache.capacity * cache.head_dim;
+  return head + static_cast<size_t>(slot / 2) * 2 * cache.head_dim + slot % 2;
+}
+
+inline void StoreKey(const CacheSlice& cache, int kv_head, int slot, const Bf16* key) {
+  Pair* to = KeySlot(cache, kv_head, slot);
+  const Pair* from = reinterpret_cast<const Pair*>(key);
+  for (int i = 0; i < cache.head_dim / 2; ++i) to[16 * i] = from[i];
+}
+
+inline void StoreValue(const CacheSlice& cache, int kv_head, int slot, const Bf16* value) {
+  Bf16* to = ValueSlot(cache, kv_head, slot);
+  for (int i = 0; i < cache.head_dim; ++i) to[2 * i] = value[i];
+}
+
+// Two neighbouring slots, the first even: whole 32-bit pairs are written.
+inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const Bf16* first, const Bf16* second) {
+  Pair* to = reinterpret_cast<Pair*>(ValueSlot(cache, kv_head, slot));
+  for (int i = 0; i < cache.head_dim; i += 16) {
+    const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(first + i)));
+    const __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(second + i)));
+    _mm512_storeu_si512(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+  }
+}
+
+// key [head_dim] rotated into out [head_dim].
+inline void RotateKey(const Bf16* key, const float* cosine, const float* sine, int head_dim, Bf16* out) {
+  const int half = head_dim / 2;
+  for (int i = 0; i < half; i += 16) {
+    const __m512 first = Widen(key + i), second = Widen(key + half + i);
+    const __m512 c = _mm512_loadu_ps(cosine + i), s = _mm512_loadu_ps(sine + i);
+    // Products rounded one by one, as separate tensor operations would: the bits must equal Rotate()'s.
+    const __m512 a = _mm512_sub_ps(_mm512_mul_ps(first, c), _mm512_mul_ps(second, s));
+    const __m512 b = _mm512_add_ps(_mm512_mul_ps(second, c), _mm512_mul_ps(first, s));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), (__m256i)_mm512_cvtneps_pbh(a));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + half + i), (__m256i)_mm512_cvtneps_pbh(b));
+  }
+}
+
+}  // namespace
+
+void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots, int num_tokens) {
+  const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
+  for (int head = 0; head < cache.num_kv_heads; ++head) {
+    const Bf16* key = keys + static_cast<size_t>(head) * cache.head_dim;
+    const Bf16* value = values + static_cast<size_t>(head) * cache.head_dim;
+    for (int i = 0; i < num_tokens; ++i) StoreKey(cache, head, slots[i], key + i * token_stride);
+    for (int i = 0; i < num_tokens; ++i) {
+      const bool pair = slots[i] % 2 == 0 && i + 1 < num_tokens && slots[i + 1] == slots[i] + 1;
+      if (pair) {
+        StoreValuePair(cache, head, slots[i], value + i * token_stride, value + (i + 1) * token_stride);
+        ++i;
+      } else {
+        StoreValue(cache, head, slots[i], value + i * token_stride);
+      }
+    }
+  }
+}
+
+void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const float* cosine, const float* sine,
+                    int first_slot, int num_tokens, int num_threads) {
+  constexpr int kBlock = 16;  // tokens per piece of work; first_slot may start anywhere, so pairs stay inside a block
+  const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
+  const int lead = first_slot % kBlock;
+  const int num_blocks = (lead + num_tokens + kBlock - 1) / kBlock;
+#pragma omp parallel for num_threads(num_threads) schedule(static)
+  for (int block = 0; block < num_blocks; ++block) {
+    const int begin = block * kBlock > lead ? block * kBlock - lead : 0;
+    const int end = (block + 1) * kBlock - lead < num_tokens ? (block + 1) * kBlock - lead : num_tokens;
+    static thread_local std::vector<Bf16> buffer;  // one token block; grows once per thread
+    buffer.resize(kBlock * token_stride);
+    Bf16* rotated = buffer.data();
+    int32_t slots[kBlock];
+    for (int i = begin; i < end; ++i) {
+      slots[i - begin] = first_slot + i;
+      for (int head = 0; head < cache.num_kv_heads; ++head)
+        RotateKey(keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
+                  cosine + static_cast<size_t>(i) * cache.head_dim / 2, sine + static_cast<size_t>(i) * cache.head_dim / 2,
+                  cache.head_dim, rotated + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
+    }
+    StoreRows(cache, rotated, values + begin * token_stride, slots, end - begin);
+  }
+}
+
+void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {
+  for (int slot = begin; slot < end; ++slot, out += cache.head_dim) {
+    const Pair* from = KeySlot(cache, kv_head, slot);
+    for (int i = 0; i < cache.head_dim / 2; ++i) {
+      const uint32_t low = from[16 * i] << 16, high = from[16 * i] & 0xffff0000u;
+      std::memcpy(out + 2 * i, &low, sizeof low);
+      std::memcpy(out + 2 * i + 1, &high, sizeof high);
+    }
+  }
+}
+
+void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {
+  for (int slot = begin; slot < end; ++slot, out += cache.head_dim) {
+    const Bf16* from = ValueSlot(cache, kv_head, slot);
+    for (int i = 0; i < cache.head_dim; ++i) {
+      const uint32_t bits = static_cast<uint32_t>(from[2 * i]) << 16;
+      std::memcpy(out + i, &bits, sizeof bits);
+    }
+  }
+}
+
+void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, int64_t num_columns, int num_threads) {
+#pragma omp parallel for num_threads(num_threads) schedule(static)
+  for (int64_t row = 0; row < num_rows; ++row) {
+    const Bf16* m = matrix + row * num_columns;
+    __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    int64_t j = 0;
+    for (; j + 64 <= num_columns; j += 64)
+      for (int u = 0; u < 4; ++u)
+        sums[u] = _mm512_fmadd_ps(Widen(m + j + 16 * u), _mm512_loadu_ps(x + j + 16 * u), sums[u]);
+    for (; j + 16 <= num_columns; j += 16) sums[0] = _mm512_fmadd_ps(Widen(m + j), _mm512_loadu_ps(x + j), sums[0]);
+    float sum = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
+    for (; j < num_columns; ++j) {
+      const uint32_t bits = static_cast<uint32_t>(m[j]) << 16;
+      float value;
+      std::memcpy(&value, &bits, sizeof value);
+      sum += value * x[j];
+    }
+    out[row] = sum;
+  }
+}
+
+}  // namespace cacheclip::avx512

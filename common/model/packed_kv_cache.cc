@@ -1,0 +1,109 @@
+// The cache for CPUs with AVX-512 BF16: raw pages in the layout the attention kernel reads.
+#include <sys/mman.h>
+
+#include <vector>
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/model/kernels/attention_avx512.h"
+#include "common/model/kernels/isa.h"
+#include "common/model/kv_cache.h"
+
+namespace cacheclip {
+namespace {
+
+using avx512::Bf16;
+
+const Bf16* Data(const at::Tensor& tensor) { return static_cast<const Bf16*>(tensor.const_data_ptr()); }
+
+class PackedKvCache : public KvCache {
+ public:
+  PackedKvCache(const ModelConfig& config, int num_layers, int32_t capacity)
+      : num_heads_(static_cast<int>(config.num_heads)), num_kv_heads_(static_cast<int>(config.num_kv_heads)),
+        head_dim_(static_cast<int>(config.head_dim)),
+        capacity_((capacity + avx512::kSlotAlignment - 1) / avx512::kSlotAlignment * avx512::kSlotAlignment),
+        plane_(static_cast<size_t>(num_kv_heads_) * capacity_ * head_dim_),
+        num_bytes_(2 * plane_ * sizeof(Bf16) * static_cast<size_t>(num_layers)) {}
+
+  ~PackedKvCache() override {
+    if (memory_ != nullptr) ::munmap(memory_, num_bytes_);
+  }
+
+  // Anonymous pages are zero (the kernel reads, with weight 0, slots that nobody wrote) and come only when touched.
+  absl::Status Allocate() {
+    void* memory = ::mmap(nullptr, num_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+      return absl::ResourceExhaustedError(absl::StrCat("no memory for a KV cache of ", capacity_, " tokens (", num_bytes_,
+                                                       " bytes)"));
+    ::madvise(memory, num_bytes_, MADV_HUGEPAGE);
+    memory_ = static_cast<Bf16*>(memory);
+    return absl::OkStatus();
+  }
+
+  int32_t capacity() const override { return capacity_; }
+
+  void Store(int layer, const at::Tensor& keys, const at::Tensor& values, std::span<const int32_t> slots) override {
+    avx512::StoreRows(Slice(layer), Data(keys), Data(values), slots.data(), static_cast<int>(slots.size()));
+  }
+
+  void Place(int layer, const at::Tensor& keys, const at::Tensor& values, int32_t first_slot,
+             const RotationTable& rotation) override {
+    const at::Tensor k = keys.to(at::kBFloat16), v = values.to(at::kBFloat16);  // views where already bf16
+    avx512::RotateAndStore(Slice(layer), Data(k), Data(v), rotation.cosine.const_data_ptr<float>(),
+                           rotation.sine.const_data_ptr<float>(), first_slot, static_cast<int>(keys.size(0)),
+                           at::get_num_threads());
+  }
+
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots, double scale) const override {
+    const int num_rows = static_cast<int>(queries.size(0));
+    at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
+    const avx512::CacheSlice slice = Slice(layer);
+    avx512::Attention({.queries = Data(queries), .keys = slice.keys, .values = slice.values,
+                       .out = static_cast<Bf16*>(out.mutable_data_ptr()), .limits = slots.data(), .num_rows = num_rows,
+                       .num_heads = num_heads_, .num_kv_heads = num_kv_heads_, .head_dim = head_dim_,
+                       .capacity = capacity_, .scale = static_cast<float>(scale), .num_threads = at::get_num_threads()});
+    return out;
+  }
+
+  at::Tensor Keys(int layer, int32_t begin, int32_t end) const override { return Unpack(layer, begin, end, avx512::LoadKeys); }
+  at::Tensor Values(int layer, int32_t begin, int32_t end) const override {
+    return Unpack(layer, begin, end, avx512::LoadValues);
+  }
+
+ private:
+  avx512::CacheSlice Slice(int layer) const {
+    Bf16* keys = memory_ + 2 * plane_ * static_cast<size_t>(layer);
+    return {keys, keys + plane_, num_kv_heads_, head_dim_, capacity_};
+  }
+
+  template <typename Load>
+  at::Tensor Unpack(int layer, int32_t begin, int32_t end, Load load) const {
+    at::Tensor out = at::empty({num_kv_heads_, end - begin, head_dim_}, at::TensorOptions().dtype(at::kFloat));
+    float* data = out.mutable_data_ptr<float>();
+    for (int head = 0; head < num_kv_heads_; ++head)
+      load(Slice(layer), head, begin, end, data + static_cast<size_t>(head) * (end - begin) * head_dim_);
+    return out;
+  }
+
+  int num_heads_, num_kv_heads_, head_dim_;
+  int32_t capacity_;
+  size_t plane_;  // elements of one layer's keys
+  size_t num_bytes_;
+  Bf16* memory_ = nullptr;  // [layer][keys, values][plane]
+};
+
+}  // namespace
+
+bool PackedKvCacheSupports(const ModelConfig& config) {
+  return ActiveIsa() == Isa::kAvx512Bf16 && (config.head_dim == 64 || config.head_dim == 128);
+}
+
+absl::StatusOr<std::unique_ptr<KvCache>> MakePackedKvCache(const ModelConfig& config, int num_layers, int32_t capacity) {
+  auto cache = std::make_unique<PackedKvCache>(config, num_layers, capacity);
+  if (absl::Status status = cache->Allocate(); !status.ok()) return status;
+  return cache;
+}
+
+}  // namespace cacheclip

@@ -1,0 +1,115 @@
+// The portable cache: one tensor pair per layer, attention by libtorch in blocks of rows. Also the reference that the
+// packed kernel is tested against.
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/bmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include "common/model/kv_cache.h"
+
+namespace cacheclip {
+namespace {
+
+constexpr int64_t kRowBlock = 128;  // rows whose scores are in memory at once
+
+class PlainKvCache : public KvCache {
+ public:
+  PlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity, at::ScalarType dtype, at::Device device)
+      : num_heads_(config.num_heads), num_kv_heads_(config.num_kv_heads), head_dim_(config.head_dim),
+        capacity_(capacity), compute_dtype_(dtype) {
+    // On a CPU libtorch's bf16 products are slow where this cache is needed at all, so it holds the (already rounded)
+    // values as fp32 there.
+    const auto options = at::TensorOptions().dtype(device.is_cpu() ? at::kFloat : dtype).device(device);
+    for (int i = 0; i < num_layers; ++i) {
+      keys_.push_back(at::zeros({num_kv_heads_, capacity, head_dim_}, options));
+      values_.push_back(at::zeros({num_kv_heads_, capacity, head_dim_}, options));
+    }
+  }
+
+  int32_t capacity() const override { return capacity_; }
+
+  void Store(int layer, const at::Tensor& keys, const at::Tensor& values, std::span<const int32_t> slots) override {
+    const bool neighbours = slots.back() - slots.front() + 1 == static_cast<int32_t>(slots.size());
+    const at::Tensor k = keys.transpose(0, 1).to(keys_[layer].scalar_type());
+    const at::Tensor v = values.transpose(0, 1).to(values_[layer].scalar_type());
+    if (neighbours) {
+      keys_[layer].slice(1, slots.front(), slots.back() + 1).copy_(k);
+      values_[layer].slice(1, slots.front(), slots.back() + 1).copy_(v);
+    } else {
+      const at::Tensor index = SlotTensor(slots);
+      keys_[layer].index_copy_(1, index, k);
+      values_[layer].index_copy_(1, index, v);
+    }
+  }
+
+  void Place(int layer, const at::Tensor& keys, const at::Tensor& values, int32_t first_slot,
+             const RotationTable& rotation) override {
+    const int64_t end = first_slot + keys.size(0);
+    const at::Device device = keys_[layer].device();
+    // Rounded to the compute dtype first: the same bits as a freshly computed key.
+    const at::Tensor k = Rotate(keys.to(device).to(compute_dtype_), rotation);
+    const at::Tensor v = values.to(device).to(compute_dtype_);
+    keys_[layer].slice(1, first_slot, end).copy_(k.transpose(0, 1));
+    values_[layer].slice(1, first_slot, end).copy_(v.transpose(0, 1));
+  }
+
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots, double scale) const override {
+    const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;
+    const at::ScalarType dtype = keys_[layer].scalar_type();
+    const at::Tensor limits = SlotTensor(slots);
+    at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
+    for (int64_t begin = 0; begin < num_rows; begin += kRowBlock) {
+      const int64_t end = std::min(num_rows, begin + kRowBlock), rows = end - begin;
+      const int64_t num_slots = slots[static_cast<size_t>(end - 1)] + 1;
+      const at::Tensor q = queries.slice(0, begin, end)
+                               .view({rows, num_kv_heads_, group, head_dim_})
+                               .permute({1, 0, 2, 3})
+                               .reshape({num_kv_heads_, rows * group, head_dim_})
+                               .to(dtype);
+      const at::Tensor k = keys_[layer].slice(1, 0, num_slots), v = values_[layer].slice(1, 0, num_slots);
+      at::Tensor scores = at::bmm(q, k.transpose(1, 2)).to(at::kFloat).mul_(scale);
+      const at::Tensor hidden = at::arange(num_slots, limits.options()).view({1, -1}) >
+                                limits.slice(0, begin, end).repeat_interleave(group).view({-1, 1});
+      scores.masked_fill_(hidden.unsqueeze(0), -std::numeric_limits<float>::infinity());
+      const at::Tensor context = at::bmm(at::softmax(scores, -1).to(dtype), v)
+                                     .view({num_kv_heads_, rows, group, head_dim_})
+                                     .permute({1, 0, 2, 3})
+                                     .reshape({rows, num_heads_ * head_dim_});
+      out.slice(0, begin, end).copy_(context);
+    }
+    return out;
+  }
+
+  at::Tensor Keys(int layer, int32_t begin, int32_t end) const override {
+    return keys_[layer].slice(1, begin, end).to(at::kFloat).contiguous();
+  }
+  at::Tensor Values(int layer, int32_t begin, int32_t end) const override {
+    return values_[layer].slice(1, begin, end).to(at::kFloat).contiguous();
+  }
+
+ private:
+  at::Tensor SlotTensor(std::span<const int32_t> slots) const {
+    return at::tensor(at::ArrayRef<int64_t>(std::vector<int64_t>(slots.begin(), slots.end()))).to(keys_[0].device());
+  }
+
+  int64_t num_heads_, num_kv_heads_, head_dim_;
+  int32_t capacity_;
+  at::ScalarType compute_dtype_;
+  std::vector<at::Tensor> keys_, values_;  // per layer [num_kv_heads, capacity, head_dim]
+};
+
+}  // namespace
+
+std::unique_ptr<KvCache> MakePlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity, at::ScalarType dtype,
+                                          at::Device device) {
+  return std::make_unique<PlainKvCache>(config, num_layers, capacity, dtype, device);
+}
+
+}  // namespace cacheclip

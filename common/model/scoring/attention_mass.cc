@@ -1,0 +1,49 @@
+#include "common/model/scoring/attention_mass.h"
+
+#include <cmath>
+#include <limits>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/tensor.h>
+
+namespace cacheclip {
+
+at::Tensor AttentionLogits(const KvCache& cache, int layer, const at::Tensor& queries, std::span<const int32_t> slots,
+                           int64_t num_kv_heads) {
+  const int64_t rows = queries.size(0), heads = queries.size(1), dim = queries.size(2);
+  const int32_t num_slots = slots.back() + 1;
+  const at::Tensor keys = cache.Keys(layer, 0, num_slots);  // [kv_heads, num_slots, dim]
+  const at::Tensor grouped = queries.to(at::kFloat)
+                                 .view({rows, num_kv_heads, heads / num_kv_heads, dim})
+                                 .permute({1, 2, 0, 3})
+                                 .reshape({num_kv_heads, heads / num_kv_heads * rows, dim});
+  at::Tensor logits = at::matmul(grouped, keys.transpose(1, 2)).view({heads, rows, num_slots});
+  logits.mul_(1 / std::sqrt(static_cast<double>(dim)));
+  const std::vector<int64_t> limits(slots.begin(), slots.end());
+  const at::Tensor limit = at::tensor(at::ArrayRef<int64_t>(limits)).to(logits.device()).view({-1, 1});
+  const at::Tensor hidden = at::arange(num_slots, limit.options()).view({1, -1}) > limit;
+  return logits.masked_fill_(hidden.unsqueeze(0), -std::numeric_limits<float>::infinity());
+}
+
+std::vector<int64_t> HeadsOfLayer(const std::vector<HeadId>& heads, int layer) {
+  std::vector<int64_t> result;
+  for (const HeadId& id : heads)
+    if (id.layer == layer) result.push_back(id.head);
+  return result;
+}
+
+at::Tensor PoolHeads(const at::Tensor& mass, const std::vector<int64_t>& heads, HeadPooling pooling) {
+  const at::Tensor chosen =
+      heads.empty() ? mass : mass.index_select(0, at::tensor(at::ArrayRef<int64_t>(heads)).to(mass.device()));
+  const at::Tensor pooled = pooling == HeadPooling::kMean ? chosen.mean(0) : chosen.amax(0);
+  return pooled.mean(0);
+}
+
+std::vector<float> ToVector(const at::Tensor& tensor) {
+  const at::Tensor host = tensor.to(at::kFloat).cpu().contiguous();
+  return {host.const_data_ptr<float>(), host.const_data_ptr<float>() + host.numel()};
+}
+
+}  // namespace cacheclip

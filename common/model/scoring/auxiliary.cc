@@ -1,0 +1,173 @@
+// The question run by an auxiliary model over its own KV of the chunks (CacheClip paper; joint normalisation, the
+// parallel pass and truncated primaries are method.md §3).
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/model/forward_pass.h"
+#include "common/model/scoring/attention_mass.h"
+#include "common/model/scoring/scoring.h"
+
+namespace cacheclip {
+namespace {
+
+// Which layers and heads count, and how far the model has to run.
+struct ScoringLayers {
+  std::vector<HeadId> heads;
+  LayerBand band;
+
+  bool Counts(int layer) const { return layer >= band.begin && layer < band.end; }
+};
+
+absl::StatusOr<ScoringLayers> ResolveLayers(const LanguageModel& model, const AuxiliaryOptions& options) {
+  ScoringLayers layers{.heads = options.heads, .band = options.band};
+  if (!layers.heads.empty()) {
+    layers.band = {model.num_layers(), 0};
+    for (const HeadId& id : layers.heads) {
+      if (id.head < 0 || id.head >= model.config().num_heads)
+        return absl::InvalidArgumentError(absl::StrCat("head ", id.head, " of ", model.config().num_heads));
+      layers.band = {std::min(layers.band.begin, id.layer), std::max(layers.band.end, id.layer + 1)};
+    }
+  } else if (layers.band.begin == layers.band.end) {
+    layers.band = DefaultScoringBand(static_cast<int>(model.config().num_layers));
+    layers.band.end = std::min(layers.band.end, model.num_layers());
+    layers.band.begin = std::min(layers.band.begin, layers.band.end - 1);
+  }
+  if (layers.band.begin < 0 || layers.band.begin >= layers.band.end || layers.band.end > model.num_layers())
+    return absl::InvalidArgumentError(absl::StrCat("layers [", layers.band.begin, ", ", layers.band.end, ") of the ",
+                                                   model.num_layers(), " that are loaded"));
+  return layers;
+}
+
+// Context logits and everything else's log-sum-exp, of one pass over some chunks.
+struct LayerLogits {
+  at::Tensor context;  // [num_heads, num_rows, context tokens of the pass]
+  at::Tensor rest;     // [num_heads, num_rows]: prefix and question
+};
+
+class AuxiliaryScorer {
+ public:
+  AuxiliaryScorer(std::shared_ptr<const LanguageModel> model, const AuxiliaryInput& input, const AuxiliaryOptions& options,
+                  ScoringLayers layers, const CancellationToken& cancellation)
+      : model_(std::move(model)), input_(input), options_(options), layers_(std::move(layers)),
+        cancellation_(cancellation), logits_(static_cast<size_t>(model_->num_layers())) {}
+
+  absl::StatusOr<std::vector<float>> Score() {
+    if (options_.pass == AuxiliaryPass::kParallel) {
+      CACHECLIP_RETURN_IF_ERROR(RunPass(input_.chunks));
+    } else {
+      for (const auto& chunk : input_.chunks) CACHECLIP_RETURN_IF_ERROR(RunPass({&chunk, 1}));
+    }
+    at::Tensor total;
+    for (int layer = layers_.band.begin; layer < layers_.band.end; ++layer) {
+      const std::vector<int64_t> heads = HeadsOfLayer(layers_.heads, layer);
+      if (!layers_.heads.empty() && heads.empty()) continue;
+      const at::Tensor pooled = PoolHeads(Normalise(logits_[static_cast<size_t>(layer)]), heads, options_.pooling);
+      const at::Tensor weighted = layers_.heads.empty() ? pooled : pooled * static_cast<double>(heads.size());
+      total = total.defined() ? total + weighted : weighted;
+    }
+    return ToVector(total);
+  }
+
+ private:
+  // The prefix, then the chunks, all at the positions right behind the prefix, then the question. Slots are distinct, so
+  // one softmax sees all chunks; positions repeat, so none is farther away than another.
+  absl::Status RunPass(std::span<const std::shared_ptr<const EncodedChunk>> chunks) {
+    const int32_t prefix = input_.prefix ? static_cast<int32_t>(input_.prefix->num_tokens()) : 0;
+    int32_t context = 0, longest = 0;
+    for (const auto& chunk : chunks) {
+      context += static_cast<int32_t>(chunk->num_tokens());
+      longest = std::max(longest, static_cast<int32_t>(chunk->num_tokens()));
+    }
+    Rows rows;
+    rows.Append(input_.question_ids, prefix + context, prefix + longest);
+    CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<InferenceSession> session,
+                               InferenceSession::Create(model_, prefix + context + rows.size()));
+    if (input_.prefix) CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*input_.prefix, 0, 0, 0, layers_.band.end));
+    int32_t slot = prefix;
+    for (const auto& chunk : chunks) {
+      CACHECLIP_RETURN_IF_ERROR(cancellation_.Check());
+      CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*chunk, slot, prefix, 0, layers_.band.end));
+      slot += static_cast<int32_t>(chunk->num_tokens());
+    }
+    return RunQuestion(*session, rows, prefix, prefix + context);
+  }
+
+  absl::Status RunQuestion(InferenceSession& session, const Rows& rows, int32_t begin, int32_t end) {
+    ForwardPass pass(model_->tensors(), model_->config(), session.cache(), rows);
+    const ForwardHooks hooks{.after_store = [&](int layer, const Projections& projections) {
+                               if (!layers_.Counts(layer)) return absl::OkStatus();
+                               const at::Tensor all = AttentionLogits(session.cache(), layer, projections.queries, rows.slots,
+                                                                      model_->config().num_kv_heads);
+                               const at::Tensor rest = at::cat({all.slice(2, 0, begin), all.slice(2, end)}, 2);
+                               logits_[static_cast<size_t>(layer)].push_back(
+                                   {all.slice(2, begin, end).clone(), at::logsumexp(rest, {2})});
+                               return absl::OkStatus();
+                             },
+                             .cancellation = cancellation_};
+    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, layers_.band.end - 1, hooks));
+    return pass.ProjectLayer(layers_.band.end - 1, hooks);
+  }
+
+  // [num_heads, num_rows, all context tokens]: attention mass, over one softmax or one per chunk.
+  at::Tensor Normalise(const std::vector<LayerLogits>& passes) const {
+    std::vector<at::Tensor> parts;
+    if (options_.normalisation == ScoreNormalisation::kPerChunk) {
+      for (const LayerLogits& pass : passes)
+        for (const at::Tensor& chunk : SplitByChunk(pass.context, passes.size() > 1)) parts.push_back(at::softmax(chunk, -1));
+      return at::cat(parts, 2);
+    }
+    // Each pass has its own prefix and question part; the joint softmax counts them once, by their mean.
+    std::vector<at::Tensor> rests;
+    for (const LayerLogits& pass : passes) {
+      parts.push_back(pass.context);
+      rests.push_back(pass.rest.unsqueeze(2));
+    }
+    const at::Tensor rest = at::cat(rests, 2).mean(2, /*keepdim=*/true);
+    const at::Tensor context = at::cat(parts, 2);
+    return at::softmax(at::cat({context, rest}, 2), -1).slice(2, 0, context.size(2));
+  }
+
+  std::vector<at::Tensor> SplitByChunk(const at::Tensor& context, bool is_one_chunk) const {
+    if (is_one_chunk) return {context};
+    std::vector<int64_t> lengths;
+    for (const auto& chunk : input_.chunks) lengths.push_back(chunk->num_tokens());
+    return context.split_with_sizes(lengths, 2);
+  }
+
+  std::shared_ptr<const LanguageModel> model_;
+  const AuxiliaryInput& input_;
+  const AuxiliaryOptions& options_;
+  const ScoringLayers layers_;
+  const CancellationToken& cancellation_;
+  std::vector<std::vector<LayerLogits>> logits_;  // [layer][pass]
+};
+
+}  // namespace
+
+AuxiliaryOptions PaperAuxiliaryOptions(const LanguageModel& model) {
+  return {.pass = AuxiliaryPass::kPerChunk,
+          .normalisation = ScoreNormalisation::kPerChunk,
+          .band = {model.num_layers() - 1, model.num_layers()}};
+}
+
+absl::StatusOr<std::vector<float>> ScoreByAuxiliary(std::shared_ptr<const LanguageModel> auxiliary,
+                                                    const AuxiliaryInput& input, const AuxiliaryOptions& options,
+                                                    const CancellationToken& cancellation) {
+  if (input.chunks.empty()) return std::vector<float>();
+  if (input.question_ids.empty()) return absl::InvalidArgumentError("the question has no tokens to score with");
+  CACHECLIP_ASSIGN_OR_RETURN(ScoringLayers layers, ResolveLayers(*auxiliary, options));
+  const c10::InferenceMode inference;
+  return AuxiliaryScorer(std::move(auxiliary), input, options, std::move(layers), cancellation).Score();
+}
+
+}  // namespace cacheclip
