@@ -1,17 +1,23 @@
-// Documents in, chunks out: split, tokenise, key, encode what is missing, store, then enter the catalogue in one step.
-// A document becomes visible only when all its chunks are stored. The same content again is a no-op (no model work); a
-// changed document replaces its chunks, and chunks nobody refers to any more are deleted from the store.
-// One bad document does not stop the rest: its result carries the error. Thread-safe; documents of one call are handled
-// one after another.
+// Documents in, chunks out: split, tokenise, key, encode what is missing, store, then enter the catalogue in
+// one step. A document becomes visible only when all its chunks are stored. The same content again is a no-op
+// (no model work); a changed document replaces its chunks, and chunks nobody refers to any more are deleted
+// from the store. One bad document does not stop the rest: its result carries the error. What an interrupted
+// or failed document has put already stays in the store, unreferenced, so that the next run finds it;
+// otherwise it is evicted in time. Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <functional>
-#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/cancellation.h"
+#include "common/catalog/records.h"
 #include "common/ingest/prefix_context.h"
 #include "common/text/document_chunker.h"
 
@@ -62,8 +68,24 @@ class IngestPipeline {
   absl::StatusOr<int64_t> Sweep();
 
  private:
+  struct PlannedChunk {
+    ChunkKey key;
+    Encoding encoding;
+    ChunkReference reference;
+  };
   absl::Status IngestInto(const SourceDocument& document, const IngestOptions& options,
-                          const CancellationToken& cancellation, const ProgressCallback& progress, DocumentResult& result);
+                          const CancellationToken& cancellation, const ProgressCallback& progress,
+                          DocumentResult& result);
+  absl::StatusOr<std::vector<PlannedChunk>> PlanChunks(const PrefixContext& context,
+                                                       const SourceDocument& document,
+                                                       const IngestOptions& options,
+                                                       DocumentResult& result) const;
+  absl::Status StoreChunks(PrefixContext& context, std::span<const PlannedChunk> chunks,
+                           const CancellationToken& cancellation, const ProgressCallback& progress,
+                           DocumentResult& result);
+  absl::Status EnterCatalog(const SourceDocument& document, const PrefixContext& context,
+                            std::string content_digest, std::span<const PlannedChunk> chunks,
+                            DocumentResult& result);
   void DeleteBytes(std::span<const std::string> chunk_ids);
 
   PrefixContexts* contexts_;

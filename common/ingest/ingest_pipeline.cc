@@ -1,0 +1,163 @@
+#include "common/ingest/ingest_pipeline.h"
+
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/hash.h"
+#include "common/base/logging.h"
+#include "common/base/status.h"
+#include "common/base/string_view.h"
+#include "common/kv/chunk_key.h"
+
+namespace cacheclip {
+namespace {
+
+// Whatever changes a document's chunks, so that equal digests mean that there is nothing to do.
+std::string ContentDigest(const SourceDocument& document, const IngestOptions& options,
+                          const Prefix& prefix) {
+  Sha256 hash;
+  hash.AddField(document.text).AddField(document.title).AddField(prefix.prefix_id);
+  hash.AddInteger(options.chunker.target_tokens).AddInteger(options.chunker.max_tokens);
+  hash.AddInteger(options.chunker.min_tokens).AddInteger(options.title_in_chunks);
+  hash.AddInteger(static_cast<uint64_t>(document.format));
+  return ToHex(hash.Finish());
+}
+
+absl::Status CheckDocument(const SourceDocument& document) {
+  if (document.document_id.empty()) return InvalidField("document_id", "must not be empty");
+  CACHECLIP_RETURN_IF_ERROR(CheckUtf8("document_id", document.document_id));
+  CACHECLIP_RETURN_IF_ERROR(CheckUtf8("title", document.title));
+  return CheckUtf8("text", document.text);
+}
+
+bool SameEntry(const Document& a, const Document& b) {
+  return a.content_digest == b.content_digest && a.metadata_json == b.metadata_json &&
+         a.expire_time == b.expire_time && a.chunks == b.chunks;
+}
+
+}  // namespace
+
+DocumentResult IngestPipeline::Ingest(const SourceDocument& document, const IngestOptions& options,
+                                      const CancellationToken& cancellation,
+                                      const ProgressCallback& progress) {
+  DocumentResult result{.document_id = document.document_id};
+  result.status = IngestInto(document, options, cancellation, progress, result);
+  return result;
+}
+
+absl::Status IngestPipeline::IngestInto(const SourceDocument& document, const IngestOptions& options,
+                                        const CancellationToken& cancellation,
+                                        const ProgressCallback& progress, DocumentResult& result) {
+  CACHECLIP_RETURN_IF_ERROR(CheckDocument(document));
+  CACHECLIP_ASSIGN_OR_RETURN(auto context, contexts_->Get(options.namespace_name, options.prefix_id));
+  CACHECLIP_ASSIGN_OR_RETURN(const auto chunks, PlanChunks(*context, document, options, result));
+  CACHECLIP_RETURN_IF_ERROR(StoreChunks(*context, chunks, cancellation, progress, result));
+  return EnterCatalog(document, *context, ContentDigest(document, options, context->record()), chunks,
+                      result);
+}
+
+absl::StatusOr<std::vector<IngestPipeline::PlannedChunk>> IngestPipeline::PlanChunks(
+    const PrefixContext& context, const SourceDocument& document, const IngestOptions& options,
+    DocumentResult& result) const {
+  const DocumentChunker chunker(contexts_->runtime().tokenizer, options.chunker);
+  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<DocumentChunk> pieces,
+                             chunker.Split(document.text, document.format));
+  const std::string title = options.title_in_chunks ? document.title : "";
+  std::vector<PlannedChunk> planned;
+  planned.reserve(pieces.size());
+  for (const DocumentChunk& piece : pieces) {
+    std::string text = document.text.substr(piece.begin, piece.end - piece.begin);
+    CACHECLIP_ASSIGN_OR_RETURN(Encoding encoding, context.TokenizeChunk(text, title));
+    const ChunkKey key = context.KeyOf(encoding.ids);
+    const auto num_tokens = static_cast<int32_t>(encoding.ids.size());
+    result.chunks.push_back({.namespace_name = options.namespace_name,
+                             .chunk_id = key.ToHex(),
+                             .prefix_id = context.record().prefix_id,
+                             .title = title,
+                             .text = std::move(text),
+                             .num_tokens = num_tokens});
+    result.num_tokens += num_tokens;
+    planned.push_back({key,
+                       std::move(encoding),
+                       {key.ToHex(), static_cast<int64_t>(piece.begin), static_cast<int64_t>(piece.end)}});
+  }
+  result.num_chunks = static_cast<int>(planned.size());
+  return planned;
+}
+
+absl::Status IngestPipeline::StoreChunks(PrefixContext& context, std::span<const PlannedChunk> chunks,
+                                         const CancellationToken& cancellation,
+                                         const ProgressCallback& progress, DocumentResult& result) {
+  ChunkStore& store = *contexts_->runtime().store;
+  std::set<ChunkKey> done;  // a document may say the same twice
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    CACHECLIP_RETURN_IF_ERROR(cancellation.Check());
+    const PlannedChunk& chunk = chunks[i];
+    CACHECLIP_ASSIGN_OR_RETURN(const bool is_stored, store.Contains(chunk.key));
+    if (is_stored || !done.insert(chunk.key).second) {
+      ++result.chunks_reused;
+    } else {
+      CACHECLIP_ASSIGN_OR_RETURN(auto encoded,
+                                 context.Encode(chunk.encoding, TaskPriority::kBackground, cancellation));
+      const absl::Status stored = store.Put(std::move(encoded));
+      if (!stored.ok()) return WithContext(stored, absl::StrCat("storing chunk ", i, " of ", chunks.size()));
+      ++result.chunks_encoded;
+    }
+    if (progress) progress({result.document_id, static_cast<int>(i) + 1, static_cast<int>(chunks.size())});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status IngestPipeline::EnterCatalog(const SourceDocument& source, const PrefixContext& context,
+                                          std::string content_digest, std::span<const PlannedChunk> chunks,
+                                          DocumentResult& result) {
+  const Runtime& runtime = contexts_->runtime();
+  Document document{.namespace_name = context.record().namespace_name,
+                    .document_id = source.document_id,
+                    .title = source.title,
+                    .content_digest = std::move(content_digest),
+                    .metadata_json = source.metadata_json,
+                    .prefix_id = context.record().prefix_id,
+                    .writer_version = runtime.writer_version};
+  document.expire_time = source.expire_time;
+  for (const PlannedChunk& chunk : chunks) document.chunks.push_back(chunk.reference);
+
+  const auto existing = runtime.catalog->GetDocument(document.namespace_name, document.document_id);
+  if (existing.ok() && SameEntry(*existing, document)) {
+    result.unchanged = result.chunks_encoded == 0;
+    return absl::OkStatus();
+  }
+  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<std::string> released,
+                             runtime.catalog->PutDocument(document, result.chunks));
+  DeleteBytes(released);
+  return absl::OkStatus();
+}
+
+absl::Status IngestPipeline::Delete(std::string_view namespace_name, std::string_view document_id) {
+  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<std::string> released,
+                             contexts_->runtime().catalog->DeleteDocument(namespace_name, document_id));
+  DeleteBytes(released);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> IngestPipeline::Sweep() {
+  CACHECLIP_ASSIGN_OR_RETURN(const Removal removal, contexts_->runtime().catalog->SweepExpired());
+  DeleteBytes(removal.released_chunk_ids);
+  return removal.num_documents;
+}
+
+// The catalogue no longer knows these chunks, so they are served to nobody: bytes that cannot be deleted now
+// only take room until they are evicted.
+void IngestPipeline::DeleteBytes(std::span<const std::string> chunk_ids) {
+  for (const std::string& chunk_id : chunk_ids) {
+    const auto key = ChunkKey::FromHex(chunk_id);
+    const absl::Status deleted = key.ok() ? contexts_->runtime().store->Delete(*key) : key.status();
+    if (!deleted.ok()) {
+      CACHECLIP_LOG(Warning) << "bytes of chunk " << chunk_id << " are not deleted: " << deleted;
+    }
+  }
+}
+
+}  // namespace cacheclip
