@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/catalog/catalog.h"
@@ -46,9 +47,9 @@ class InMemoryCatalog : public Catalog {
  private:
   struct Chunk {
     ChunkRecord record;
-    std::map<std::string, int> references;  // document id -> uses
+    std::set<std::string> references;  // ids of the documents that use it
   };
-  struct Space {
+  struct Space {  // one namespace
     Namespace info;
     std::map<std::string, Prefix> prefixes;
     std::map<std::string, Document> documents;
@@ -61,8 +62,10 @@ class InMemoryCatalog : public Catalog {
   bool Resolves(const Space& space, const Chunk& chunk) const;
   // Drops the document and its references; adds chunk ids left without any to `orphans`.
   void Unlink(Space& space, const std::string& document_id, std::set<std::string>& orphans);
-  // Those of `candidates` that no namespace holds any more.
-  std::vector<std::string> Released(const std::set<std::string>& candidates) const;
+  // Drops the orphans that are still without reference; returns those that no other namespace holds.
+  std::vector<std::string> Collect(Space& space, const std::set<std::string>& orphans);
+  template <typename Condition>
+  Removal RemoveDocuments(Condition condition);
 
   const Clock* const clock_;
   std::mutex mutex_;

@@ -8,9 +8,11 @@
 // file is waited for at most `busy_timeout`, then UNAVAILABLE. Thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "common/base/clock.h"
@@ -60,18 +62,19 @@ class SqliteCatalog : public Catalog {
  private:
   SqliteCatalog(SqliteCatalogOptions options, bool read_only);
 
-  // Runs `body(database)` under the mutex in one transaction; commits if it returns OK, else rolls back.
-  template <typename Body>
-  auto Read(Body body);
-  template <typename Body>
-  auto Write(Body body);
-
-  absl::Status EnsureOpen();  // read-only: opens, or reopens a file that was replaced
-
   const SqliteCatalogOptions options_;
   const bool read_only_;
   std::mutex mutex_;
   std::unique_ptr<SqliteDatabase> database_;
+  std::pair<uint64_t, uint64_t> file_identity_;  // device and inode of what is open (read-only)
+
+  // Runs `body(database)` under the mutex in one transaction; commits if it returns OK, else rolls back.
+  template <typename Body>
+  auto Read(Body body) -> decltype(body(*database_));
+  template <typename Body>
+  auto Write(Body body) -> decltype(body(*database_));
+
+  absl::Status EnsureOpen();  // read-only: opens, or reopens a file that was replaced
 };
 
 }  // namespace cacheclip
