@@ -6,7 +6,8 @@
 
 <family>.json (llama, mistral, qwen2, qwen3): a small model whose weights come from the formula in
 formula_weights.py. Fields: `config` (content of config.json), `weight_rules` (see the formula), `tensors`
-(name to shape), `weight_samples` (first values of some tensors, to check an implementation), `ids`, `last_row` and `middle_row` (fp32 logits; `middle_index` says which row), `greedy` (continuation of `ids`),
+(name to shape), `weight_samples` (first values of some tensors, to check an implementation), `ids`,
+`last_row` and `middle_row` (fp32 logits; `middle_index` says which row), `greedy` (continuation of `ids`),
 `greedy_smallest_lead` (winner over second, smallest of all steps) and `bf16_max_abs_deviation` (the same two
 rows computed in bf16).
 smollm2.json: see smollm2_golden.py. It needs the converted model (`cacheclip models fetch`).

