@@ -5,7 +5,7 @@ from pathlib import Path
 
 from source_tree import SourceTree
 
-RULES = ("layers", "dependencies", "cmake_sources", "twins", "sizes", "words", "habits", "headers")
+RULES = ("layers", "dependencies", "cmake_sources", "twins", "sizes", "words", "habits", "headers", "examples")
 
 
 def main(names):
