@@ -12,6 +12,8 @@ _CPP_SLEEP = re.compile(r"\b(sleep_for|sleep_until|SleepFor|usleep|nanosleep|sle
 _PYTHON_SLEEP = re.compile(r"\b(?:time\.sleep|asyncio\.sleep)\s*\(|\bfrom time import .*\bsleep\b")
 _CPP_ASSERTION = re.compile(r"\b(?:EXPECT|ASSERT)_\w+\s*\(|\bFAIL\s*\(|\bADD_FAILURE\s*\(|\bstatic_assert\s*\(")
 _PYTHON_ASSERTION = re.compile(r"\bassert\b|\bself\.(?:assert\w+|fail)\s*\(")
+# A file that only runs a shared contract suite on one more implementation asserts through the suite.
+_CONTRACT = re.compile(r"^\s*INSTANTIATE_(?:TYPED_)?TEST_SUITE_P\s*\(", re.M)
 _TEST_MACRO = re.compile(r"^\s*TEST(?:_F|_P)?\s*\(|^\s*TYPED_TEST", re.M)
 
 
@@ -21,14 +23,19 @@ def check(tree):
         if not is_test(path) or path == OWN_TEST:
             continue
         if path.endswith((".cc", ".h")):
-            violations += _check_file(path, blank_literals(text), _CPP_SLEEP, _CPP_ASSERTION, path.endswith("_test.cc"))
-            if path.endswith("_test.cc") and not _TEST_MACRO.search(text) and "int main(" not in text:
+            violations += _check_file(path, blank_literals(text), _CPP_SLEEP, _CPP_ASSERTION,
+                                      path.endswith("_test.cc") and not _CONTRACT.search(text))
+            if path.endswith("_test.cc") and not _is_runnable(text):
                 violations.append(Violation(path, 0, "test file without a test"))
         elif path.endswith(".py"):
             name = path.rpartition("/")[2]
             is_test_file = name.startswith("test_") or name.endswith("_test.py")
             violations += _check_file(path, text, _PYTHON_SLEEP, _PYTHON_ASSERTION, is_test_file)
     return violations
+
+
+def _is_runnable(text):
+    return _TEST_MACRO.search(text) or _CONTRACT.search(text) or "int main(" in text
 
 
 def _check_file(path, code, sleep, assertion, is_test_file):

@@ -14,6 +14,8 @@ class Habits(unittest.TestCase):
     def test_tests_that_assert_pass(self):
         self.assertEqual(problems("tests/unit/common/kv/a_test.cc", GOOD_CC), [])
         self.assertEqual(problems("tests/integration/test_a.py", "def test_a():\n    assert f() == 1\n"), [])
+        contract = "INSTANTIATE_TEST_SUITE_P(Memory, CatalogContract, Values(1));\n"
+        self.assertEqual(problems("tests/unit/common/catalog/memory_test.cc", contract), [])
         self.assertEqual(problems("tests/support/fake.h", "class Fake {};\n"), [])
 
     def test_sleeps_are_found(self):
