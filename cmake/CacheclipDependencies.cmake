@@ -23,9 +23,20 @@ add_library(grpcpp_reflection INTERFACE)
 target_link_libraries(grpcpp_reflection INTERFACE PkgConfig::grpcpp
   -Wl,--push-state,--no-as-needed grpc++_reflection -Wl,--pop-state)
 
-# libtorch: LIBTORCH_SITE_PACKAGES (a folder with an unpacked PyPI wheel; tools/setup/install.sh makes it in the
-# cache folder), or LIBTORCH_ROOT / CMAKE_PREFIX_PATH (any libtorch >= 2.4 with include/ and lib/).
-if(NOT LIBTORCH_SITE_PACKAGES AND NOT DEFINED ENV{LIBTORCH_SITE_PACKAGES} AND NOT LIBTORCH_ROOT AND NOT DEFINED ENV{LIBTORCH_ROOT})
+# libtorch: LIBTORCH_ROOT or CMAKE_PREFIX_PATH (any libtorch >= 2.4 with include/ and lib/), LIBTORCH_SITE_PACKAGES (a
+# folder with an unpacked PyPI wheel), else the wheel that tools/setup/install.sh put into the cache folder.
+set(_libtorch_is_given FALSE)
+foreach(_variable LIBTORCH_ROOT LIBTORCH_SITE_PACKAGES)
+  if(${_variable} OR DEFINED ENV{${_variable}})
+    set(_libtorch_is_given TRUE)
+  endif()
+endforeach()
+foreach(_prefix ${CMAKE_PREFIX_PATH})
+  if(EXISTS "${_prefix}/lib/libtorch_cpu.so")
+    set(_libtorch_is_given TRUE)
+  endif()
+endforeach()
+if(NOT _libtorch_is_given)
   if(DEFINED ENV{CACHECLIP_CACHE})
     set(_cacheclip_cache "$ENV{CACHECLIP_CACHE}")
   elseif(DEFINED ENV{XDG_CACHE_HOME})
