@@ -6,15 +6,15 @@ from cmake_text import without_comments
 from source_tree import Violation, folder_of
 
 # Generated sources (…pb.cc) are not in the tree.
-_SOURCE = re.compile(r"(?<![\w${}/.-])(?![\w./-]*\bpb\.cc)[\w./-]+\.cc\b")
+_SOURCE = re.compile(r"(?<![\w${}/.-])(\$\{CMAKE_SOURCE_DIR\}/)?(?![\w./-]*\bpb\.cc)([\w./-]+\.cc)\b")
 
 
 def check(tree):
     violations = []
     named = set()
     for path, text in tree.select("CMakeLists.txt"):
-        for source in _SOURCE.findall(without_comments(text)):
-            full = posixpath.normpath(posixpath.join(folder_of(path), source))
+        for from_root, source in _SOURCE.findall(without_comments(text)):
+            full = posixpath.normpath(source if from_root else posixpath.join(folder_of(path), source))
             named.add(full)
             if full not in tree.files:
                 violations.append(Violation(path, 0, f"{source} is named but does not exist"))

@@ -13,6 +13,10 @@ class CmakeSources(unittest.TestCase):
         self.assertEqual(problems({"common/kv/CMakeLists.txt": "cacheclip_library(kv SRCS key.cc sub/b.cc)",
                                    "common/kv/key.cc": "", "common/kv/sub/b.cc": ""}), [])
 
+    def test_sources_may_be_named_from_the_root(self):
+        cmake = "cacheclip_test(a_test SRCS ${CMAKE_SOURCE_DIR}/tests/support/b.cc)"
+        self.assertEqual(problems({"tests/unit/a/CMakeLists.txt": cmake, "tests/support/b.cc": ""}), [])
+
     def test_an_unlisted_source_is_found(self):
         self.assertEqual(problems({"common/kv/CMakeLists.txt": "# key.cc", "common/kv/key.cc": ""}),
                          ["common/kv/key.cc:0: not named in any CMakeLists.txt: it is never compiled"])

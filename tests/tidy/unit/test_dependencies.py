@@ -43,6 +43,14 @@ class Dependencies(unittest.TestCase):
                                   '#include "common/store/a.h"\n#include "common/kv/key.h"\n', folder),
                          ["cacheclip::kv is included but not in DEPS"])
 
+    def test_what_a_test_helper_includes_may_be_declared(self):
+        files = {"tests/unit/common/store/CMakeLists.txt": "cacheclip_test(store_test SRCS a.cc DEPS cacheclip::kv)",
+                 "tests/unit/common/store/a.cc": '#include "tests/support/contract.h"\n',
+                 "tests/support/contract.h": '#include "common/kv/key.h"\n'}
+        self.assertEqual(dependencies.check(SourceTree(files)), [])
+        files["tests/support/contract.h"] = ""
+        self.assertEqual(len(dependencies.check(SourceTree(files))), 1)
+
     def test_a_subfolder_with_its_own_list_is_its_own(self):
         files = {"common/store/CMakeLists.txt": "cacheclip_library(store)",
                  "common/store/redis/CMakeLists.txt": "cacheclip_library(store_redis SRCS a.cc DEPS cacheclip::kv)",
