@@ -151,8 +151,8 @@ absl::Status SqliteDatabase::Error(int result) const {
 int64_t SqliteDatabase::num_changes() const { return sqlite3_changes64(handle_); }
 
 SqliteTransaction::~SqliteTransaction() {
-  if (!open_) return;
-  // Fails only where SQLite has rolled back by itself, as it does when the disk is full.
+  // SQLite rolls back by itself when the disk is full; there is nothing left to do then.
+  if (!open_ || sqlite3_get_autocommit(database_.handle_)) return;
   if (absl::Status status = database_.Execute("ROLLBACK"); !status.ok()) {
     CACHECLIP_LOG(Warning) << "rollback: " << status;
   }

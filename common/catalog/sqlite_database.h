@@ -92,6 +92,7 @@ class SqliteDatabase {
 
  private:
   friend class SqliteStatement;
+  friend class SqliteTransaction;
   explicit SqliteDatabase(std::string path) : path_(std::move(path)) {}
   absl::StatusOr<SqliteStatement> Prepare(std::string_view sql);
   absl::Status Error(int result) const;
