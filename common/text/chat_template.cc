@@ -72,13 +72,18 @@ absl::StatusOr<std::shared_ptr<const ChatTemplate>> ChatTemplate::FromString(std
 absl::StatusOr<std::string> ChatTemplate::Render(std::span<const ChatMessage> messages,
                                                  const RenderOptions& options) const {
   // What transformers passes: the special tokens by name, no tools, no documents.
-  nlohmann::json context(special_tokens_);
-  if (context.is_null()) context = nlohmann::json::object();
-  nlohmann::json turns = nlohmann::json::array();
+  // Ordered: a template may print a whole message, whose role comes before its content.
+  using OrderedJson = nlohmann::ordered_json;
+  OrderedJson context = OrderedJson::object();
+  for (const auto& [name, token] : special_tokens_) context[name] = token;
+  OrderedJson turns = OrderedJson::array();
   for (size_t i = 0; i < messages.size(); ++i) {
     CACHECLIP_RETURN_IF_ERROR(CheckUtf8(absl::StrCat("messages[", i, "].role"), messages[i].role));
     CACHECLIP_RETURN_IF_ERROR(CheckUtf8(absl::StrCat("messages[", i, "].content"), messages[i].content));
-    turns.push_back({{"role", messages[i].role}, {"content", messages[i].content}});
+    OrderedJson turn = OrderedJson::object();
+    turn["role"] = messages[i].role;
+    turn["content"] = messages[i].content;
+    turns.push_back(std::move(turn));
   }
   context["messages"] = std::move(turns);
   context["add_generation_prompt"] = options.add_generation_prompt;
