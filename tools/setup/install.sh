@@ -53,17 +53,17 @@ missing_packages() {  # Debian packages to install, one per line
     command -v "${program}" >/dev/null || echo "${package}"
   done
   local cmake_version
-  cmake_version="$(cmake --version 2>/dev/null | sed -n '1s/[^0-9]*//p')"
+  cmake_version="$(cmake --version 2>/dev/null | sed -n '1s/[^0-9]*//p' || true)"
   version_at_least "${cmake_version:-0}" "${CMAKE_MINIMUM}" || echo cmake
   python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
   comm -23 <(printf '%s\n' "${LIBRARIES[@]}" | sort) \
-    <(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${LIBRARIES[@]}" 2>/dev/null |
+    <((dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' "${LIBRARIES[@]}" 2>/dev/null || true) |
       sed -n 's/^ii *//p' | sort -u)
 }
 
 rust_is_there() {
   local version
-  version="$(rustc --version 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p')"
+  version="$(rustc --version 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p' || true)"
   version_at_least "${version:-0}" "${RUST_MINIMUM}" && command -v cargo >/dev/null
 }
 
@@ -106,8 +106,9 @@ apt_install() {
 
 install_packages() {
   local packages
-  mapfile -t packages < <(missing_packages)
-  [ "${#packages[@]}" -eq 0 ] || apt_install "${packages[@]}"
+  packages="$(missing_packages)"
+  # shellcheck disable=SC2086  # one word per package
+  [ -z "${packages}" ] || apt_install ${packages}
 }
 
 install_rust() {
@@ -148,11 +149,12 @@ install_libtorch() {
 }
 
 print_missing() {  # exit status 1 if anything is missing
-  local missing=0 package
-  while read -r package; do
+  local missing=0 packages package
+  packages="$(missing_packages)"
+  for package in ${packages}; do
     echo "missing: package ${package}"
     missing=1
-  done < <(missing_packages)
+  done
   rust_is_there || { echo "missing: rustc and cargo >= ${RUST_MINIMUM}"; missing=1; }
   libtorch_is_there || { echo "missing: libtorch ${TORCH_VERSION} in ${LIBTORCH}"; missing=1; }
   return "${missing}"

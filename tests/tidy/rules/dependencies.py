@@ -76,7 +76,8 @@ def _compare_own(declared, included, own, permitted):
     if any(path.startswith(("services/", "tests/")) for path in included):
         libraries = {word for word in libraries if word in used or not _is_unknown(word)}
     return ([f"{word} is included but not in DEPS" for word in sorted(used - libraries)] +
-            [f"{word} is in DEPS but nothing of it is included" for word in sorted(libraries - used - _libraries(permitted))])
+            [f"{word} is in DEPS but nothing of it is included"
+             for word in sorted(libraries - used - _libraries(permitted))])
 
 
 def _libraries(included):
