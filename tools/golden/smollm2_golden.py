@@ -3,8 +3,8 @@
 Fields: `prompts` (messages, rendered text, ids, the 50 largest logits of the last row as `top_ids` and
 `top_logits`, 200 further ones as `sampled_ids`/`sampled_logits`, 64 greedy tokens that do not stop at the end
 token, and their smallest lead), `tokenizer` (text; `ids` and `byte_spans` when control tokens in the text
-count as such; `plain_ids` and `plain_byte_spans` where encoding them as plain text differs; no special tokens are added) and
-`templates` (messages, options, rendered text).
+count as such; `plain_ids` and `plain_byte_spans` where encoding them as plain text differs; no special tokens
+are added) and `templates` (messages, options, rendered text).
 A byte span is [begin, end) in the UTF-8 text; tokens that share a character have the whole character.
 """
 

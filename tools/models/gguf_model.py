@@ -162,7 +162,13 @@ class GgufModel:
     """A tensor's values in fp32, rows in Hugging Face order."""
     tensor = self._tensors[self._hf_to_gguf[hf_name]]
     shape = self.shapes()[hf_name]
-    values = quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32, copy=False).reshape(shape)
+    try:
+      values = quants.dequantize(tensor.data, tensor.tensor_type)
+    except NotImplementedError as error:
+      raise errors.UnsupportedModelError(
+        f"{self.path}: tensor {tensor.name!r} is stored as {tensor.tensor_type.name}, which is not supported"
+      ) from error
+    values = values.astype(np.float32, copy=False).reshape(shape)
     if self.architecture == "llama" and ".self_attn.q_proj." in hf_name:
       return _undo_pairing(values, self.num_heads)
     if self.architecture == "llama" and ".self_attn.k_proj." in hf_name:
