@@ -1,12 +1,12 @@
 # The Rust static library under common/text/shim -> imported target `textshim`.
 #
-# It takes minutes to compile and changes rarely, so the result lives in the cache folder ($CACHECLIP_CACHE, else
-# $XDG_CACHE_HOME/cacheclip, else ~/.cache/cacheclip) as textshim-<hash>/libtextshim.a; the hash covers the sources, the
-# compiler's version and the processor. A fresh clone finds it there and needs neither cargo nor the network. Built as
-# part of the build (not of the configuration) by common/text/shim/build.cmake.
+# It takes minutes to compile and changes rarely, so the result lives in the cache folder ($CACHECLIP_CACHE,
+# else $XDG_CACHE_HOME/cacheclip, else ~/.cache/cacheclip) as textshim-<hash>/libtextshim.a; the hash covers
+# the sources, the compiler's version and the processor. A fresh clone finds it there and needs neither cargo
+# nor the network. Built as part of the build (not of the configuration) by common/text/shim/build.cmake.
 #
-# Needs rustc and cargo >= 1.85 on the PATH or in ~/.cargo/bin (Debian bookworm: packages rustc-web cargo-web), unless
-# cached. TEXTSHIM_LIBRARY=<path> uses a library built elsewhere.
+# Needs rustc and cargo >= 1.85 on the PATH or in ~/.cargo/bin (Debian bookworm: packages rustc-web
+# cargo-web), unless cached. TEXTSHIM_LIBRARY=<path> uses a library built elsewhere.
 set(TEXTSHIM_LIBRARY "" CACHE FILEPATH "a libtextshim.a built elsewhere; empty: the cached one, or build it")
 set(TEXTSHIM_MIN_RUST 1.85)
 set(_textshim_source ${CMAKE_SOURCE_DIR}/common/text/shim)
@@ -22,7 +22,8 @@ function(_textshim_cache_folder out)
   set(${out} "${folder}" PARENT_SCOPE)
 endfunction()
 
-# The first rustc that is new enough, with the cargo beside it. Sets TEXTSHIM_RUSTC, _CARGO, _RUST_VERSION; empty: none.
+# The first rustc that is new enough, with the cargo beside it. Sets TEXTSHIM_RUSTC, _CARGO, _RUST_VERSION;
+# empty: none.
 function(_textshim_find_rust)
   set(TEXTSHIM_RUSTC "" PARENT_SCOPE)
   set(folders $ENV{PATH})
@@ -49,7 +50,8 @@ function(_textshim_source_hash out)
   file(GLOB files CONFIGURE_DEPENDS ${_textshim_source}/src/*.rs)
   list(SORT files)
   list(APPEND files ${_textshim_source}/Cargo.toml ${_textshim_source}/build.cmake)
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${files})  # an edit leads to another cache entry
+  # An edit leads to another cache entry.
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${files})
   set(hashes "${CMAKE_SYSTEM_PROCESSOR}")
   foreach(file ${files})
     file(SHA256 ${file} hash)
@@ -70,8 +72,9 @@ function(_textshim_locate)
   else()
     file(GLOB cached "${cache}/textshim-${hash}-*/libtextshim.a")
     if(NOT cached)
-      message(FATAL_ERROR "common/text/shim needs rustc and cargo >= ${TEXTSHIM_MIN_RUST}: none on the PATH, in "
-        "~/.cargo/bin or /usr/bin, and no library in ${cache}. On Debian bookworm: apt install rustc-web cargo-web")
+      message(FATAL_ERROR "common/text/shim needs rustc and cargo >= ${TEXTSHIM_MIN_RUST}: none on the PATH, "
+        "in ~/.cargo/bin or /usr/bin, and no library in ${cache}. On Debian bookworm: "
+        "apt install rustc-web cargo-web")
     endif()
     list(GET cached 0 library)
   endif()

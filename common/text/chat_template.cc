@@ -35,11 +35,13 @@ absl::StatusOr<Source> FindTemplate(const std::string& model_dir) {
   absl::StatusOr<std::string> file = ReadFile(model_dir + "/chat_template.jinja");
   if (file.ok()) return Source{absl::StrCat(model_dir, "/chat_template.jinja"), *std::move(file)};
   if (!absl::IsNotFound(file.status())) return file.status();
-  CACHECLIP_ASSIGN_OR_RETURN(const nlohmann::json config, ReadOptionalJson(model_dir + "/tokenizer_config.json"));
+  CACHECLIP_ASSIGN_OR_RETURN(const nlohmann::json config,
+                             ReadOptionalJson(model_dir + "/tokenizer_config.json"));
   std::string jinja = TemplateOf(config);
   if (jinja.empty())
-    return absl::NotFoundError(absl::StrCat(
-        "no chat template in ", model_dir, ": neither chat_template.jinja nor a default in tokenizer_config.json"));
+    return absl::NotFoundError(
+        absl::StrCat("no chat template in ", model_dir,
+                     ": neither chat_template.jinja nor a default in tokenizer_config.json"));
   return Source{absl::StrCat("chat_template of ", model_dir, "/tokenizer_config.json"), std::move(jinja)};
 }
 
@@ -58,7 +60,8 @@ absl::StatusOr<std::shared_ptr<const ChatTemplate>> ChatTemplate::Load(const std
   return FromString(std::move(source.name), source.jinja, std::move(special_tokens));
 }
 
-absl::StatusOr<std::shared_ptr<const ChatTemplate>> ChatTemplate::FromString(std::string name, std::string_view jinja,
+absl::StatusOr<std::shared_ptr<const ChatTemplate>> ChatTemplate::FromString(std::string name,
+                                                                             std::string_view jinja,
                                                                              SpecialTokenMap special_tokens) {
   auto chat_template = std::shared_ptr<ChatTemplate>(new ChatTemplate());
   chat_template->handle_ = std::make_unique<Handle>();

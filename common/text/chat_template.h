@@ -1,11 +1,11 @@
-// A model's chat template (Jinja), rendered as `transformers` does, with the date frozen by the caller: a template that
-// prints today's date would otherwise change the prompt, and with it every key, at midnight.
+// A model's chat template (Jinja), rendered as `transformers` does, with the date frozen by the caller: a
+// template that prints today's date would otherwise change the prompt, and with it every key, at midnight.
 //
 //   CACHECLIP_ASSIGN_OR_RETURN(auto chat_template, ChatTemplate::Load(model_dir));
 //   chat_template->Render({{"user", "Hello"}}, {.add_generation_prompt = true, .now = registration_time});
 //
-// Concurrency: immutable, any number of threads. Ownership: shared_ptr. Templates run in an interpreter without access
-// to files or the network, bounded by kMaxTemplateSteps.
+// Concurrency: immutable, any number of threads. Ownership: shared_ptr. Templates run in an interpreter
+// without access to files or the network, bounded by kMaxTemplateSteps.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,8 @@
 
 namespace cacheclip {
 
-// A render that needs more interpreter steps than this is stopped: a loop that never ends, not a conversation.
+// A render that needs more interpreter steps than this is stopped: a loop that never ends, not a
+// conversation.
 inline constexpr uint64_t kMaxTemplateSteps = 10'000'000;
 
 struct ChatMessage {
@@ -34,18 +35,21 @@ struct RenderOptions {
 
 class ChatTemplate {
  public:
-  // chat_template.jinja, else "chat_template" of tokenizer_config.json (a string, or a list with the name "default").
+  // chat_template.jinja, else "chat_template" of tokenizer_config.json (a string, or a list with the name
+  // "default").
   // NOT_FOUND: the model has none. FAILED_PRECONDITION: one that does not parse.
   static absl::StatusOr<std::shared_ptr<const ChatTemplate>> Load(const std::string& model_dir);
   // `name` is what errors call the template.
-  static absl::StatusOr<std::shared_ptr<const ChatTemplate>> FromString(std::string name, std::string_view jinja,
+  static absl::StatusOr<std::shared_ptr<const ChatTemplate>> FromString(std::string name,
+                                                                        std::string_view jinja,
                                                                         SpecialTokenMap special_tokens);
   ~ChatTemplate();
   ChatTemplate(const ChatTemplate&) = delete;
   ChatTemplate& operator=(const ChatTemplate&) = delete;
 
   // FAILED_PRECONDITION with the template's own words if it refuses the messages (raise_exception) or fails.
-  absl::StatusOr<std::string> Render(std::span<const ChatMessage> messages, const RenderOptions& options) const;
+  absl::StatusOr<std::string> Render(std::span<const ChatMessage> messages,
+                                     const RenderOptions& options) const;
 
   const std::string& name() const { return name_; }
 

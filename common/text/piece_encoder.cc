@@ -24,7 +24,9 @@ PieceEncoder::PieceEncoder(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {
     if (token.is_control && !token.content.empty())
       by_first_byte_[static_cast<uint8_t>(token.content[0])].push_back(token);
   }
-  const auto longer = [](const AddedToken& a, const AddedToken& b) { return a.content.size() > b.content.size(); };
+  const auto longer = [](const AddedToken& a, const AddedToken& b) {
+    return a.content.size() > b.content.size();
+  };
   for (std::vector<AddedToken>& tokens : by_first_byte_) std::ranges::stable_sort(tokens, longer);
 }
 
@@ -67,7 +69,8 @@ absl::StatusOr<EncodedPieces> PieceEncoder::Encode(std::span<const PromptPiece> 
   EncodedPieces encoded;
   const AddedToken* previous = nullptr;
   for (Run& run : runs) {
-    if (run.control != nullptr && run.control->strips_left) run.text.resize(run.text.size() - TrailingSpaceBytes(run.text));
+    if (run.control != nullptr && run.control->strips_left)
+      run.text.resize(run.text.size() - TrailingSpaceBytes(run.text));
     if (previous != nullptr && previous->strips_right) {
       const uint32_t stripped = static_cast<uint32_t>(LeadingSpaceBytes(run.text));
       run.text.erase(0, stripped);

@@ -1,6 +1,7 @@
-// Prompt pieces to token ids. Control tokens are looked for in the template's pieces alone; everything between two of
-// them is one run of ordinary text, tokenised together (a template's newline and the word after it may share a token,
-// as when `transformers` tokenises the whole text), with control tokens inside it left as characters.
+// Prompt pieces to token ids. Control tokens are looked for in the template's pieces alone; everything
+// between two of them is one run of ordinary text, tokenised together (a template's newline and the word
+// after it may share a token, as when `transformers` tokenises the whole text), with control tokens inside it
+// left as characters.
 //
 //   PieceEncoder encoder(tokenizer);
 //   encoder.Encode(pieces, Tokenizer::TextStart::kBeginning)
@@ -23,14 +24,16 @@ namespace cacheclip {
 
 struct EncodedPieces {
   std::vector<int32_t> ids;
-  std::vector<int> message_index;  // per id: the message whose text it (partly) is, the later one if two; -1: none
+  std::vector<int>
+      message_index;  // per id: the message whose text it (partly) is, the later one if two; -1: none
 };
 
 class PieceEncoder {
  public:
   explicit PieceEncoder(const Tokenizer* tokenizer);
 
-  // `start`: whether the first piece begins the prompt. Pieces of the chunks have no text and end no run: cut there first.
+  // `start`: whether the first piece begins the prompt. Pieces of the chunks have no text and end no run: cut
+  // there first.
   absl::StatusOr<EncodedPieces> Encode(std::span<const PromptPiece> pieces, Tokenizer::TextStart start) const;
 
  private:

@@ -23,7 +23,8 @@ absl::Status CheckSpec(const PrefixSpec& spec) {
   return CheckUtf8("separator", spec.separator);
 }
 
-// Roles, order, encoding and size; `messages` has no system message any more. `offset`: how many were dropped before.
+// Roles, order, encoding and size; `messages` has no system message any more. `offset`: how many were dropped
+// before.
 absl::Status CheckMessages(std::span<const ChatMessage> messages, size_t offset) {
   if (messages.size() > kMaxMessages)
     return FieldError(absl::StatusCode::kResourceExhausted, "messages",
@@ -48,7 +49,8 @@ absl::StatusOr<int> FindQuestion(std::span<const ChatMessage> messages, size_t o
   const bool continues_answer = question > 0 && messages[question].role == "assistant";
   if (continues_answer) {
     if (messages[question].content.empty())
-      return InvalidField(absl::StrCat("messages[", question + offset, "].content"), "an answer to continue is empty");
+      return InvalidField(absl::StrCat("messages[", question + offset, "].content"),
+                          "an answer to continue is empty");
     --question;
   }
   if (question < 0 || messages[question].role != "user")
@@ -63,7 +65,8 @@ std::vector<PromptMessage> OpeningMessages(const PrefixSpec& spec) {
   std::vector<PromptMessage> messages;
   if (spec.placement == PrefixSpec::Placement::kSystem) {
     const bool both = !spec.system_prompt.empty() && !spec.instruction.empty();
-    messages.push_back({"system", "", absl::StrCat(spec.system_prompt, both ? "\n\n" : "", spec.instruction)});
+    messages.push_back(
+        {"system", "", absl::StrCat(spec.system_prompt, both ? "\n\n" : "", spec.instruction)});
   } else if (!spec.system_prompt.empty()) {
     messages.push_back({"system", spec.system_prompt, std::nullopt});
   }
@@ -101,7 +104,8 @@ PromptLayout::PromptLayout(std::shared_ptr<const Tokenizer> tokenizer,
 
 absl::StatusOr<std::vector<PromptPiece>> PromptLayout::PrefixPieces(const PrefixSpec& spec) const {
   CACHECLIP_RETURN_IF_ERROR(CheckSpec(spec));
-  const std::vector<ChatMessage> user{{"user", "question"}};  // stands after the chunks: what it says is not used
+  const std::vector<ChatMessage> user{
+      {"user", "question"}};  // stands after the chunks: what it says is not used
   const std::vector<PromptMessage> messages = WholeConversation(spec, user);
   auto pieces = RenderPieces(*template_, messages, spec.template_time, /*continue_last=*/false);
   if (!pieces.ok() && messages.front().role == "system") {
@@ -145,7 +149,8 @@ absl::StatusOr<SuffixEncoding> PromptLayout::Suffix(const PrefixSpec& spec,
                       absl::StrCat("chat template ", template_->name(),
                                    " changes the text before the chunks with the conversation"));
 
-  CACHECLIP_ASSIGN_OR_RETURN(EncodedPieces encoded, encoder_.Encode(all.subspan(place + 1), TextStart::kContinuation));
+  CACHECLIP_ASSIGN_OR_RETURN(EncodedPieces encoded,
+                             encoder_.Encode(all.subspan(place + 1), TextStart::kContinuation));
   const int question_index = static_cast<int>(conversation.size() - turns.size()) + question;
   const auto first = std::ranges::find(encoded.message_index, question_index);
   const auto last = std::find(encoded.message_index.rbegin(), encoded.message_index.rend(), question_index);
@@ -162,7 +167,8 @@ absl::StatusOr<Encoding> PromptLayout::ChunkIds(const PrefixSpec& spec, std::str
   CACHECLIP_RETURN_IF_ERROR(CheckUtf8("title", title));
   CACHECLIP_RETURN_IF_ERROR(CheckUtf8("text", text));
   if (text.empty()) return InvalidField("text", "a chunk's text is empty");
-  const std::string wrapped = absl::StrCat(AbslView(title), title.empty() ? "" : "\n", AbslView(text), spec.separator);
+  const std::string wrapped =
+      absl::StrCat(AbslView(title), title.empty() ? "" : "\n", AbslView(text), spec.separator);
   auto encoding = tokenizer_->Encode(wrapped, SpecialTokens::kAsText, TextStart::kContinuation);
   if (!encoding.ok()) return WithContext(encoding.status(), "text");
   const uint32_t begin = static_cast<uint32_t>(title.empty() ? 0 : title.size() + 1);

@@ -24,10 +24,12 @@ struct Stripping {
 };
 
 absl::Status Refuse(const ChatTemplate& chat_template, std::string_view problem) {
-  return absl::FailedPreconditionError(absl::StrCat("chat template ", chat_template.name(), " ", AbslView(problem)));
+  return absl::FailedPreconditionError(
+      absl::StrCat("chat template ", chat_template.name(), " ", AbslView(problem)));
 }
 
-// Marks that no text contains: they carry a digest of all texts, and a new one if a text should contain even that.
+// Marks that no text contains: they carry a digest of all texts, and a new one if a text should contain even
+// that.
 class Marks {
  public:
   explicit Marks(std::span<const PromptMessage> messages) {
@@ -50,18 +52,22 @@ class Marks {
 };
 
 // What the template wrote before, between and after the messages' marks: num_messages + 1 texts.
-absl::StatusOr<std::vector<std::string>> CutAtMarks(const ChatTemplate& chat_template, std::string_view rendered,
-                                                    std::span<const PromptMessage> messages, const Marks& marks) {
+absl::StatusOr<std::vector<std::string>> CutAtMarks(const ChatTemplate& chat_template,
+                                                    std::string_view rendered,
+                                                    std::span<const PromptMessage> messages,
+                                                    const Marks& marks) {
   std::vector<std::string> between;
   size_t begin = 0;
   for (size_t i = 0; i < messages.size(); ++i) {
     const std::string mark = marks.OfMessage(i);
     const size_t found = rendered.find(mark);
     const std::string text_of = absl::StrCat("the text of message ", i, " (", messages[i].role, ")");
-    if (found == std::string_view::npos) return Refuse(chat_template, absl::StrCat("alters or drops ", text_of));
+    if (found == std::string_view::npos)
+      return Refuse(chat_template, absl::StrCat("alters or drops ", text_of));
     if (rendered.find(mark, found + 1) != std::string_view::npos)
       return Refuse(chat_template, absl::StrCat("repeats ", text_of));
-    if (found < begin) return Refuse(chat_template, absl::StrCat("moves ", text_of, " before an earlier one"));
+    if (found < begin)
+      return Refuse(chat_template, absl::StrCat("moves ", text_of, " before an earlier one"));
     between.emplace_back(rendered.substr(begin, found - begin));
     begin = found + mark.size();
   }
@@ -70,17 +76,19 @@ absl::StatusOr<std::vector<std::string>> CutAtMarks(const ChatTemplate& chat_tem
 }
 
 absl::StatusOr<std::vector<std::string>> RenderMarks(const ChatTemplate& chat_template,
-                                                     std::span<const PromptMessage> messages, const Marks& marks,
-                                                     const RenderOptions& options, std::string_view left_pad,
-                                                     std::string_view right_pad) {
+                                                     std::span<const PromptMessage> messages,
+                                                     const Marks& marks, const RenderOptions& options,
+                                                     std::string_view left_pad, std::string_view right_pad) {
   std::vector<ChatMessage> marked;
   for (size_t i = 0; i < messages.size(); ++i)
-    marked.push_back({messages[i].role, absl::StrCat(AbslView(left_pad), marks.OfMessage(i), AbslView(right_pad))});
+    marked.push_back(
+        {messages[i].role, absl::StrCat(AbslView(left_pad), marks.OfMessage(i), AbslView(right_pad))});
   CACHECLIP_ASSIGN_OR_RETURN(const std::string rendered, chat_template.Render(marked, options));
   return CutAtMarks(chat_template, rendered, messages, marks);
 }
 
-// Compares what stands between bare marks with what stands between padded ones: a pad that is gone was stripped.
+// Compares what stands between bare marks with what stands between padded ones: a pad that is gone was
+// stripped.
 absl::StatusOr<std::vector<Stripping>> FindStripping(const ChatTemplate& chat_template,
                                                      const std::vector<std::string>& bare,
                                                      const std::vector<std::string>& padded) {
@@ -88,18 +96,19 @@ absl::StatusOr<std::vector<Stripping>> FindStripping(const ChatTemplate& chat_te
   for (size_t i = 0; i < bare.size(); ++i) {
     const bool has_previous = i > 0, has_next = i + 1 < bare.size();
     bool explained = false;
-    for (const bool right_kept : {true, false}) {  // of the message before this text
+    for (const bool right_kept : {true, false}) {   // of the message before this text
       for (const bool left_kept : {true, false}) {  // of the message after it
         if ((!has_previous && right_kept) || (!has_next && left_kept) || explained) continue;
-        if (padded[i] != absl::StrCat(right_kept ? kRightPad : "", bare[i], left_kept ? kLeftPad : "")) continue;
+        if (padded[i] != absl::StrCat(right_kept ? kRightPad : "", bare[i], left_kept ? kLeftPad : ""))
+          continue;
         if (has_previous) stripping[i - 1].right = !right_kept;
         if (has_next) stripping[i].left = !left_kept;
         explained = true;
       }
     }
     if (!explained)
-      return Refuse(chat_template, absl::StrCat("changes white space around the text of message ", i - has_previous,
-                                                " in another way than stripping it"));
+      return Refuse(chat_template, absl::StrCat("changes white space around the text of message ",
+                                                i - has_previous, " in another way than stripping it"));
   }
   return stripping;
 }
@@ -111,7 +120,8 @@ std::string StripRight(std::string text) {
 }
 
 // The pieces of one message, stripped as the template would strip the whole.
-void AppendMessage(const PromptMessage& message, int index, Stripping stripping, std::vector<PromptPiece>& pieces) {
+void AppendMessage(const PromptMessage& message, int index, Stripping stripping,
+                   std::vector<PromptPiece>& pieces) {
   using Author = PromptPiece::Author;
   std::string content = stripping.right ? StripRight(message.content) : message.content;
   if (message.before_chunks.has_value()) {
@@ -130,9 +140,10 @@ absl::Status CheckRealTexts(const ChatTemplate& chat_template, std::span<const P
                             const std::vector<PromptPiece>& pieces) {
   std::vector<ChatMessage> real;
   for (const PromptMessage& message : messages) {
-    real.push_back({message.role, message.before_chunks.has_value()
-                                      ? absl::StrCat(*message.before_chunks, marks.OfChunks(), message.content)
-                                      : message.content});
+    real.push_back(
+        {message.role, message.before_chunks.has_value()
+                           ? absl::StrCat(*message.before_chunks, marks.OfChunks(), message.content)
+                           : message.content});
   }
   CACHECLIP_ASSIGN_OR_RETURN(const std::string rendered, chat_template.Render(real, options));
   std::string expected;

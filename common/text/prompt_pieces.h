@@ -1,8 +1,9 @@
-// Renders a conversation and tells, for every stretch of the result, who wrote it: the template, a message, or nobody
-// yet (the place of the chunks). Every message's text is replaced by a mark that occurs nowhere else; the rendered text
-// is cut at the marks and the texts are put back. What a template may do to a text: strip white space on either side
-// (found by rendering padded marks, and then done here too). Anything else is refused by name: altering, dropping,
-// repeating or reordering texts, or wording that depends on them (found by rendering the real texts and comparing).
+// Renders a conversation and tells, for every stretch of the result, who wrote it: the template, a message,
+// or nobody yet (the place of the chunks). Every message's text is replaced by a mark that occurs nowhere
+// else; the rendered text is cut at the marks and the texts are put back. What a template may do to a text:
+// strip white space on either side (found by rendering padded marks, and then done here too). Anything else
+// is refused by name: altering, dropping, repeating or reordering texts, or wording that depends on them
+// (found by rendering the real texts and comparing).
 //
 // Concurrency: a pure function.
 #pragma once
@@ -32,8 +33,8 @@ struct PromptMessage {
   std::optional<std::string> before_chunks;
 };
 
-// The pieces in order; template pieces may be empty. With `continue_last` the last message's turn stays open: nothing
-// follows its text, and no new turn is opened.
+// The pieces in order; template pieces may be empty. With `continue_last` the last message's turn stays open:
+// nothing follows its text, and no new turn is opened.
 absl::StatusOr<std::vector<PromptPiece>> RenderPieces(const ChatTemplate& chat_template,
                                                       std::span<const PromptMessage> messages, absl::Time now,
                                                       bool continue_last);

@@ -8,10 +8,13 @@ namespace {
 
 absl::StatusCode CodeOf(int code) {
   switch (code) {
-    case TS_INVALID_ARGUMENT: return absl::StatusCode::kInvalidArgument;
+    case TS_INVALID_ARGUMENT:
+      return absl::StatusCode::kInvalidArgument;
     case TS_PARSE:
-    case TS_RENDER: return absl::StatusCode::kFailedPrecondition;  // the model's file is at fault, not the request
-    default: return absl::StatusCode::kInternal;
+    case TS_RENDER:
+      return absl::StatusCode::kFailedPrecondition;  // the model's file is at fault, not the request
+    default:
+      return absl::StatusCode::kInternal;
   }
 }
 
@@ -20,7 +23,8 @@ absl::StatusCode CodeOf(int code) {
 absl::Status ShimStatus(int code, std::string_view what) {
   if (code == TS_OK) return absl::OkStatus();
   const ts_str message = ts_last_error();
-  return absl::Status(CodeOf(code), absl::StrCat(AbslView(what), ": ", absl::string_view(message.ptr, message.len)));
+  return absl::Status(CodeOf(code),
+                      absl::StrCat(AbslView(what), ": ", absl::string_view(message.ptr, message.len)));
 }
 
 }  // namespace cacheclip

@@ -1,4 +1,5 @@
-// Turns the Rust library's error codes and buffers into absl::Status and std::string. Only for the .cc files beside it.
+// Turns the Rust library's error codes and buffers into absl::Status and std::string. Only for the .cc files
+// beside it.
 #pragma once
 
 #include <string>

@@ -32,7 +32,8 @@ bool IsHashHeading(std::string_view line) {
 // "=====" or "-----" below a line of text makes that line a heading.
 bool IsUnderline(std::string_view line) {
   line = StripRight(line);
-  return line.size() >= 2 && (line.find_first_not_of('=') == line.npos || line.find_first_not_of('-') == line.npos);
+  return line.size() >= 2 &&
+         (line.find_first_not_of('=') == line.npos || line.find_first_not_of('-') == line.npos);
 }
 
 bool IsFence(std::string_view line) {
@@ -59,7 +60,8 @@ bool EndsSentence(std::string_view text) {
   return kAsciiEnders.find(text.back()) != kAsciiEnders.npos || std::ranges::any_of(kWideEnders, ends_with);
 }
 
-// "e.g. the", "J. Smith", "3.5 m": a full stop that is followed by a small letter or stands behind a single letter.
+// "e.g. the", "J. Smith", "3.5 m": a full stop that is followed by a small letter or stands behind a single
+// letter.
 bool IsAbbreviation(std::string_view line, size_t stop, size_t next) {
   if (absl::ascii_islower(static_cast<unsigned char>(line[next]))) return true;
   return line[stop] == '.' && stop > 0 && absl::ascii_isupper(static_cast<unsigned char>(line[stop - 1])) &&
@@ -68,7 +70,8 @@ bool IsAbbreviation(std::string_view line, size_t stop, size_t next) {
 
 class BorderFinder {
  public:
-  BorderFinder(std::string_view text, DocumentFormat format) : text_(text), markdown_(format == DocumentFormat::kMarkdown) {}
+  BorderFinder(std::string_view text, DocumentFormat format)
+      : text_(text), markdown_(format == DocumentFormat::kMarkdown) {}
 
   std::vector<TextBorder> Run() && {
     for (size_t begin = 0; begin < text_.size();) {
@@ -110,7 +113,8 @@ class BorderFinder {
 
   BorderStrength StrengthOf(std::string_view line, bool heading, bool fence) const {
     if (heading) return BorderStrength::kHeading;
-    if (in_fence_) return fence ? BorderStrength::kWrappedLine : BorderStrength::kItem;  // keep the closing fence inside
+    if (in_fence_)
+      return fence ? BorderStrength::kWrappedLine : BorderStrength::kItem;  // keep the closing fence inside
     if (after_blank_) return BorderStrength::kParagraph;
     if (IsItem(line)) return BorderStrength::kItem;
     return EndsSentence(previous_) ? BorderStrength::kSentence : BorderStrength::kWrappedLine;
@@ -120,7 +124,8 @@ class BorderFinder {
     for (size_t at = 0; at < line.size(); ++at) {
       size_t next = at + 1;
       if (kAsciiEnders.find(line[at]) != kAsciiEnders.npos) {
-        while (next < line.size() && std::string_view(".!?\"')]").find(line[next]) != std::string_view::npos) ++next;
+        while (next < line.size() && std::string_view(".!?\"')]").find(line[next]) != std::string_view::npos)
+          ++next;
         const size_t space = next;
         while (next < line.size() && IsSpace(line[next])) ++next;
         if (next == space || next >= line.size() || IsAbbreviation(line, at, next)) continue;

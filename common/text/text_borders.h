@@ -1,6 +1,6 @@
-// Where a text may be cut, and how well: the starts of headings, paragraphs, list items, sentences and lines. Markdown
-// adds headings (# and underlined) and code fences, in which only lines count. There is no border right after a heading:
-// it stays with its text. Words are not listed; there are too many.
+// Where a text may be cut, and how well: the starts of headings, paragraphs, list items, sentences and lines.
+// Markdown adds headings (# and underlined) and code fences, in which only lines count. There is no border
+// right after a heading: it stays with its text. Words are not listed; there are too many.
 //
 // Pure functions, one pass.
 #pragma once

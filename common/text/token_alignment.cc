@@ -65,14 +65,16 @@ std::vector<int> TokensOverlapping(std::span<const TokenSpan> tokens, std::span<
   for (size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i].empty()) continue;
     const auto interval = std::ranges::upper_bound(intervals, tokens[i].begin, {}, &TokenSpan::end);
-    if (interval != intervals.end() && interval->begin < tokens[i].end) overlapping.push_back(static_cast<int>(i));
+    if (interval != intervals.end() && interval->begin < tokens[i].end)
+      overlapping.push_back(static_cast<int>(i));
   }
   return overlapping;
 }
 
 std::vector<float> TransferScores(std::span<const TokenSpan> from, std::span<const float> from_scores,
                                   std::span<const TokenSpan> to, ScorePooling pooling) {
-  CACHECLIP_CHECK(from.size() == from_scores.size()) << from.size() << " spans, " << from_scores.size() << " scores";
+  CACHECLIP_CHECK(from.size() == from_scores.size())
+      << from.size() << " spans, " << from_scores.size() << " scores";
   const std::vector<ScoredSpan> sorted = SortedScores(from, from_scores);
   std::vector<float> scores;
   scores.reserve(to.size());

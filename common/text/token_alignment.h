@@ -1,6 +1,6 @@
-// Carries a choice or scores from one tokenisation of a text to another of the same text (auxiliary and primary model
-// with different vocabularies), through byte spans. Zero-width spans stand for no text: never chosen, score 0.
-// Pure functions; spans may come in any order. O((n + m) log m).
+// Carries a choice or scores from one tokenisation of a text to another of the same text (auxiliary and
+// primary model with different vocabularies), through byte spans. Zero-width spans stand for no text: never
+// chosen, score 0. Pure functions; spans may come in any order. O((n + m) log m).
 #pragma once
 
 #include <span>
@@ -10,7 +10,8 @@
 
 namespace cacheclip {
 
-// Indices, ascending, of the `tokens` that overlap any of `chosen`: every chosen byte that some token covers is covered.
+// Indices, ascending, of the `tokens` that overlap any of `chosen`: every chosen byte that some token covers
+// is covered.
 std::vector<int> TokensOverlapping(std::span<const TokenSpan> tokens, std::span<const TokenSpan> chosen);
 
 enum class ScorePooling {

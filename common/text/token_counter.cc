@@ -10,7 +10,8 @@ namespace {
 
 bool IsContinuation(char byte) { return (static_cast<uint8_t>(byte) & 0xc0) == 0x80; }
 
-// Where the window that starts at `begin` ends: before the last white space that fits, or at a character border.
+// Where the window that starts at `begin` ends: before the last white space that fits, or at a character
+// border.
 size_t WindowEnd(std::string_view text, size_t begin) {
   const size_t limit = std::min(text.size(), begin + kCountWindowBytes);
   size_t word = begin, at = begin;
@@ -30,8 +31,8 @@ absl::StatusOr<TokenCounter> TokenCounter::Create(const Tokenizer& tokenizer, st
   counter.num_bytes_ = text.size();
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = WindowEnd(text, begin);
-    CACHECLIP_ASSIGN_OR_RETURN(const Encoding encoding,
-                               tokenizer.Encode(text.substr(begin, end - begin), Tokenizer::SpecialTokens::kAsText));
+    CACHECLIP_ASSIGN_OR_RETURN(const Encoding encoding, tokenizer.Encode(text.substr(begin, end - begin),
+                                                                         Tokenizer::SpecialTokens::kAsText));
     for (const TokenSpan& span : encoding.spans) {
       const uint32_t previous = counter.starts_.empty() ? 0 : counter.starts_.back();
       counter.starts_.push_back(std::max(previous, static_cast<uint32_t>(begin + span.begin)));

@@ -1,7 +1,7 @@
-// How many tokens any stretch of a document has, after tokenising the document once. The document is tokenised in
-// windows, so that memory and time stay linear: a window ends at white space, or inside a word that is longer than
-// kMaxWordBytes (tokenisers take more than linear time in the length of a word). Counts are therefore estimates that
-// differ by a few tokens from tokenising the stretch alone.
+// How many tokens any stretch of a document has, after tokenising the document once. The document is
+// tokenised in windows, so that memory and time stay linear: a window ends at white space, or inside a word
+// that is longer than kMaxWordBytes (tokenisers take more than linear time in the length of a word). Counts
+// are therefore estimates that differ by a few tokens from tokenising the stretch alone.
 //
 // Concurrency: immutable after Create.
 #pragma once
@@ -25,7 +25,8 @@ class TokenCounter {
   static absl::StatusOr<TokenCounter> Create(const Tokenizer& tokenizer, std::string_view text);
 
   int Count(size_t begin, size_t end) const;
-  // The byte at which token number `num_tokens` after `begin` starts; the text's end if there are not so many.
+  // The byte at which token number `num_tokens` after `begin` starts; the text's end if there are not so
+  // many.
   size_t Advance(size_t begin, int num_tokens) const;
 
  private:

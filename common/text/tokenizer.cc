@@ -36,8 +36,8 @@ absl::StatusOr<std::shared_ptr<const Tokenizer>> Tokenizer::Load(const std::stri
 
 absl::Status Tokenizer::ReadAddedTokens() {
   CACHECLIP_ASSIGN_OR_RETURN(const std::string json, ShimString("added tokens", [this](ts_buf* out) {
-    return ts_tokenizer_added_tokens(handle_->shim, out);
-  }));
+                               return ts_tokenizer_added_tokens(handle_->shim, out);
+                             }));
   const nlohmann::json added_tokens = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
   for (const nlohmann::json& token : added_tokens) {
     added_tokens_.push_back({.id = token["id"].get<int32_t>(),
@@ -52,8 +52,8 @@ absl::Status Tokenizer::ReadAddedTokens() {
 absl::StatusOr<Encoding> Tokenizer::Encode(std::string_view text, SpecialTokens special_tokens,
                                            TextStart start) const {
   if (text.size() > kMaxEncodeBytes)
-    return absl::ResourceExhaustedError(
-        absl::StrCat("a text of ", text.size(), " bytes; at most ", kMaxEncodeBytes, " are tokenised at once"));
+    return absl::ResourceExhaustedError(absl::StrCat("a text of ", text.size(), " bytes; at most ",
+                                                     kMaxEncodeBytes, " are tokenised at once"));
   const int flags = (special_tokens == SpecialTokens::kAsText ? TS_CONTROL_AS_TEXT : 0) |
                     (start == TextStart::kContinuation ? TS_CONTINUATION : 0);
   ts_encoding* shim = nullptr;
@@ -71,7 +71,8 @@ absl::StatusOr<Encoding> Tokenizer::Encode(std::string_view text, SpecialTokens 
 }
 
 absl::StatusOr<std::string> Tokenizer::Decode(std::span<const int32_t> ids, bool skip_special) const {
-  if (const auto negative = std::ranges::find_if(ids, [](int32_t id) { return id < 0; }); negative != ids.end())
+  if (const auto negative = std::ranges::find_if(ids, [](int32_t id) { return id < 0; });
+      negative != ids.end())
     return absl::InvalidArgumentError(absl::StrCat("token id ", *negative, " is negative"));
   const std::vector<uint32_t> unsigned_ids(ids.begin(), ids.end());
   return ShimString("detokenize", [&](ts_buf* out) {

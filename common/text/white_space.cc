@@ -8,14 +8,24 @@ namespace {
 bool IsSpace(uint32_t code_point) {
   if (code_point <= 0x20) return (code_point >= 0x09 && code_point <= 0x0d) || code_point >= 0x1c;
   switch (code_point) {
-    case 0x85: case 0xa0: case 0x1680: case 0x2028: case 0x2029: case 0x202f: case 0x205f: case 0x3000: return true;
-    default: return code_point >= 0x2000 && code_point <= 0x200a;
+    case 0x85:
+    case 0xa0:
+    case 0x1680:
+    case 0x2028:
+    case 0x2029:
+    case 0x202f:
+    case 0x205f:
+    case 0x3000:
+      return true;
+    default:
+      return code_point >= 0x2000 && code_point <= 0x200a;
   }
 }
 
 bool IsContinuation(char byte) { return (static_cast<uint8_t>(byte) & 0xc0) == 0x80; }
 
-// The character of `length` bytes at `text[begin]`. White space has at most three bytes; longer ones read as 0xffff.
+// The character of `length` bytes at `text[begin]`. White space has at most three bytes; longer ones read as
+// 0xffff.
 uint32_t CodePoint(std::string_view text, size_t begin, size_t length) {
   const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(text[begin + i])); };
   if (length == 1) return byte(0);

@@ -1,4 +1,5 @@
-// White space as Python's str.strip() sees it, which is what chat templates' `trim` means. UTF-8; pure functions.
+// White space as Python's str.strip() sees it, which is what chat templates' `trim` means. UTF-8; pure
+// functions.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 # cmake -D SOURCE=… -D CACHE=… -D OUTPUT=… -D CARGO=… -D RUSTC=… -P build.cmake
-# Builds the Rust library in the cache folder and moves it into place in one step. Two builds may run at once: the second
-# waits for the first and finds the work done. The sources are copied, so that the source tree stays as it is.
+# Builds the Rust library in the cache folder and moves it into place in one step. Two builds may run at once:
+# the second waits for the first and finds the work done. The sources are copied, so that the source tree stays
+# as it is.
 cmake_minimum_required(VERSION 3.25)
 file(MAKE_DIRECTORY ${CACHE})
 file(LOCK ${CACHE}/textshim.lock GUARD PROCESS TIMEOUT 3600)
@@ -8,7 +9,8 @@ if(EXISTS ${OUTPUT})
   return()
 endif()
 
-set(copy ${CACHE}/textshim-source)  # keeps its Cargo.lock: a later build needs the network only for new crates
+# Keeps its Cargo.lock: a later build needs the network only for new crates.
+set(copy ${CACHE}/textshim-source)
 file(REMOVE_RECURSE ${copy}/src)
 file(COPY ${SOURCE}/src ${SOURCE}/Cargo.toml DESTINATION ${copy})
 execute_process(
@@ -16,7 +18,7 @@ execute_process(
     ${CARGO} build --release --manifest-path ${copy}/Cargo.toml
   RESULT_VARIABLE failed)
 if(failed)
-  message(FATAL_ERROR "cargo failed (${failed}). The first build needs a crate registry; later ones work offline.")
+  message(FATAL_ERROR "cargo failed (${failed}). The first build needs a crate registry; later ones do not.")
 endif()
 
 get_filename_component(folder ${OUTPUT} DIRECTORY)

@@ -1,5 +1,6 @@
-//! `ts_stream`: text from ids, one at a time. What a token adds can depend on its neighbours (spaces, split characters),
-//! so the stream decodes a short window: `ids[..settled]` gave the text `prefix` already handed out; the rest waits.
+//! `ts_stream`: text from ids, one at a time. What a token adds can depend on its neighbours (spaces, split
+//! characters), so the stream decodes a short window: `ids[..settled]` gave the text `prefix` already handed
+//! out; the rest waits.
 
 use crate::border::{drop_handle, failed, guard, put, put_handle, Buf, Outcome, DECODE};
 use crate::tokenizer::TsTokenizer;
@@ -7,7 +8,8 @@ use std::os::raw::c_int;
 use std::sync::Arc;
 use tokenizers::Tokenizer;
 
-/// A character has at most four bytes, so a text that still ends in a broken one after so many tokens stays broken.
+/// A character has at most four bytes, so a text that still ends in a broken one after so many tokens stays
+/// broken.
 const MAX_WAITING: usize = 16;
 
 pub struct TsStream {

@@ -1,4 +1,5 @@
-//! `strftime_now(format)`, which some templates call to print today's date, with the time given by the caller.
+//! `strftime_now(format)`, which some templates call to print today's date, with the time given by the
+//! caller.
 
 use chrono::format::{Item, StrftimeItems};
 use chrono::DateTime;

@@ -13,7 +13,8 @@ const NAME: &str = "chat_template";
 
 pub struct TsTemplate(Environment<'static>);
 
-/// `{% generation %}` marks the assistant's words for training and prints what it encloses; here it is `{% if true %}`.
+/// `{% generation %}` marks the assistant's words for training and prints what it encloses; here it is `{% if
+/// true %}`.
 fn without_generation_tags(jinja: &str) -> String {
     let mut out = String::with_capacity(jinja.len());
     let mut rest = jinja;
@@ -56,7 +57,8 @@ fn compile(jinja: &str) -> Outcome<TsTemplate> {
 impl TsTemplate {
     fn render(&self, context: &str, now: i64, max_steps: u64) -> Outcome<String> {
         let context: serde_json::Value = serde_json::from_str(context).map_err(failed(INVALID_ARGUMENT))?;
-        // The time is part of a copy of the environment, not of the variables: macros do not see the variables.
+        // The time is part of a copy of the environment, not of the variables: macros do not see the
+        // variables.
         let mut environment = self.0.clone();
         environment.set_fuel(Some(max_steps));
         environment.add_function("strftime_now", move |pattern: String| strftime::format(now, &pattern));

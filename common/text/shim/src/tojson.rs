@@ -1,5 +1,6 @@
-//! The `tojson` filter as `transformers` defines it: Python's `json.dumps(value, ensure_ascii=False, …)`, with ", " and
-//! ": " between items and no HTML escapes. Templates with tools depend on these very characters.
+//! The `tojson` filter as `transformers` defines it: Python's `json.dumps(value, ensure_ascii=False, …)`,
+//! with ", " and ": " between items and no HTML escapes. Templates with tools depend on these very
+//! characters.
 
 use minijinja::value::{Kwargs, Value};
 use minijinja::{Error, ErrorKind};
@@ -46,7 +47,8 @@ fn new_line(indent: Option<usize>, level: usize, out: &mut String) {
     }
 }
 
-/// `value | tojson(indent=4)`. Other arguments of json.dumps are refused, except ensure_ascii=false, which holds anyway.
+/// `value | tojson(indent=4)`. Other arguments of json.dumps are refused, except ensure_ascii=false, which
+/// holds anyway.
 pub fn filter(value: Value, options: Kwargs) -> Result<Value, Error> {
     let indent: Option<usize> = options.get("indent")?;
     let ensure_ascii: Option<bool> = options.get("ensure_ascii")?;

@@ -12,8 +12,8 @@ use tokenizers::{AddedToken, Tokenizer};
 const CONTROL_AS_TEXT: c_int = 1;
 const CONTINUATION: c_int = 2;
 
-/// Whether control tokens are matched is a switch *on* a tokenizer, and so is the space before a first word. Many
-/// threads share one handle, so there is one immutable tokenizer per combination that differs.
+/// Whether control tokens are matched is a switch *on* a tokenizer, and so is the space before a first word.
+/// Many threads share one handle, so there is one immutable tokenizer per combination that differs.
 pub struct TsTokenizer {
     recognizing: Arc<Tokenizer>,
     plain: Arc<Tokenizer>,
@@ -26,8 +26,8 @@ pub struct TsEncoding {
     spans: Vec<u32>,
 }
 
-/// Control tokens: marked special, or written like one. Vocabularies such as Qwen's mark `<tool_call>` or `<think>` as
-/// not special, but a document must no more be able to write those than `<|im_end|>`.
+/// Control tokens: marked special, or written like one. Vocabularies such as Qwen's mark `<tool_call>` or
+/// `<think>` as not special, but a document must no more be able to write those than `<|im_end|>`.
 fn is_control(token: &AddedToken) -> bool {
     let content = token.content.trim();
     let wrapped = |open, close| content.len() > 2 && content.starts_with(open) && content.ends_with(close);
@@ -44,8 +44,8 @@ fn without_control(tokenizer: &Tokenizer) -> Outcome<Tokenizer> {
     Ok(plain)
 }
 
-/// Turns "a space before the first word of the text" into "never" wherever `node` (a pre-tokenizer) says it. True if
-/// anything changed.
+/// Turns "a space before the first word of the text" into "never" wherever `node` (a pre-tokenizer) says it.
+/// True if anything changed.
 fn forbid_first_space(node: &mut Value) -> bool {
     match node {
         Value::Object(fields) => {

@@ -16,16 +16,19 @@ TEST(ChatTemplate, RendersAsTransformersDoes) {
   const absl::Time now = absl::FromUnixSeconds(Golden()["frozen_time"].get<int64_t>());
   for (const nlohmann::json& expected : Golden()["rendered"]) {
     std::vector<ChatMessage> messages;
-    for (const nlohmann::json& message : expected["messages"]) messages.push_back({message["role"], message["content"]});
-    const auto rendered = TestTemplate(expected["template"])
-                              ->Render(messages, {.add_generation_prompt = expected["add_generation_prompt"], .now = now});
+    for (const nlohmann::json& message : expected["messages"])
+      messages.push_back({message["role"], message["content"]});
+    const auto rendered =
+        TestTemplate(expected["template"])
+            ->Render(messages, {.add_generation_prompt = expected["add_generation_prompt"], .now = now});
     SCOPED_TRACE(expected["template"].get<std::string>() + " " + expected["conversation"].get<std::string>());
     if (expected["expected"].is_string()) {
       ASSERT_TRUE(rendered.ok()) << rendered.status();
       EXPECT_EQ(*rendered, expected["expected"].get<std::string>());
     } else {
       EXPECT_TRUE(absl::IsFailedPrecondition(rendered.status()));
-      EXPECT_THAT(rendered.status().ToString(), testing::HasSubstr(expected["expected"]["error"].get<std::string>()));
+      EXPECT_THAT(rendered.status().ToString(),
+                  testing::HasSubstr(expected["expected"]["error"].get<std::string>()));
     }
   }
 }
@@ -44,7 +47,8 @@ TEST(ChatTemplate, TojsonWritesWhatPythonsJsonDoes) {
 }
 
 TEST(ChatTemplate, TheDateIsTheCallersAlsoInsideAMacro) {
-  EXPECT_EQ(RenderInline("{% macro date() %}{{ strftime_now('%Y-%m-%d') }}{% endmacro %}{{ date() }}"), "2026-01-22");
+  EXPECT_EQ(RenderInline("{% macro date() %}{{ strftime_now('%Y-%m-%d') }}{% endmacro %}{{ date() }}"),
+            "2026-01-22");
   EXPECT_THAT(RenderInline("{{ strftime_now('%Q') }}"), testing::HasSubstr("cannot read the format '%Q'"));
 }
 
@@ -54,7 +58,8 @@ TEST(ChatTemplate, PythonStringMethodsWork) {
 }
 
 TEST(ChatTemplate, ATemplateWithoutEndIsStopped) {
-  const std::string loop = "{% for i in range(99999) %}{% for j in range(99999) %}{{ j }}{% endfor %}{% endfor %}";
+  const std::string loop =
+      "{% for i in range(99999) %}{% for j in range(99999) %}{{ j }}{% endfor %}{% endfor %}";
   EXPECT_THAT(RenderInline(loop), testing::HasSubstr("FAILED_PRECONDITION"));
 }
 
@@ -75,7 +80,9 @@ class TemplateFolder : public testing::Test {
     folder_ = mkdtemp(pattern.data());
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
-  void Write(const std::string& name, const std::string& content) { std::ofstream(folder_ + "/" + name) << content; }
+  void Write(const std::string& name, const std::string& content) {
+    std::ofstream(folder_ + "/" + name) << content;
+  }
   std::string Load() {
     const auto loaded = ChatTemplate::Load(folder_);
     return loaded.ok() ? *(*loaded)->Render({}, {}) : loaded.status().ToString();
@@ -86,9 +93,9 @@ class TemplateFolder : public testing::Test {
 
 TEST_F(TemplateFolder, TheFileWinsOverTheConfiguration) {
   EXPECT_THAT(Load(), testing::HasSubstr("NOT_FOUND"));
-  Write("tokenizer_config.json", R"({"chat_template": [{"name": "tool_use", "template": "tools"},
-                                                       {"name": "default", "template": "list {{ bos_token }}"}],
-                                     "bos_token": {"content": "<s>"}})");
+  Write("tokenizer_config.json", R"({"bos_token": {"content": "<s>"}, "chat_template": [
+                                      {"name": "tool_use", "template": "tools"},
+                                      {"name": "default", "template": "list {{ bos_token }}"}]})");
   EXPECT_EQ(Load(), "list <s>");
   Write("chat_template.jinja", "file {{ eos_token }}");
   Write("special_tokens_map.json", R"({"eos_token": "</s>", "bos_token": "ignored"})");

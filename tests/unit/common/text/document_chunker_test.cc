@@ -25,10 +25,12 @@ std::string TextOf(const std::string& text, const DocumentChunk& chunk) {
 }
 
 // The invariants of every split: order, no loss but white space, exact counts, the cap, whole characters.
-void ExpectSound(const std::string& text, const std::vector<DocumentChunk>& chunks, const ChunkerOptions& options) {
+void ExpectSound(const std::string& text, const std::vector<DocumentChunk>& chunks,
+                 const ChunkerOptions& options) {
   size_t previous = 0;
   const auto is_blank = [&](size_t begin, size_t end) {
-    return std::all_of(text.begin() + begin, text.begin() + end, [](unsigned char c) { return absl::ascii_isspace(c); });
+    return std::all_of(text.begin() + begin, text.begin() + end,
+                       [](unsigned char c) { return absl::ascii_isspace(c); });
   };
   for (const DocumentChunk& chunk : chunks) {
     ASSERT_LE(previous, chunk.begin);
@@ -63,7 +65,8 @@ TEST(DocumentChunker, AWhiteSpaceDocumentHasNoChunks) {
 
 TEST(DocumentChunker, CutsAtHeadingsAndKeepsThemWithTheirText) {
   std::string text;
-  for (const char* title : {"One", "Two", "Three"}) text += std::string("## ") + title + "\n\n" + Sentences(6) + "\n\n";
+  for (const char* title : {"One", "Two", "Three"})
+    text += std::string("## ") + title + "\n\n" + Sentences(6) + "\n\n";
   const ChunkerOptions options{.target_tokens = 96, .max_tokens = 160, .min_tokens = 8};
   const auto chunks = Split(text, options);
   ASSERT_EQ(chunks.size(), 3u);
@@ -90,13 +93,16 @@ TEST(DocumentChunker, ATinyTailJoinsTheChunkBeforeIt) {
 }
 
 TEST(DocumentChunker, RandomTextsAreSplitSoundly) {
-  const std::vector<std::string> parts = {"word ", "x", ". ", "\n", "\n\n", "# H\n", "- item\n", "```\n", "🙂", "é", "灯台。",
-                                          "   ", "12345 ", "aaaaaaaaaaaaaaaaaaaaaaaa", "\t", "Next! "};
+  const std::vector<std::string> parts = {
+      "word ", "x",     ". ", "\n",     "\n\n", "# H\n",  "- item\n",
+      "```\n", "🙂",  "é",  "灯台。", "   ",  "12345 ", "aaaaaaaaaaaaaaaaaaaaaaaa",
+      "\t",    "Next! "};
   std::mt19937 random(5);
   for (int round = 0; round < 60; ++round) {
     std::string text;
     for (int i = 0; i < 400; ++i) text += parts[random() % parts.size()];
-    const ChunkerOptions options{.target_tokens = 16 + static_cast<int>(random() % 80), .max_tokens = 100,
+    const ChunkerOptions options{.target_tokens = 16 + static_cast<int>(random() % 80),
+                                 .max_tokens = 100,
                                  .min_tokens = static_cast<int>(random() % 16)};
     const auto format = round % 2 == 0 ? DocumentFormat::kMarkdown : DocumentFormat::kPlainText;
     ExpectSound(text, Split(text, options, format), options);

@@ -9,7 +9,8 @@ namespace cacheclip {
 namespace {
 
 // "[template]" for the template's words, "{text}" for a message's, "#" for the place of the chunks.
-std::string Describe(const std::string& jinja, const std::vector<PromptMessage>& messages, bool continue_last = false) {
+std::string Describe(const std::string& jinja, const std::vector<PromptMessage>& messages,
+                     bool continue_last = false) {
   const auto pieces = RenderPieces(*InlineTemplate(jinja), messages, absl::UnixEpoch(), continue_last);
   if (!pieces.ok()) return pieces.status().ToString();
   std::string description;
@@ -21,7 +22,9 @@ std::string Describe(const std::string& jinja, const std::vector<PromptMessage>&
   return description;
 }
 
-const char kEcho[] = "{% for m in messages %}<{{ m.role }}>{{ m.content }};{% endfor %}{% if add_generation_prompt %}>>{% endif %}";
+const char kEcho[] =
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }};{% endfor %}{% if add_generation_prompt %}>>{% "
+    "endif %}";
 const PromptMessage kUser{"user", " why? ", " docs: "};
 
 TEST(PromptPieces, TellWhoWroteWhat) {
@@ -35,8 +38,10 @@ TEST(PromptPieces, AContinuedTurnStaysOpen) {
 }
 
 TEST(PromptPieces, StripWhereTheTemplateStrips) {
-  EXPECT_EQ(Describe("{% for m in messages %} {{ m.content | trim }} {% endfor %}", {kUser}), "[ ]{docs: }#{ why?}[ ]");
-  EXPECT_EQ(Describe("{% for m in messages %} {{ m.content.rstrip() }} {% endfor %}", {kUser}), "[ ]{ docs: }#{ why?}[ ]");
+  EXPECT_EQ(Describe("{% for m in messages %} {{ m.content | trim }} {% endfor %}", {kUser}),
+            "[ ]{docs: }#{ why?}[ ]");
+  EXPECT_EQ(Describe("{% for m in messages %} {{ m.content.rstrip() }} {% endfor %}", {kUser}),
+            "[ ]{ docs: }#{ why?}[ ]");
   EXPECT_EQ(Describe("{{ messages[0].content.lstrip() }}{{ messages[1].content }}",
                      {{"user", "\u00a0 a ", std::nullopt}, {"assistant", " b ", std::nullopt}}),
             "[]{a }[]{ b }[]");
@@ -49,17 +54,21 @@ TEST(PromptPieces, RefuseATemplateThatDropsAText) {
 }
 
 TEST(PromptPieces, RefuseATemplateThatRepeatsAltersOrMovesAText) {
-  EXPECT_THAT(Describe("{{ messages[0].content }}{{ messages[0].content }}", {kUser}), testing::HasSubstr("repeats"));
+  EXPECT_THAT(Describe("{{ messages[0].content }}{{ messages[0].content }}", {kUser}),
+              testing::HasSubstr("repeats"));
   EXPECT_THAT(Describe("{{ messages[0].content | upper }}", {kUser}), testing::HasSubstr("alters or drops"));
-  EXPECT_THAT(Describe("{{ messages[1].content }}{{ messages[0].content }}", {{"system", "s", std::nullopt}, kUser}),
-              testing::HasSubstr("moves the text of message 1"));
+  EXPECT_THAT(
+      Describe("{{ messages[1].content }}{{ messages[0].content }}", {{"system", "s", std::nullopt}, kUser}),
+      testing::HasSubstr("moves the text of message 1"));
 }
 
 TEST(PromptPieces, RefuseWhatDependsOnTheText) {
   EXPECT_THAT(Describe("{{ messages[0].content.strip('\\n') }}", {kUser}), testing::HasSubstr("white space"));
-  EXPECT_THAT(Describe("{{ messages[0].content.replace('why', 'how') }}", {kUser}), testing::HasSubstr("rewrites"));
-  EXPECT_THAT(Describe("{% if 'docs' in messages[0].content %}!{% endif %}{{ messages[0].content }}", {kUser}),
+  EXPECT_THAT(Describe("{{ messages[0].content.replace('why', 'how') }}", {kUser}),
               testing::HasSubstr("rewrites"));
+  EXPECT_THAT(
+      Describe("{% if 'docs' in messages[0].content %}!{% endif %}{{ messages[0].content }}", {kUser}),
+      testing::HasSubstr("rewrites"));
 }
 
 TEST(PromptPieces, ATextMayContainTemplateSyntaxAndAnything) {

@@ -17,7 +17,8 @@ std::string Marked(std::string_view text, DocumentFormat format = DocumentFormat
 }
 
 TEST(TextBorders, AHeadingStaysWithItsText) {
-  EXPECT_EQ(Marked("intro\n\n# One\n\ntext\n## Two\n### Three\nmore"), "intro\n\n^H# One\n\ntext\n^H## Two\n### Three\nmore");
+  EXPECT_EQ(Marked("intro\n\n# One\n\ntext\n## Two\n### Three\nmore"),
+            "intro\n\n^H# One\n\ntext\n^H## Two\n### Three\nmore");
   EXPECT_EQ(Marked("intro\n\nOne\n===\ntext"), "intro\n\n^HOne\n===\ntext");
 }
 
@@ -31,7 +32,8 @@ TEST(TextBorders, ListsTablesAndParagraphs) {
 }
 
 TEST(TextBorders, SentencesInsideAndAcrossLines) {
-  EXPECT_EQ(Marked("One. Two? \"Three!\" Four,\nfive. Six.\nSeven"), "One. ^STwo? ^S\"Three!\" ^SFour,\n^Lfive. ^SSix.\n^SSeven");
+  EXPECT_EQ(Marked("One. Two? \"Three!\" Four,\nfive. Six.\nSeven"),
+            "One. ^STwo? ^S\"Three!\" ^SFour,\n^Lfive. ^SSix.\n^SSeven");
   EXPECT_EQ(Marked("Mr J. Smith, e.g. the 3.5 m one. Next"), "Mr J. Smith, e.g. the 3.5 m one. ^SNext");
   EXPECT_EQ(Marked("港は西に。船が出る。"), "港は西に。^S船が出る。");
 }

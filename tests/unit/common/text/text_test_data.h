@@ -39,10 +39,10 @@ inline std::shared_ptr<const Tokenizer> TinyTokenizer() {
 
 // "tiny-chatml" (from its tokenizer_config.json) or a file of tests/data/text/templates.
 inline std::shared_ptr<const ChatTemplate> TestTemplate(const std::string& name) {
-  const auto chat_template =
-      name == "tiny-chatml"
-          ? ChatTemplate::Load(TextDataPath(name))
-          : ChatTemplate::FromString(name, ReadTextData("templates/" + name), TinyTokenizer()->special_tokens());
+  const auto chat_template = name == "tiny-chatml"
+                                 ? ChatTemplate::Load(TextDataPath(name))
+                                 : ChatTemplate::FromString(name, ReadTextData("templates/" + name),
+                                                            TinyTokenizer()->special_tokens());
   EXPECT_TRUE(chat_template.ok()) << chat_template.status();
   return *chat_template;
 }

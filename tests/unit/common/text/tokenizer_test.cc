@@ -59,28 +59,39 @@ class ChangedTokenizer : public testing::Test {
     folder_ = mkdtemp(pattern.data());
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
-  void Write(const std::string& name, const std::string& content) { std::ofstream(folder_ + "/" + name) << content; }
+  void Write(const std::string& name, const std::string& content) {
+    std::ofstream(folder_ + "/" + name) << content;
+  }
 
   std::string folder_;
 };
 
 TEST_F(ChangedTokenizer, ATokenWrittenLikeMarkupIsControlEvenIfNotMarkedSpecial) {
-  nlohmann::ordered_json tokenizer = nlohmann::ordered_json::parse(ReadTextData("tiny-chatml/tokenizer.json"));
+  nlohmann::ordered_json tokenizer =
+      nlohmann::ordered_json::parse(ReadTextData("tiny-chatml/tokenizer.json"));
   for (const auto& [id, content] : {std::pair{1024, "<tool_call>"}, std::pair{1025, "    "}}) {
-    tokenizer["added_tokens"].push_back({{"id", id}, {"content", content}, {"single_word", false}, {"lstrip", false},
-                                         {"rstrip", false}, {"normalized", false}, {"special", false}});
+    tokenizer["added_tokens"].push_back({{"id", id},
+                                         {"content", content},
+                                         {"single_word", false},
+                                         {"lstrip", false},
+                                         {"rstrip", false},
+                                         {"normalized", false},
+                                         {"special", false}});
   }
   Write("tokenizer.json", tokenizer.dump());
   const auto changed = Tokenizer::Load(folder_);
   ASSERT_TRUE(changed.ok()) << changed.status();
   EXPECT_THAT((*changed)->Encode("<tool_call>", SpecialTokens::kRecognized)->ids, testing::ElementsAre(1024));
-  EXPECT_THAT((*changed)->Encode("<tool_call>", SpecialTokens::kAsText)->ids, testing::Not(testing::Contains(1024)));
+  EXPECT_THAT((*changed)->Encode("<tool_call>", SpecialTokens::kAsText)->ids,
+              testing::Not(testing::Contains(1024)));
   EXPECT_THAT((*changed)->Encode("    ", SpecialTokens::kAsText)->ids, testing::ElementsAre(1025));
 }
 
 TEST_F(ChangedTokenizer, SavedTruncationIsIgnored) {
-  nlohmann::ordered_json tokenizer = nlohmann::ordered_json::parse(ReadTextData("tiny-chatml/tokenizer.json"));
-  tokenizer["truncation"] = {{"direction", "Right"}, {"max_length", 3}, {"strategy", "LongestFirst"}, {"stride", 0}};
+  nlohmann::ordered_json tokenizer =
+      nlohmann::ordered_json::parse(ReadTextData("tiny-chatml/tokenizer.json"));
+  tokenizer["truncation"] = {
+      {"direction", "Right"}, {"max_length", 3}, {"strategy", "LongestFirst"}, {"stride", 0}};
   Write("tokenizer.json", tokenizer.dump());
   const auto changed = Tokenizer::Load(folder_);
   ASSERT_TRUE(changed.ok()) << changed.status();
@@ -88,8 +99,10 @@ TEST_F(ChangedTokenizer, SavedTruncationIsIgnored) {
 }
 
 TEST_F(ChangedTokenizer, AContinuationGetsNoSpaceBeforeItsFirstWord) {
-  nlohmann::ordered_json tokenizer = nlohmann::ordered_json::parse(ReadTextData("tiny-chatml/tokenizer.json"));
-  tokenizer["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "Ġ"}, {"prepend_scheme", "first"}, {"split", true}};
+  nlohmann::ordered_json tokenizer =
+      nlohmann::ordered_json::parse(ReadTextData("tiny-chatml/tokenizer.json"));
+  tokenizer["pre_tokenizer"] = {
+      {"type", "Metaspace"}, {"replacement", "Ġ"}, {"prepend_scheme", "first"}, {"split", true}};
   Write("tokenizer.json", tokenizer.dump());
   const auto changed = Tokenizer::Load(folder_);
   ASSERT_TRUE(changed.ok()) << changed.status();
@@ -141,7 +154,8 @@ TEST(Tokenizer, BadInputIsRefusedWithItsPlace) {
 TEST(Tokenizer, TextBeyondTheLimitIsRefusedAndAtTheLimitTaken) {
   const std::string limit(kMaxEncodeBytes, 'a');
   EXPECT_TRUE(TinyTokenizer()->Encode(limit, SpecialTokens::kAsText).ok());
-  EXPECT_TRUE(absl::IsResourceExhausted(TinyTokenizer()->Encode(limit + "a", SpecialTokens::kAsText).status()));
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(TinyTokenizer()->Encode(limit + "a", SpecialTokens::kAsText).status()));
 }
 
 TEST(Tokenizer, EightThreadsGetTheSameIds) {
@@ -152,11 +166,13 @@ TEST(Tokenizer, EightThreadsGetTheSameIds) {
     threads.emplace_back([&, thread] {
       for (int round = 0; round < 20; ++round) {
         for (const char* name : {"as_text", "recognized"}) {
-          const auto mode = name == std::string("as_text") ? SpecialTokens::kAsText : SpecialTokens::kRecognized;
+          const auto mode =
+              name == std::string("as_text") ? SpecialTokens::kAsText : SpecialTokens::kRecognized;
           for (size_t i = 0; i < texts.size(); ++i) {
             const nlohmann::json& expected = Golden()[name][i];
             const auto encoding = TinyTokenizer()->Encode(expected["text"].get<std::string>(), mode);
-            mismatches[thread] += !encoding.ok() || encoding->ids != expected["ids"].get<std::vector<int32_t>>();
+            mismatches[thread] +=
+                !encoding.ok() || encoding->ids != expected["ids"].get<std::vector<int32_t>>();
           }
         }
       }
@@ -183,7 +199,8 @@ TEST(StreamDecoder, JoinsToTheWholeTextAndNeverSplitsACharacter) {
 }
 
 TEST(StreamDecoder, HeldBackBytesComeOutBrokenAtTheEnd) {
-  const auto encoding = TinyTokenizer()->Encode("\U0001F9FF", SpecialTokens::kAsText);  // not in the training text
+  const auto encoding =
+      TinyTokenizer()->Encode("\U0001F9FF", SpecialTokens::kAsText);  // not in the training text
   ASSERT_GT(encoding->ids.size(), 1u);
   StreamDecoder stream(TinyTokenizer(), false);
   EXPECT_EQ(*stream.Push(encoding->ids[0]), "");
