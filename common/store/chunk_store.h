@@ -61,6 +61,11 @@ class ChunkStore {
   // Says whether the key is held, without reading the payload and without counting as a use.
   virtual absl::StatusOr<bool> Contains(const ChunkKey& key) = 0;
 
+  // Counts as a use although the bytes were served from elsewhere: a faster tier tells the slower one, so
+  // that what is hot in memory is not the first to go on disk. A hint; nothing happens when the key is not
+  // there.
+  virtual void MarkUsed(const ChunkKey& /*key*/) {}
+
   // Keeps the chunk from eviction until `expiry` or Unpin(); the same owner pinning again replaces its
   // expiry. NOT_FOUND: no such chunk. INVALID_ARGUMENT: owner or expiry out of bounds. RESOURCE_EXHAUSTED:
   // too many owners.

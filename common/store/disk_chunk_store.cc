@@ -1,5 +1,6 @@
 #include "common/store/disk_chunk_store.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -93,6 +94,12 @@ absl::StatusOr<bool> DiskChunkStore::Contains(const ChunkKey& key) {
   if (::access(path.c_str(), F_OK) == 0) return true;
   if (errno == ENOENT) return false;
   return FileError(errno, "look for", path);
+}
+
+void DiskChunkStore::MarkUsed(const ChunkKey& key) {
+  const std::string path = folder_->ObjectPath(key);
+  if (const auto file = OpenFile(path, O_RDONLY); file.ok())
+    StampFile(*file, options_.clock->Now(), path).IgnoreError();
 }
 
 absl::Status DiskChunkStore::Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) {

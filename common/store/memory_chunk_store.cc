@@ -94,6 +94,12 @@ absl::StatusOr<bool> MemoryChunkStore::Contains(const ChunkKey& key) {
   return entries_.contains(key);
 }
 
+void MemoryChunkStore::MarkUsed(const ChunkKey& key) {
+  std::lock_guard lock(mutex_);
+  if (const auto it = entries_.find(key); it != entries_.end())
+    uses_.splice(uses_.begin(), uses_, it->second.use);
+}
+
 absl::Status MemoryChunkStore::Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) {
   const absl::Time now = options_.clock->Now();
   CACHECLIP_RETURN_IF_ERROR(ValidatePin(owner, expiry, now));

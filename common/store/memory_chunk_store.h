@@ -35,6 +35,7 @@ class MemoryChunkStore : public ChunkStore {
   absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override;
   absl::Status Delete(const ChunkKey& key) override;
   absl::StatusOr<bool> Contains(const ChunkKey& key) override;
+  void MarkUsed(const ChunkKey& key) override;
   absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) override;
   absl::Status Unpin(const ChunkKey& key, std::string_view owner) override;
   StoreStats stats() const override;

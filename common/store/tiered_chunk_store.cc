@@ -14,6 +14,7 @@ TieredChunkStore::TieredChunkStore(std::shared_ptr<ChunkStore> fast, std::shared
 
 absl::StatusOr<StoreHit> TieredChunkStore::Get(const ChunkKey& key) {
   if (auto hit = fast_->Get(key); hit.ok()) {
+    slow_->MarkUsed(key);
     std::lock_guard lock(mutex_);
     ++stats_.hits;
     return hit;
@@ -91,6 +92,11 @@ absl::StatusOr<bool> TieredChunkStore::Contains(const ChunkKey& key) {
   CACHECLIP_ASSIGN_OR_RETURN(const bool in_fast, fast_->Contains(key));
   if (in_fast) return true;
   return slow_->Contains(key);
+}
+
+void TieredChunkStore::MarkUsed(const ChunkKey& key) {
+  fast_->MarkUsed(key);
+  slow_->MarkUsed(key);
 }
 
 absl::Status TieredChunkStore::Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) {

@@ -36,6 +36,7 @@ class TieredChunkStore : public ChunkStore {
   absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override;
   absl::Status Delete(const ChunkKey& key) override;
   absl::StatusOr<bool> Contains(const ChunkKey& key) override;
+  void MarkUsed(const ChunkKey& key) override;
   absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) override;
   absl::Status Unpin(const ChunkKey& key, std::string_view owner) override;
   StoreStats stats() const override;  // requests of this store; the rest from the slow tier

@@ -1,0 +1,63 @@
+#include "common/kv/chunk_builder.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "common/base/status.h"
+#include "tests/support/test_chunks.h"
+
+namespace cacheclip {
+namespace {
+
+TEST(ChunkBuilder, LayersAreAlignedAndDoNotOverlap) {
+  const TestChunkOptions options{.num_tokens = 7, .shape = {3, 3, 5, KvDtype::kFp32}};
+  ChunkBuilder builder = ChunkBuilder::Create(MakeTestHeader(options)).value();
+  const std::byte* end_of_previous = nullptr;
+  for (int32_t layer = 0; layer < 3; ++layer)
+    for (const auto half : {builder.MutableKeys(layer), builder.MutableValues(layer)}) {
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(half.data()) % kChunkAlignment, 0);
+      EXPECT_EQ(half.size(), 7 * 3 * 5 * 4);
+      EXPECT_GE(half.data(), end_of_previous);
+      end_of_previous = half.data() + half.size();
+    }
+}
+
+TEST(ChunkBuilder, FinishedChunkHoldsWhatWasFilledIn) {
+  const auto chunk = MakeTestChunk(5);
+  EXPECT_EQ(chunk->header(), MakeTestHeader({.seed = 5}));
+  for (int32_t layer = 0; layer < 2; ++layer)
+    for (size_t i = 0; i < chunk->Keys(layer).size(); ++i) {
+      ASSERT_EQ(chunk->Keys(layer)[i], TestPayloadByte(5, layer, 0, i));
+      ASSERT_EQ(chunk->Values(layer)[i], TestPayloadByte(5, layer, 1, i));
+    }
+}
+
+TEST(ChunkBuilder, UnfilledPayloadIsZero) {
+  const auto chunk = std::move(ChunkBuilder::Create(MakeTestHeader({})).value()).Finish();
+  EXPECT_TRUE(std::ranges::all_of(chunk->Values(1), [](std::byte byte) { return byte == std::byte{0}; }));
+  EXPECT_TRUE(chunk->VerifyPayload().ok());
+}
+
+TEST(ChunkBuilder, RefusesABadHeader) {
+  ChunkHeader header = MakeTestHeader({});
+  header.shape.dtype = KvDtype::kInt8;
+  EXPECT_TRUE(absl::IsUnimplemented(ChunkBuilder::Create(header).status()));
+  header = MakeTestHeader({});
+  header.chunk_ids.clear();
+  EXPECT_EQ(FieldOf(ChunkBuilder::Create(header).status()), "chunk_ids");
+}
+
+TEST(CopyToHeap, IsEqualAndOutlivesTheOriginal) {
+  auto original = MakeTestChunk(1);
+  const auto image = CopyImage(*original);
+  const auto copy = CopyToHeap(*original).value();
+  EXPECT_NE(copy->image().data(), original->image().data());
+  original.reset();
+  EXPECT_TRUE(std::ranges::equal(copy->image(), image));
+  EXPECT_TRUE(copy->VerifyPayload().ok());
+}
+
+}  // namespace
+}  // namespace cacheclip
