@@ -52,6 +52,7 @@ def differences(expected, actual, tolerance: float, where: str = "") -> list[str
 
 def fixture_differences(model_dir: pathlib.Path) -> list[str]:
   """Teacher-forces the answers of the selective-prefill fixtures under full prefill."""
+  make_parity.use_one_thread()
   model = transformers.AutoModelForCausalLM.from_pretrained(
     model_dir, dtype=torch.float32, attn_implementation="eager"
   ).eval()

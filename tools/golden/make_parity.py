@@ -77,7 +77,13 @@ def family_golden(family: str) -> dict:
   }
 
 
+def use_one_thread() -> None:
+  """The same sums on every machine, and no OpenMP threads that spin for each other on a busy one."""
+  torch.set_num_threads(1)
+
+
 def write_all(out: pathlib.Path, names: list[str], model: pathlib.Path) -> None:
+  use_one_thread()
   out.mkdir(parents=True, exist_ok=True)
   for name in names:
     content = smollm2_golden.golden(model) if name == "smollm2" else family_golden(name)
