@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -43,7 +44,8 @@ struct GenerateOptions {
 struct GenerateRequest {
   std::string request_id;  // "" = the server makes one
   std::string namespace_name, prefix_id;
-  std::vector<ChatMessage> messages;
+  std::vector<ChatMessage> messages;  // the last user message is the question; a last assistant one is continued
+  std::vector<int32_t> token_ids;     // instead of messages: stand behind the chunks as they are, all score
   std::vector<ChunkInput> chunks;
   GenerateOptions options;
 };
@@ -83,6 +85,8 @@ struct GenerateResult {
   std::string text;
 };
 
+// INVALID_ARGUMENT naming the field ("chunks[3].chunk_id", "options.budget", "messages", …); RESOURCE_EXHAUSTED naming
+// the field and its limit. The text of messages is checked by PromptLayout::Suffix().
 absl::Status ValidateGenerateRequest(const GenerateRequest& request);
 
 }  // namespace cacheclip

@@ -10,9 +10,10 @@
 #include <memory>
 #include <string>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/cancellation.h"
 #include "common/engine/generate_request.h"
 #include "common/engine/token_selector.h"
 #include "common/ingest/prefix_context.h"
@@ -49,7 +50,8 @@ class GenerationEngine {
   ~GenerationEngine();
 
   // Runs one request to its end. Errors before on_accepted are the caller's to report as a status, later ones as the
-  // terminal event. INVALID_ARGUMENT / NOT_FOUND name the field; ALREADY_EXISTS for a request id that is running.
+  // terminal event. INVALID_ARGUMENT / NOT_FOUND name the field; ALREADY_EXISTS for a request id that is running. CANCELLED
+  // and DEADLINE_EXCEEDED come from `cancellation`; a request ended by Abort() after on_accepted has a result, kCancelled.
   absl::StatusOr<GenerateResult> Generate(const GenerateRequest& request, const CancellationToken& cancellation,
                                           const GenerateCallbacks& callbacks);
 

@@ -5,11 +5,14 @@
 // Thread-safe; model work runs on the executor.
 #pragma once
 
-#include <memory>
+#include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/base/cancellation.h"
 #include "common/engine/token_selector.h"
 #include "common/ingest/prefix_context.h"
 #include "common/model/scoring/scoring.h"
@@ -38,6 +41,11 @@ class SelectorEngine : public TokenSelector {
   bool is_truncated_primary() const { return primary_ == auxiliary_; }
 
  private:
+  absl::StatusOr<std::vector<int32_t>> QuestionIds(const std::string& question) const;
+  absl::StatusOr<std::vector<float>> Score(const AuxiliaryInput& input, Method method,
+                                           const CancellationToken& cancellation) const;
+  SelectionOptions SelectionFor(const SelectRequest& request) const;
+
   PrefixContexts* primary_;
   PrefixContexts* auxiliary_;
   SelectorEngineOptions options_;

@@ -1,0 +1,253 @@
+#include "common/engine/generation_engine.h"
+
+#include <utility>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/engine/admission_queue.h"
+#include "common/engine/chunk_source.h"
+#include "common/engine/decode_loop.h"
+#include "common/engine/planner.h"
+#include "common/engine/prefill.h"
+#include "common/engine/prompt_builder.h"
+#include "common/engine/running_requests.h"
+#include "common/engine/selector_call.h"
+
+namespace cacheclip {
+namespace {
+
+using Step = RecomputePlan::Step;
+
+// A request on its way through the stages; lives as long as the call.
+struct RequestState {
+  const GenerateRequest& request;
+  const CancellationToken& cancellation;
+  absl::Time begin;
+  PreparedPrompt prompt;
+  RecomputePlan plan;
+  StoreHit prefix_kv;
+  std::vector<std::shared_ptr<const EncodedChunk>> chunk_kv;
+  GenerateResult result;
+
+  Usage& usage() { return result.usage; }
+};
+
+void CountCached(Usage& usage, Tier tier, int64_t num_tokens) {
+  if (tier != Tier::kComputed) usage.cached_tokens[tier] += num_tokens;
+}
+
+}  // namespace
+
+class GenerationEngine::Impl {
+ public:
+  Impl(PrefixContexts* contexts, TokenSelector* selector, GenerationEngineOptions options)
+      : contexts_(contexts),
+        runtime_(contexts->runtime()),
+        selector_(selector),
+        options_(std::move(options)),
+        source_(contexts),
+        admission_({options_.max_waiting_requests, options_.max_running_requests, options_.max_kv_bytes}),
+        running_(runtime_.clock) {}
+
+  absl::StatusOr<GenerateResult> Generate(const GenerateRequest& request,
+                                          const CancellationToken& cancellation,
+                                          const GenerateCallbacks& callbacks);
+  absl::Status Abort(const std::string& request_id) { return running_.Abort(request_id); }
+  EngineLoad load() const {
+    const AdmissionLoad load = admission_.load();
+    return {load.num_running, load.num_waiting, load.kv_bytes_reserved, options_.max_kv_bytes};
+  }
+
+ private:
+  absl::Time Now() const { return runtime_.clock->Now(); }
+  absl::Status Prepare(RequestState& state);
+  absl::StatusOr<RecomputePlan> Plan(const RequestState& state, Method method) const;
+  absl::Status Answer(RequestState& state, const GenerateCallbacks& callbacks);
+  absl::Status LoadKv(RequestState& state);
+  absl::Status LoadChunk(RequestState& state, const ResolvedChunk& chunk);
+  absl::Status ConsultSelector(RequestState& state);
+  absl::StatusOr<PrefillOutput> RunPrefill(RequestState& state);
+  absl::Status Decode(RequestState& state, PrefillOutput prefill, const GenerateCallbacks& callbacks);
+
+  PrefixContexts* const contexts_;
+  const Runtime& runtime_;
+  TokenSelector* const selector_;
+  const GenerationEngineOptions options_;
+  const ChunkSource source_;
+  AdmissionQueue admission_;
+  RunningRequests running_;
+};
+
+absl::StatusOr<GenerateResult> GenerationEngine::Impl::Generate(const GenerateRequest& request,
+                                                                const CancellationToken& cancellation,
+                                                                const GenerateCallbacks& callbacks) {
+  CACHECLIP_RETURN_IF_ERROR(ValidateGenerateRequest(request));
+  CACHECLIP_ASSIGN_OR_RETURN(const auto registration,
+                             running_.Register(request.request_id, cancellation, options_.default_deadline));
+  RequestState state{.request = request, .cancellation = registration->cancellation(), .begin = Now()};
+  CACHECLIP_RETURN_IF_ERROR(Prepare(state));
+  const absl::Time prepared = Now();
+  state.usage().stage_durations[Stage::kResolve] = prepared - state.begin;
+  const int64_t kv_bytes = InferenceSession::CacheBytes(*runtime_.model, state.prompt.capacity);
+  CACHECLIP_ASSIGN_OR_RETURN(const AdmissionQueue::Ticket ticket,
+                             admission_.Admit(kv_bytes, state.cancellation));
+  state.usage().stage_durations[Stage::kQueue] = Now() - prepared;
+  if (callbacks.on_accepted) callbacks.on_accepted(registration->request_id());
+
+  const absl::Status status = Answer(state, callbacks);
+  if (status.ok()) return std::move(state.result);
+  if (!registration->was_aborted() || !absl::IsCancelled(status)) return status;
+  state.result.finish_reason = FinishReason::kCancelled;
+  return std::move(state.result);
+}
+
+absl::Status GenerationEngine::Impl::Prepare(RequestState& state) {
+  CACHECLIP_RETURN_IF_ERROR(state.cancellation.Check());
+  CACHECLIP_ASSIGN_OR_RETURN(state.prompt, PreparePrompt(*contexts_, source_, state.request));
+  CACHECLIP_ASSIGN_OR_RETURN(state.plan, Plan(state, state.request.options.method));
+  state.usage().prompt_tokens = state.prompt.tokens.size();
+  state.usage().context_tokens = state.prompt.tokens.context_size();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RecomputePlan> GenerationEngine::Impl::Plan(const RequestState& state, Method method) const {
+  PlanInput input{.method = method,
+                  .has_selector = selector_ != nullptr,
+                  .context = state.prompt.tokens.context_map(),
+                  .num_layers = runtime_.model->num_layers(),
+                  .selection = options_.selection,
+                  .seed = state.request.options.sampling.seed};
+  input.selection.budget = state.request.options.budget;
+  input.selection.first_chunk_selectable = state.prompt.first_chunk_selectable;
+  return PlanRecompute(input);
+}
+
+absl::Status GenerationEngine::Impl::Answer(RequestState& state, const GenerateCallbacks& callbacks) {
+  if (state.plan.UsesStoredKv()) CACHECLIP_RETURN_IF_ERROR(LoadKv(state));
+  if (state.plan.step == Step::kAskSelector) CACHECLIP_RETURN_IF_ERROR(ConsultSelector(state));
+  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(state));
+  return Decode(state, std::move(prefill), callbacks);
+}
+
+absl::Status GenerationEngine::Impl::LoadKv(RequestState& state) {
+  const absl::Time begin = Now();
+  CACHECLIP_ASSIGN_OR_RETURN(state.prefix_kv, state.prompt.prefix->PrefixChunk(TaskPriority::kInteractive));
+  const bool computed = state.prefix_kv.tier == Tier::kComputed;
+  state.usage().stage_durations[computed ? Stage::kEncode : Stage::kLoad] += Now() - begin;
+  CountCached(state.usage(), state.prefix_kv.tier, state.prompt.tokens.prefix_size());
+  for (const ResolvedChunk& chunk : state.prompt.chunks) CACHECLIP_RETURN_IF_ERROR(LoadChunk(state, chunk));
+  return absl::OkStatus();
+}
+
+absl::Status GenerationEngine::Impl::LoadChunk(RequestState& state, const ResolvedChunk& chunk) {
+  const PutBack put_back = state.request.options.write_back ? PutBack::kAlways : PutBack::kIfById;
+  CACHECLIP_ASSIGN_OR_RETURN(LoadedChunk loaded,
+                             source_.Load(chunk, put_back, TaskPriority::kInteractive, state.cancellation));
+  Usage& usage = state.usage();
+  CountCached(usage, loaded.hit.tier, chunk.num_tokens());
+  if (loaded.hit.tier == Tier::kComputed) usage.reencoded_tokens += chunk.num_tokens();
+  usage.stage_durations[Stage::kLoad] += loaded.load_duration;
+  if (loaded.hit.tier == Tier::kComputed) usage.stage_durations[Stage::kEncode] += loaded.encode_duration;
+  for (Fallback& fallback : loaded.fallbacks) usage.fallbacks.push_back(std::move(fallback));
+  state.chunk_kv.push_back(std::move(loaded.hit.chunk));
+  return absl::OkStatus();
+}
+
+absl::Status GenerationEngine::Impl::ConsultSelector(RequestState& state) {
+  const absl::Time begin = Now();
+  SelectRequest request{.namespace_name = state.request.namespace_name,
+                        .prefix_id = state.prompt.prefix->record().prefix_id,
+                        .primary_fingerprint = ToHex(runtime_.model->fingerprint()),
+                        .question = state.prompt.question,
+                        .method = state.plan.method,
+                        .budget = state.request.options.budget,
+                        .first_chunk_selectable = state.prompt.first_chunk_selectable};
+  for (size_t i = 0; i < state.prompt.chunks.size(); ++i) {
+    const ResolvedChunk& chunk = state.prompt.chunks[i];
+    request.chunks.push_back({.chunk_id = chunk.key.ToHex(),
+                              .text = state.request.chunks[i].text,
+                              .title = state.request.chunks[i].title,
+                              .num_tokens = chunk.num_tokens()});
+  }
+  SelectorAnswer answer =
+      AskSelector(selector_, request, state.prompt.tokens.context_map(), state.plan.selection,
+                  options_.selector_timeout, state.cancellation, runtime_.clock);
+  CACHECLIP_RETURN_IF_ERROR(state.cancellation.Check());
+  if (answer.fallback.has_value()) {
+    state.usage().fallbacks.push_back(*std::move(answer.fallback));
+    CACHECLIP_ASSIGN_OR_RETURN(state.plan, Plan(state, Method::kPrimaryProbe));
+  } else {
+    state.plan.step = Step::kDecided;
+    state.plan.indices = std::move(answer.indices);
+  }
+  state.usage().stage_durations[Stage::kSelect] += Now() - begin;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PrefillOutput> GenerationEngine::Impl::RunPrefill(RequestState& state) {
+  const PrefillInput input{.model = runtime_.model,
+                           .prompt = state.prompt.tokens,
+                           .plan = state.plan,
+                           .prefix = state.prefix_kv.chunk,
+                           .chunks = std::move(state.chunk_kv),
+                           .capacity = state.prompt.capacity,
+                           .probe_band = options_.probe_band};
+  absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");
+  Usage& usage = state.usage();
+  const absl::Time queued = Now();
+  runtime_.executor->Run(TaskPriority::kInteractive, [&] {
+    usage.stage_durations[Stage::kQueue] += Now() - queued;
+    output = Prefill(input, *runtime_.clock, state.cancellation);
+  });
+  if (!output.ok()) return output;
+  for (const auto& [stage, duration] : output->durations) usage.stage_durations[stage] += duration;
+  usage.method = state.plan.method;
+  usage.recomputed_tokens = static_cast<int64_t>(output->recomputed_indices.size());
+  usage.charged_budget = ChargeOf(state.plan, output->recomputed_indices, state.prompt.tokens.context_map(),
+                                  runtime_.model->num_layers())
+                             .ratio();
+  return output;
+}
+
+absl::Status GenerationEngine::Impl::Decode(RequestState& state, PrefillOutput prefill,
+                                            const GenerateCallbacks& callbacks) {
+  const PromptTokens& tokens = state.prompt.tokens;
+  std::vector<int32_t> context_ids = tokens.prefix_ids;
+  for (const auto& chunk : tokens.chunk_ids)
+    context_ids.insert(context_ids.end(), chunk.begin(), chunk.end());
+  context_ids.insert(context_ids.end(), tokens.suffix_ids.begin(), tokens.suffix_ids.end());
+  DecodeLoop loop(prefill.session.get(), runtime_.executor, runtime_.tokenizer, state.request.options,
+                  std::move(context_ids));
+  absl::Time first_token = absl::InfinitePast();
+  const auto on_token = [&](const TokenEvent& event) {
+    if (first_token == absl::InfinitePast()) {
+      first_token = Now();
+      state.usage().time_to_first_token = first_token - state.begin;
+    }
+    return callbacks.on_token ? callbacks.on_token(event) : absl::OkStatus();
+  };
+  const auto reason = loop.Run(std::move(prefill.logits), state.cancellation, on_token, state.result);
+  if (first_token != absl::InfinitePast())
+    state.usage().stage_durations[Stage::kDecode] = Now() - first_token;
+  CACHECLIP_RETURN_IF_ERROR(reason.status());
+  state.result.finish_reason = *reason;
+  return absl::OkStatus();
+}
+
+GenerationEngine::GenerationEngine(PrefixContexts* contexts, TokenSelector* selector,
+                                   GenerationEngineOptions options)
+    : impl_(std::make_unique<Impl>(contexts, selector, std::move(options))) {}
+
+GenerationEngine::~GenerationEngine() = default;
+
+absl::StatusOr<GenerateResult> GenerationEngine::Generate(const GenerateRequest& request,
+                                                          const CancellationToken& cancellation,
+                                                          const GenerateCallbacks& callbacks) {
+  return impl_->Generate(request, cancellation, callbacks);
+}
+
+absl::Status GenerationEngine::Abort(const std::string& request_id) { return impl_->Abort(request_id); }
+
+EngineLoad GenerationEngine::load() const { return impl_->load(); }
+
+}  // namespace cacheclip
