@@ -16,7 +16,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "common/base/logging.h"
 #include "common/base/status.h"
 #include "common/base/string_view.h"
@@ -67,14 +66,7 @@ absl::Status DiskFolder::Prepare() {
     fs::create_directory(Path(name), error);
     if (error) return FileError(error.value(), "make folder", Path(name));
   }
-  if (version.empty()) {
-    for (int i = 0; i < 256; ++i) {
-      fs::create_directory(Path(absl::StrFormat("objects/%02x", i)), error);
-      if (error) return FileError(error.value(), "make folder", Path("objects"));
-    }
-    CACHECLIP_RETURN_IF_ERROR(SyncFolder(Path("objects")));
-    std::ofstream(Path("VERSION")) << kFolderVersion;  // last: without it the folders are made again
-  }
+  if (version.empty()) std::ofstream(Path("VERSION")) << kFolderVersion;
   CACHECLIP_ASSIGN_OR_RETURN(DiskUsage usage, Rescan());
   EvictUntilFits(usage, {});  // the budget may have become smaller since
   return WriteUsage(usage);
@@ -143,6 +135,11 @@ absl::StatusOr<bool> DiskFolder::Publish(const TempFile& temp, const ChunkKey& k
     return false;
   }
   CACHECLIP_RETURN_IF_ERROR(StampFile(temp.file, options_.clock->Now(), temp.path));
+  if (::access(ObjectFolder(key).c_str(), F_OK) != 0) {
+    if (::mkdir(ObjectFolder(key).c_str(), 0755) != 0)
+      return FileError(errno, "make folder", ObjectFolder(key));
+    CACHECLIP_RETURN_IF_ERROR(SyncFolder(Path("objects")));
+  }
   if (::rename(temp.path.c_str(), path.c_str()) != 0) return FileError(errno, "rename to", path);
   return true;
 }

@@ -104,6 +104,7 @@ TEST_F(DiskChunkStoreTest, ChunkUnderTheWrongNameIsNotServed) {
   const auto store = Open();
   ASSERT_TRUE(store->Put(MakeTestChunk(1)).ok());
   const ChunkKey other = MakeTestChunk(2)->key();
+  fs::create_directories(fs::path(ObjectFile(folder(), other)).parent_path());
   fs::rename(ObjectFile(folder(), MakeTestChunk(1)->key()), ObjectFile(folder(), other));
   EXPECT_TRUE(absl::IsDataLoss(store->Get(other).status()));
   EXPECT_FALSE(store->Contains(other).value());

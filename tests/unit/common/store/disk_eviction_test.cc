@@ -76,6 +76,7 @@ TEST_F(DiskEviction, CountThatIsTooHighIsSetRightBeforeAnythingIsRefused) {
 TEST_F(DiskEviction, LeavesForeignFilesAlone) {
   const auto store = Open(1);
   std::ofstream(temp_.path() + "/objects/README") << "not ours";
+  fs::create_directory(temp_.path() + "/objects/00");
   std::ofstream(temp_.path() + "/objects/00/notes.txt") << "not ours";
   for (int seed : {1, 2, 3}) PutLater(*store, seed);
   EXPECT_TRUE(fs::exists(temp_.path() + "/objects/README"));
