@@ -37,7 +37,7 @@ class IngestionClient {
   explicit IngestionClient(std::shared_ptr<grpc::Channel> channel) : channel_(std::move(channel)) {}
 
   // Sends what `next_document` yields until it returns false; an error of the whole call is the status, an error of one
-  // document is in its result. Documents are sent one ahead of the results, so a long list needs no memory here.
+  // document is in its result. One document is under way at a time, so a long list needs no memory here.
   using DocumentSource = std::function<bool(SourceDocument* document)>;
   absl::StatusOr<IngestTotals> Ingest(const IngestOptions& options, const DocumentSource& next_document,
                                       const IngestCallbacks& callbacks = {});

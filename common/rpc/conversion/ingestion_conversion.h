@@ -30,8 +30,7 @@ DocumentResult FromProto(const v1::DocumentResult& result);
 v1::Document ToProto(const Document& document);
 Document FromProto(const v1::Document& document);
 
-// An absent or zero template_time means `now`, cut to whole seconds.
-PrefixSpec FromProto(const v1::PrefixSpec& spec, absl::Time now);
+PrefixSpec FromProto(const v1::PrefixSpec& spec);
 v1::PrefixSpec ToProto(const PrefixSpec& spec);
 v1::Prefix ToProto(const Prefix& prefix);
 Prefix FromProto(const v1::Prefix& prefix);
