@@ -2,28 +2,19 @@
 
 #include <cmath>
 
-#include <ATen/TensorOperators.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/silu.h>
 #include <ATen/ops/tensor.h>
 
 #include "common/base/status.h"
+#include "common/model/elementwise.h"
 #include "common/model/kernels/attention_avx512.h"
 #include "common/model/kernels/isa.h"
 
 namespace cacheclip {
 namespace {
-
-// Computed in fp32 and rounded before the weight is applied, as the reference implementations do.
-at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon) {
-  const at::Tensor wide = x.to(at::kFloat);
-  const at::Tensor scale = at::rsqrt(wide.pow(2).mean(-1, /*keepdim=*/true).add_(epsilon));
-  return (wide * scale).to(x.scalar_type()) * weight;
-}
 
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
@@ -52,7 +43,8 @@ Projections ForwardPass::Project(const LayerTensors& layer) const {
     queries = RmsNorm(queries, layer.query_norm, config_.rms_norm_epsilon);
     keys = RmsNorm(keys, layer.key_norm, config_.rms_norm_epsilon);
   }
-  return {.unrotated_keys = keys, .queries = Rotate(queries, rotation_), .keys = Rotate(keys, rotation_),
+  return {.unrotated_keys = keys, .queries = RotateHeads(queries, rotation_),
+          .keys = RotateHeads(keys, rotation_),
           .values = values.contiguous()};
 }
 
@@ -67,12 +59,9 @@ absl::Status ForwardPass::ProjectAndStore(int index, const ForwardHooks& hooks, 
 }
 
 void ForwardPass::Finish(const LayerTensors& layer, const at::Tensor& context) {
-  hidden_ = hidden_ + Linear(context, layer.output, layer.output_bias);
+  AddInPlace(hidden_, Linear(context, layer.output, layer.output_bias));
   const at::Tensor normed = RmsNorm(hidden_, layer.post_norm, config_.rms_norm_epsilon);
-  const at::Tensor gate_up = at::linear(normed, layer.gate_up);
-  const at::Tensor gated = at::silu(gate_up.slice(1, 0, config_.intermediate_size)) *
-                           gate_up.slice(1, config_.intermediate_size);
-  hidden_ = hidden_ + at::linear(gated, layer.down);
+  AddInPlace(hidden_, at::linear(SwiGlu(at::linear(normed, layer.gate_up)), layer.down));
 }
 
 absl::Status ForwardPass::RunLayers(int begin, int end, const ForwardHooks& hooks) {

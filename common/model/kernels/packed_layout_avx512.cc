@@ -5,16 +5,12 @@
 #include <vector>
 
 #include "common/model/kernels/attention_avx512.h"
+#include "common/model/kernels/vector_avx512.h"
 
 namespace cacheclip::avx512 {
 namespace {
 
 typedef uint32_t __attribute__((may_alias)) Pair;  // two bf16
-
-inline __m512 Widen(const Bf16* x) {  // 16 bf16 -> fp32
-  return _mm512_castsi512_ps(
-      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), 16));
-}
 
 inline Pair* KeySlot(const CacheSlice& cache, int kv_head, int slot) {
   Bf16* head = cache.keys + static_cast<size_t>(kv_head) * cache.capacity * cache.head_dim;
@@ -44,20 +40,6 @@ inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const
     const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(first + i)));
     const __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(second + i)));
     _mm512_storeu_si512(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-  }
-}
-
-// key [head_dim] rotated into out [head_dim].
-inline void RotateKey(const Bf16* key, const float* cosine, const float* sine, int head_dim, Bf16* out) {
-  const int half = head_dim / 2;
-  for (int i = 0; i < half; i += 16) {
-    const __m512 first = Widen(key + i), second = Widen(key + half + i);
-    const __m512 c = _mm512_loadu_ps(cosine + i), s = _mm512_loadu_ps(sine + i);
-    // Products rounded one by one, as separate tensor operations would: the bits must equal Rotate()'s.
-    const __m512 a = _mm512_sub_ps(_mm512_mul_ps(first, c), _mm512_mul_ps(second, s));
-    const __m512 b = _mm512_add_ps(_mm512_mul_ps(second, c), _mm512_mul_ps(first, s));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), (__m256i)_mm512_cvtneps_pbh(a));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + half + i), (__m256i)_mm512_cvtneps_pbh(b));
   }
 }
 
@@ -98,7 +80,7 @@ void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* value
     for (int i = begin; i < end; ++i) {
       slots[i - begin] = first_slot + i;
       for (int head = 0; head < cache.num_kv_heads; ++head)
-        RotateKey(keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
+        RotateHead(keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
                   cosine + static_cast<size_t>(i) * cache.head_dim / 2, sine + static_cast<size_t>(i) * cache.head_dim / 2,
                   cache.head_dim, rotated + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
     }

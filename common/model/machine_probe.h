@@ -1,0 +1,32 @@
+// What this machine can do at most, measured: the denominators of every benchmark (docs/architecture.md, "Speed"). Each
+// call runs for about `duration` on the calling thread's OpenMP team. Functions only.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+#include "common/model/language_model.h"
+
+namespace cacheclip {
+
+struct MachineLimits {
+  double gemm_flops_per_second = 0;        // best matrix product of the model's compute dtype
+  double read_bytes_per_second = 0;        // summing an array larger than the last-level cache
+  double exponentials_per_second = 0;      // vectorised fp32 exp over an array in cache
+  int num_threads = 0;
+};
+
+MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration duration = absl::Milliseconds(300));
+
+// Arithmetic of one pass: `num_rows` rows of which row i attends to about `mean_context` slots.
+struct PassCost {
+  double linear_flops = 0;     // 2 · parameters in matrix products · rows, the head for one row
+  double attention_flops = 0;  // 4 · heads · head_dim · layers · Σ slots attended to
+  double exponentials = 0;     // one per row, head, layer and slot
+};
+PassCost CostOfPass(const ModelConfig& config, int64_t num_rows, double mean_context);
+
+// Seconds the pass needs at the machine's limits: products at GEMM peak, exponentials beside them at their own rate.
+double FloorSeconds(const PassCost& cost, const MachineLimits& limits);
+
+}  // namespace cacheclip
