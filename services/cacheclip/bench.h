@@ -1,0 +1,45 @@
+// The measurements behind `cacheclip bench`. Each runs the real parts in this process (models, stores, engine; the selector
+// over gRPC on loopback) and returns what it measured as JSON, physical or arithmetic limits beside it. One thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/status/statusor.h"
+#include "services/runtime/config.h"
+
+namespace cacheclip {
+
+// Question: how long until the first token over `context_tokens` of stored chunks, against full prefill in the same run?
+struct TtftBenchOptions {
+  int context_tokens = 4096;  // chunk tokens
+  int chunk_tokens = 512;
+  double budget = 0.2;
+  std::string method = "auxiliary";
+  int repeat = 3;  // medians are reported
+};
+absl::StatusOr<nlohmann::json> BenchTtft(Config config, const TtftBenchOptions& options);
+
+// Question: how many prompt tokens a second does full prefill process?
+struct PrefillBenchOptions {
+  std::vector<int> token_counts = {512, 2048, 4096};
+  int repeat = 3;
+  std::string peer;  // "" or "transformers": also run tools/golden/bench_transformers.py
+};
+absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillBenchOptions& options);
+
+double Median(std::vector<double> values);  // 0 for none
+
+// What full prefill costs in arithmetic over what recompute does, selection left out: the speed-up no method can exceed.
+struct PromptShape {
+  int64_t num_parameters = 0;  // that every row is multiplied with
+  int64_t num_layers = 0, num_heads = 0, head_dim = 0;
+  int64_t prefix_tokens = 0, context_tokens = 0, suffix_tokens = 0, recomputed_tokens = 0;
+};
+double FullPrefillFlops(const PromptShape& shape);
+double SelectiveFlops(const PromptShape& shape);
+
+}  // namespace cacheclip

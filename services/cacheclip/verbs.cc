@@ -1,0 +1,39 @@
+#include "services/cacheclip/verb.h"
+
+namespace cacheclip {
+namespace {
+
+constexpr Verb kVerbs[] = {
+    {"serve", "run all services in this process on one port",
+     "  cacheclip serve\n  cacheclip serve --model ~/models/Qwen2.5-0.5B-Instruct --port 50060 --data-dir /srv/cacheclip\n"
+     "  cacheclip serve --print-config",
+     AddServe},
+    {"ingest", "send documents to a server (.txt, .md, .jsonl, folders)",
+     "  cacheclip ingest docs/\n  cacheclip ingest notes.md articles.jsonl --namespace team-a --chunk-tokens 512 --json", AddIngest},
+    {"ask", "retrieve with the local index and answer",
+     "  cacheclip ask \"When was the lighthouse completed?\"\n"
+     "  cacheclip ask \"Who designed it?\" --method primary_probe --budget 0.1 --json\n"
+     "  cacheclip ask \"Who designed it?\" --compare",
+     AddAsk},
+    {"generate", "answer over chunks that you name",
+     "  cacheclip generate \"What is this about?\" --chunk-id 3f2a… --chunk-id 91bc…\n"
+     "  cacheclip generate \"Summarise.\" --chunk-file report.txt --method full --max-new-tokens 128",
+     AddGenerate},
+    {"inspect", "show what stores and catalogue hold, or one chunk's header",
+     "  cacheclip inspect\n  cacheclip inspect 3f2a… --json", AddInspect},
+    {"verify", "check every stored chunk and the catalogue against each other",
+     "  cacheclip verify\n  cacheclip verify --data-dir /srv/cacheclip --json", AddVerify},
+    {"models", "fetch, convert, list and verify models",
+     "  cacheclip models fetch\n  cacheclip models list --json\n  cacheclip models convert my.gguf --out ~/models/my",
+     AddModels},
+    {"bench", "measure prefill and time to first token",
+     "  cacheclip bench ttft --context 4096 --chunk 512 --budget 0.2 --method auxiliary --json\n"
+     "  cacheclip bench prefill --tokens 512,2048,4096 --peer transformers --json",
+     AddBench},
+};
+
+}  // namespace
+
+std::span<const Verb> AllVerbs() { return kVerbs; }
+
+}  // namespace cacheclip

@@ -1,0 +1,78 @@
+// Everything that can be configured, in one table: name, type, default, what it is for. The table drives the command line
+// (--data-dir), the environment (CACHECLIP_DATA_DIR), the YAML file (data_dir:), --print-config, --check-config and
+// docs/configuration.md. A flag beats the environment, that beats the file, that beats the default.
+//
+//   CACHECLIP_ASSIGN_OR_RETURN(Config config, LoadConfig({.flags = flags, .environment = EnvironmentSettings()}));
+//
+// Plain values; thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "absl/status/statusor.h"
+
+namespace cacheclip {
+
+struct Config {
+  std::string model, dtype = "bf16", device = "cpu";
+  std::string data_dir;
+  std::string address = "127.0.0.1";
+  int64_t port = 50051;
+  bool insecure_listen = false;
+  std::string tls_certificate, tls_key, tls_client_ca;
+  int64_t metrics_port = 0;
+  bool selector = true;
+  std::string selector_target, selector_model, selector_tls_ca;
+  int64_t selector_layers = 0;
+  double selector_timeout_seconds = 2;
+  std::string grouping = "windows";
+  int64_t window = 8, seam_tokens = 0;
+  int64_t memory_bytes = int64_t{1} << 30, disk_bytes = int64_t{16} << 30, kv_bytes = int64_t{4} << 30;
+  int64_t max_running_requests = 8, max_waiting_requests = 64, max_threads = 256;
+  int64_t max_message_bytes = int64_t{16} << 20;
+  double default_deadline_seconds = 120, drain_seconds = 30;
+  std::string default_salt;
+  std::map<std::string, std::string> namespace_salts;  // YAML only
+  std::string log_level = "info";
+};
+
+// Sizes take KiB, MiB, GiB behind the number. `minimum` and `maximum` bound numbers.
+struct Setting {
+  using Member = std::variant<std::string Config::*, int64_t Config::*, double Config::*, bool Config::*>;
+  std::string_view name;  // snake_case, as in YAML
+  Member member;
+  std::string_view help;
+  double minimum = 0, maximum = 0;    // of numbers; both 0 = not bounded
+  bool is_size = false, is_secret = false;
+  std::string_view choices = "";      // "a|b|c": the only texts allowed
+};
+
+std::span<const Setting> AllSettings();
+
+std::string FlagOf(const Setting& setting);         // "--data-dir"
+std::string EnvironmentOf(const Setting& setting);  // "CACHECLIP_DATA_DIR"
+std::string TypeOf(const Setting& setting);         // "text", "number", "size", "seconds", "yes/no"
+std::string ValueOf(const Setting& setting, const Config& config);  // as text; secrets as "(set)" or ""
+
+struct ConfigSources {
+  std::map<std::string, std::string> flags;        // by setting name
+  std::map<std::string, std::string> environment;  // by setting name; see EnvironmentSettings()
+  std::string file;                                // YAML; "" = none
+};
+
+// Those settings whose variable is set in this process's environment.
+std::map<std::string, std::string> EnvironmentSettings();
+
+// INVALID_ARGUMENT naming the key that is unknown, malformed or out of bounds, or the two that contradict each other.
+absl::StatusOr<Config> LoadConfig(const ConfigSources& sources);
+absl::Status ValidateConfig(const Config& config);
+
+std::string PrintConfig(const Config& config);  // YAML; secrets are left out
+std::string ConfigTable();                      // the Markdown table of docs/configuration.md
+
+}  // namespace cacheclip

@@ -1,0 +1,41 @@
+// Runs services until a signal: gRPC and /metrics up, one line on stdout when ready, drain on SIGTERM or SIGINT.
+// The line: "NAME listening on 127.0.0.1:50051, metrics on http://127.0.0.1:9464/metrics"; with `json`, one object
+// {"name", "address", "port", "metrics_port"}. Used by one thread, main's; BlockShutdownSignals() comes first.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/rpc/rpc_server.h"
+#include "common/rpc/rpc_service.h"
+#include "common/telemetry/metrics.h"
+#include "common/telemetry/metrics_endpoint.h"
+#include "services/runtime/config.h"
+
+namespace cacheclip {
+
+RpcServerOptions ServerOptions(const Config& config, Metrics* metrics);
+
+class ServerHost {
+ public:
+  // Both ports are bound when this returns.
+  static absl::StatusOr<std::unique_ptr<ServerHost>> Start(const Config& config, Metrics* metrics,
+                                                           std::vector<RpcService> services);
+
+  RpcServer& server() { return *server_; }
+
+  // Announces, waits for a signal, drains. Returns when everything has ended.
+  void Run(const std::string& name, bool json);
+
+ private:
+  ServerHost() = default;
+  absl::Duration drain_;
+  std::unique_ptr<RpcServer> server_;
+  std::unique_ptr<MetricsEndpoint> metrics_;  // null if switched off
+};
+
+}  // namespace cacheclip

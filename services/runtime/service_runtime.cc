@@ -1,0 +1,158 @@
+#include "services/runtime/service_runtime.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/string_view.h"
+#include "common/catalog/sqlite_catalog.h"
+#include "common/model/config.h"
+#include "common/model/language_model.h"
+#include "common/store/disk_chunk_store.h"
+#include "common/store/memory_chunk_store.h"
+#include "common/text/chat_template.h"
+#include "common/text/prompt_layout.h"
+#include "common/text/tokenizer.h"
+#include "services/runtime/paths.h"
+
+namespace cacheclip {
+namespace {
+
+absl::Status NameField(const absl::Status& status, std::string_view field) {
+  return FieldError(status.code(), field, StdView(status.message()));
+}
+
+StoreGauges GaugesOf(const ChunkStore& store) {
+  const StoreStats stats = store.stats();
+  return {std::string(store.tier_name()), stats.hits,          stats.misses, stats.puts,   stats.evictions,
+          stats.corrupt,                  stats.rejected_puts, stats.bytes,  stats.objects};
+}
+
+Grouping GroupingOf(const std::string& name) {
+  if (name == "paper") return Grouping::kPaperWindows;
+  return name == "tokens" ? Grouping::kTokens : Grouping::kBudgetExactWindows;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Config& config, CatalogAccess access) {
+  std::unique_ptr<ServiceRuntime> runtime(new ServiceRuntime(config));
+  CACHECLIP_RETURN_IF_ERROR(MakeDataFolder(DataFolder(config)));
+  CACHECLIP_RETURN_IF_ERROR(runtime->OpenStores());
+  CACHECLIP_RETURN_IF_ERROR(runtime->OpenCatalog(access));
+  runtime->metrics_.SetStoreSource([self = runtime.get()] { return self->StoreState(); });
+  return runtime;
+}
+
+ServiceRuntime::~ServiceRuntime() = default;
+
+absl::Status ServiceRuntime::OpenStores() {
+  DiskChunkStoreOptions disk_options{.folder = ChunksFolder(DataFolder(config_)), .max_bytes = config_.disk_bytes};
+  absl::StatusOr<std::unique_ptr<DiskChunkStore>> disk = DiskChunkStore::Open(std::move(disk_options));
+  if (!disk.ok()) return NameField(disk.status(), "data_dir");
+  auto memory = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{.max_bytes = config_.memory_bytes});
+  store_ = std::make_shared<TieredChunkStore>(std::move(memory), *std::move(disk));
+  return absl::OkStatus();
+}
+
+absl::Status ServiceRuntime::OpenCatalog(CatalogAccess access) {
+  SqliteCatalogOptions options{.path = CatalogFile(DataFolder(config_))};
+  if (access == CatalogAccess::kReadOnly) {
+    catalog_ = SqliteCatalog::OpenReadOnly(std::move(options));
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::unique_ptr<SqliteCatalog>> catalog = SqliteCatalog::Open(std::move(options));
+  if (!catalog.ok()) return NameField(catalog.status(), "data_dir");
+  catalog_ = *std::move(catalog);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PrefixContexts*> ServiceRuntime::Load(const std::string& directory, int num_layers) {
+  ModelOptions options{.directory = directory, .device = config_.device, .num_layers = num_layers,
+                       .cache_directory = CacheFolder()};
+  CACHECLIP_ASSIGN_OR_RETURN(options.dtype, ParseComputeDtype(config_.dtype));
+  auto loaded = std::make_unique<LoadedModel>();
+  Runtime& runtime = loaded->runtime;
+  CACHECLIP_ASSIGN_OR_RETURN(runtime.model, LanguageModel::Load(options));
+  CACHECLIP_ASSIGN_OR_RETURN(runtime.tokenizer, Tokenizer::Load(directory));
+  CACHECLIP_ASSIGN_OR_RETURN(auto chat_template, ChatTemplate::Load(directory));
+  runtime.layout = std::make_shared<PromptLayout>(runtime.tokenizer, std::move(chat_template));
+  runtime.catalog = catalog_.get();
+  runtime.store = store_.get();
+  runtime.executor = &executor_;
+  runtime.namespace_salts = {config_.namespace_salts.begin(), config_.namespace_salts.end()};
+  runtime.default_salt = config_.default_salt;
+  runtime.writer_version = kWriterVersion;
+  loaded->contexts = std::make_unique<PrefixContexts>(loaded->runtime);
+  models_.push_back(std::move(loaded));
+  return models_.back()->contexts.get();
+}
+
+absl::StatusOr<PrefixContexts*> ServiceRuntime::LoadPrimary() {
+  absl::StatusOr<PrefixContexts*> primary = Load(ModelFolder(config_), 0);
+  if (!primary.ok()) return NameField(primary.status(), "model");
+  return primary;
+}
+
+absl::StatusOr<PrefixContexts*> ServiceRuntime::LoadTruncatedPrimary() {
+  const std::string directory = ModelFolder(config_);
+  absl::StatusOr<ModelConfig> model_config = LoadModelConfig(directory);
+  if (!model_config.ok()) return NameField(model_config.status(), "model");
+  const int num_layers = static_cast<int>(model_config->num_layers);
+  if (config_.selector_layers > num_layers) {
+    return InvalidField("selector_layers", absl::StrCat("the model has ", num_layers, " layers, got ",
+                                                        config_.selector_layers));
+  }
+  const int kept = config_.selector_layers > 0 ? static_cast<int>(config_.selector_layers)
+                                               : std::max(1, 2 * num_layers / 3);
+  absl::StatusOr<PrefixContexts*> contexts = Load(directory, kept);
+  if (!contexts.ok()) return NameField(contexts.status(), "model");
+  return contexts;
+}
+
+absl::StatusOr<SelectorEngine*> ServiceRuntime::LoadSelector() {
+  PrefixContexts* primary = nullptr;
+  PrefixContexts* auxiliary = nullptr;
+  if (config_.selector_model.empty()) {
+    CACHECLIP_ASSIGN_OR_RETURN(primary, LoadTruncatedPrimary());
+    auxiliary = primary;
+  } else {
+    // One layer is enough for the primary's identity and tokens.
+    absl::StatusOr<PrefixContexts*> identity = Load(ModelFolder(config_), 1);
+    if (!identity.ok()) return NameField(identity.status(), "model");
+    primary = *identity;
+    absl::StatusOr<PrefixContexts*> other =
+        Load(config_.selector_model, static_cast<int>(config_.selector_layers));
+    if (!other.ok()) return NameField(other.status(), "selector_model");
+    auxiliary = *other;
+  }
+  selector_ =
+      std::make_unique<SelectorEngine>(primary, auxiliary, SelectorEngineOptions{.selection = selection_options()});
+  return selector_.get();
+}
+
+SelectionOptions ServiceRuntime::selection_options() const {
+  SelectionOptions options;
+  options.grouping = GroupingOf(config_.grouping);
+  options.window = static_cast<int>(config_.window);
+  options.seam_tokens = static_cast<int>(config_.seam_tokens);
+  return options;
+}
+
+GenerationEngineOptions ServiceRuntime::generation_options() const {
+  GenerationEngineOptions options;
+  options.max_waiting_requests = static_cast<int>(config_.max_waiting_requests);
+  options.max_running_requests = static_cast<int>(config_.max_running_requests);
+  options.max_kv_bytes = config_.kv_bytes;
+  options.selector_timeout = absl::Seconds(config_.selector_timeout_seconds);
+  options.default_deadline = absl::Seconds(config_.default_deadline_seconds);
+  options.selection = selection_options();
+  return options;
+}
+
+std::vector<StoreGauges> ServiceRuntime::StoreState() const {
+  return {GaugesOf(store_->fast()), GaugesOf(store_->slow())};
+}
+
+}  // namespace cacheclip

@@ -1,0 +1,73 @@
+// The parts every service is built from, opened from one Config: stores (memory over disk), the SQLite catalogue, the
+// compute thread, models with their text side, metrics. A main takes what its service needs:
+//
+//   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadOnly));
+//   CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts* primary, runtime->LoadPrimary());
+//   GenerationEngine engine(primary, selector, runtime->generation_options());
+//
+// Owns everything it hands out; build and load on one thread, then thread-safe. Several processes may open the same data
+// folder; only one of them should write the catalogue.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/base/serial_executor.h"
+#include "common/catalog/catalog.h"
+#include "common/engine/generation_engine.h"
+#include "common/engine/selector_engine.h"
+#include "common/ingest/prefix_context.h"
+#include "common/store/tiered_chunk_store.h"
+#include "common/telemetry/metrics.h"
+#include "services/runtime/config.h"
+
+namespace cacheclip {
+
+inline constexpr char kVersion[] = "0.1.0";
+inline constexpr char kWriterVersion[] = "cacheclip 0.1.0";
+
+enum class CatalogAccess { kReadWrite, kReadOnly };
+
+class ServiceRuntime {
+ public:
+  // Makes the data folder if it is missing.
+  static absl::StatusOr<std::unique_ptr<ServiceRuntime>> Open(const Config& config, CatalogAccess access);
+  ~ServiceRuntime();
+
+  // The whole primary model. Errors name "model".
+  absl::StatusOr<PrefixContexts*> LoadPrimary();
+  // The auxiliary: the primary truncated, or selector_model. Errors name "selector_model" or "model".
+  absl::StatusOr<SelectorEngine*> LoadSelector();
+
+  GenerationEngineOptions generation_options() const;
+  SelectionOptions selection_options() const;
+
+  const Config& config() const { return config_; }
+  Catalog& catalog() { return *catalog_; }
+  TieredChunkStore& store() { return *store_; }
+  Metrics& metrics() { return metrics_; }
+
+ private:
+  explicit ServiceRuntime(const Config& config) : config_(config) {}
+  absl::Status OpenStores();
+  absl::Status OpenCatalog(CatalogAccess access);
+  absl::StatusOr<PrefixContexts*> Load(const std::string& directory, int num_layers);
+  absl::StatusOr<PrefixContexts*> LoadTruncatedPrimary();
+  std::vector<StoreGauges> StoreState() const;
+
+  const Config config_;
+  Metrics metrics_;
+  std::shared_ptr<TieredChunkStore> store_;
+  std::unique_ptr<Catalog> catalog_;
+  SerialExecutor executor_;
+  struct LoadedModel {
+    Runtime runtime;
+    std::unique_ptr<PrefixContexts> contexts;
+  };
+  std::vector<std::unique_ptr<LoadedModel>> models_;
+  std::unique_ptr<SelectorEngine> selector_;
+};
+
+}  // namespace cacheclip
