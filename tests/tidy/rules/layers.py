@@ -17,11 +17,17 @@ ARROWS = {
     "catalog": _MIDDLE,
     "model": _MIDDLE,
     "ingest": _PARTS,
-    "engine": _PARTS,
+    "engine": _PARTS | {"ingest"},  # a miss is encoded by ingestion's code (ADR 0006)
     "rpc": _PARTS | {"ingest", "engine"},
 }
-# Services never include each other; `cacheclip serve` is the composition of all of them in one process.
-SERVICE_ARROWS = {"cacheclip": {"ingestion", "selector", "generation"}}
+# Services never include each other; `cacheclip serve` is the composition of all of them in one process. All build their
+# parts from configuration with services/runtime, which includes none of them.
+SERVICE_ARROWS = {
+    "cacheclip": {"ingestion", "selector", "generation", "runtime"},
+    "ingestion": {"runtime"},
+    "selector": {"runtime"},
+    "generation": {"runtime"},
+}
 
 # (include prefixes, where they are allowed as path prefixes with an optional "*suffix", what to say)
 THIRD_PARTY = [
