@@ -26,7 +26,8 @@ ChunkEncoder::ChunkEncoder(std::shared_ptr<const LanguageModel> model, ChunkEnco
     : model_(std::move(model)), options_(std::move(options)) {}
 ChunkEncoder::~ChunkEncoder() = default;
 
-ChunkIdentity ChunkEncoder::IdentityOf(std::span<const int32_t> prefix_ids, std::span<const int32_t> chunk_ids) const {
+ChunkIdentity ChunkEncoder::IdentityOf(std::span<const int32_t> prefix_ids,
+                                       std::span<const int32_t> chunk_ids) const {
   return {.format_version = kChunkFormatVersion,
           .model_fingerprint = model_->fingerprint(),
           .tokenizer_fingerprint = options_.tokenizer_fingerprint,
@@ -52,7 +53,8 @@ absl::Status ChunkEncoder::PreparePrefix(int32_t chunk_tokens) {
                                                      ") exceed the model's context length ", limit));
   if (session_ != nullptr && session_->capacity() >= prefix + chunk_tokens) return absl::OkStatus();
   const int64_t wanted = prefix + (chunk_tokens + kRoom - 1) / kRoom * kRoom;
-  CACHECLIP_ASSIGN_OR_RETURN(session_, InferenceSession::Create(model_, static_cast<int32_t>(std::min(wanted, limit))));
+  CACHECLIP_ASSIGN_OR_RETURN(session_,
+                             InferenceSession::Create(model_, static_cast<int32_t>(std::min(wanted, limit))));
   if (prefix == 0) return absl::OkStatus();
   Rows rows;
   rows.Append(options_.prefix_ids, 0, 0);
@@ -61,10 +63,9 @@ absl::Status ChunkEncoder::PreparePrefix(int32_t chunk_tokens) {
   return status;
 }
 
-absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::RunAndCapture(ChunkIdentity identity,
-                                                                                std::span<const TokenSpan> spans,
-                                                                                int64_t created_unix_seconds,
-                                                                                const CancellationToken& cancellation) {
+absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::RunAndCapture(
+    ChunkIdentity identity, std::span<const TokenSpan> spans, int64_t created_unix_seconds,
+    const CancellationToken& cancellation) {
   ChunkHeader header = MakeChunkHeader(identity);
   header.key = ComputeChunkKey(identity);
   header.token_spans.assign(spans.begin(), spans.end());
@@ -76,11 +77,12 @@ absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::RunAndCapture(
   const int32_t begin = static_cast<int32_t>(identity.prefix_ids.size());
   rows.Append(identity.chunk_ids, begin, begin);
   ForwardPass pass(model_->tensors(), model_->config(), session_->cache(), rows);
-  const ForwardHooks hooks{.before_store = [&](int layer, const Projections& projections) {
-                             CopyTo(builder.MutableKeys(layer), projections.unrotated_keys);
-                             CopyTo(builder.MutableValues(layer), projections.values);
-                             return absl::OkStatus();
-                           },
+  const ForwardHooks hooks{.before_store =
+                               [&](int layer, const Projections& projections) {
+                                 CopyTo(builder.MutableKeys(layer), projections.unrotated_keys);
+                                 CopyTo(builder.MutableValues(layer), projections.values);
+                                 return absl::OkStatus();
+                               },
                            .cancellation = cancellation};
   const int last = model_->num_layers() - 1;
   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, last, hooks));
@@ -88,10 +90,9 @@ absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::RunAndCapture(
   return std::move(builder).Finish();
 }
 
-absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::Encode(std::span<const int32_t> chunk_ids,
-                                                                         std::span<const TokenSpan> spans,
-                                                                         int64_t created_unix_seconds,
-                                                                         const CancellationToken& cancellation) {
+absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::Encode(
+    std::span<const int32_t> chunk_ids, std::span<const TokenSpan> spans, int64_t created_unix_seconds,
+    const CancellationToken& cancellation) {
   if (chunk_ids.empty()) return absl::InvalidArgumentError("a chunk needs at least one token");
   CACHECLIP_RETURN_IF_ERROR(PreparePrefix(static_cast<int32_t>(chunk_ids.size())));
   return RunAndCapture(IdentityOf(options_.prefix_ids, chunk_ids), spans, created_unix_seconds, cancellation);

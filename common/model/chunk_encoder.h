@@ -1,6 +1,6 @@
-// Makes a chunk's KV: runs prefix + chunk at positions 0 … and keeps the chunk's rows, keys before RoPE (method.md §1).
-// Also computes the key a chunk will have, so that a caller can look it up before paying for it. One encoder per
-// registered prefix; the prefix itself is run once and stays in the encoder's session.
+// Makes a chunk's KV: runs prefix + chunk at positions 0 … and keeps the chunk's rows, keys before RoPE
+// (method.md §1). Also computes the key a chunk will have, so that a caller can look it up before paying for
+// it. One encoder per registered prefix; the prefix itself is run once and stays in the encoder's session.
 //
 //   ChunkEncoder encoder(model, {.tokenizer_fingerprint = …, .namespace_salt = …, .prefix_ids = …});
 //   ChunkKey key = encoder.KeyOf(chunk_ids);
@@ -40,18 +40,18 @@ class ChunkEncoder {
   ChunkKey PrefixKey() const;  // of the prefix's own KV: chunk ids = prefix ids behind nothing
   std::span<const int32_t> prefix_ids() const { return options_.prefix_ids; }
 
-  // `spans`: one per id, or empty. `created_unix_seconds` is recorded. RESOURCE_EXHAUSTED if prefix and chunk together
-  // exceed the model's context length.
-  absl::StatusOr<std::shared_ptr<const EncodedChunk>> Encode(std::span<const int32_t> chunk_ids,
-                                                             std::span<const TokenSpan> spans,
-                                                             int64_t created_unix_seconds,
-                                                             const CancellationToken& cancellation = CancellationToken());
+  // `spans`: one per id, or empty. `created_unix_seconds` is recorded. RESOURCE_EXHAUSTED if prefix and chunk
+  // together exceed the model's context length.
+  absl::StatusOr<std::shared_ptr<const EncodedChunk>> Encode(
+      std::span<const int32_t> chunk_ids, std::span<const TokenSpan> spans, int64_t created_unix_seconds,
+      const CancellationToken& cancellation = CancellationToken());
   absl::StatusOr<std::shared_ptr<const EncodedChunk>> EncodePrefix(int64_t created_unix_seconds);
 
  private:
   ChunkIdentity IdentityOf(std::span<const int32_t> prefix_ids, std::span<const int32_t> chunk_ids) const;
   absl::Status PreparePrefix(int32_t chunk_tokens);
-  absl::StatusOr<std::shared_ptr<const EncodedChunk>> RunAndCapture(ChunkIdentity identity, std::span<const TokenSpan> spans,
+  absl::StatusOr<std::shared_ptr<const EncodedChunk>> RunAndCapture(ChunkIdentity identity,
+                                                                    std::span<const TokenSpan> spans,
                                                                     int64_t created_unix_seconds,
                                                                     const CancellationToken& cancellation);
 

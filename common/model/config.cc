@@ -59,7 +59,8 @@ absl::Status ReadRopeScaling(const json& scaling, RopeParameters& rope) {
     rope.scaling = RopeScaling::kLlama3;
     rope.low_frequency_factor = NumberOr(scaling, "low_freq_factor", 1.0);
     rope.high_frequency_factor = NumberOr(scaling, "high_freq_factor", 4.0);
-    rope.original_max_positions = static_cast<int64_t>(NumberOr(scaling, "original_max_position_embeddings", 8192));
+    rope.original_max_positions =
+        static_cast<int64_t>(NumberOr(scaling, "original_max_position_embeddings", 8192));
     if (rope.high_frequency_factor <= rope.low_frequency_factor)
       return InvalidField("config.json rope_scaling.high_freq_factor", "must exceed low_freq_factor");
     return absl::OkStatus();
@@ -74,7 +75,8 @@ absl::Status ReadRope(const json& object, ModelConfig& config) {
     if (it != object.end() && it->is_object()) CACHECLIP_RETURN_IF_ERROR(ReadRopeScaling(*it, config.rope));
   }
   if (!(config.rope.theta > 1)) return InvalidField("config.json rope_theta", "must exceed 1");
-  if (NumberOr(object, "partial_rotary_factor", 1.0) != 1.0) return Unsupported("partial_rotary_factor other than 1");
+  if (NumberOr(object, "partial_rotary_factor", 1.0) != 1.0)
+    return Unsupported("partial_rotary_factor other than 1");
   return absl::OkStatus();
 }
 
@@ -90,7 +92,8 @@ absl::Status ReadFamily(const json& object, ModelConfig& config) {
     config.query_key_norm = true;
     if (bias) return Unsupported("qwen3 with attention_bias");
   } else {
-    return Unsupported(absl::StrCat("model_type \"", config.family, "\" (supported: llama, mistral, qwen2, qwen3)"));
+    return Unsupported(
+        absl::StrCat("model_type \"", config.family, "\" (supported: llama, mistral, qwen2, qwen3)"));
   }
   const bool gated_by_flag = config.family == "qwen2" || config.family == "qwen3";
   const auto window = object.find("sliding_window");
@@ -98,7 +101,8 @@ absl::Status ReadFamily(const json& object, ModelConfig& config) {
   if (gated_by_flag ? BoolOr(object, "use_sliding_window", false) : has_window)
     return Unsupported("sliding-window attention (config.json sliding_window)");
   if (BoolOr(object, "mlp_bias", false)) return Unsupported("mlp_bias");
-  if (object.contains("quantization_config")) return Unsupported("quantised checkpoint (config.json quantization_config)");
+  if (object.contains("quantization_config"))
+    return Unsupported("quantised checkpoint (config.json quantization_config)");
   const std::string activation = object.value("hidden_act", std::string("silu"));
   if (activation != "silu") return Unsupported(absl::StrCat("hidden_act \"", activation, "\""));
   return absl::OkStatus();
@@ -124,10 +128,13 @@ absl::Status ReadDimensions(const json& object, ModelConfig& config) {
   CACHECLIP_ASSIGN_OR_RETURN(config.intermediate_size, PositiveInteger(object, "intermediate_size"));
   CACHECLIP_ASSIGN_OR_RETURN(config.num_layers, PositiveInteger(object, "num_hidden_layers"));
   CACHECLIP_ASSIGN_OR_RETURN(config.num_heads, PositiveInteger(object, "num_attention_heads"));
-  CACHECLIP_ASSIGN_OR_RETURN(config.num_kv_heads, PositiveIntegerOr(object, "num_key_value_heads", config.num_heads));
-  CACHECLIP_ASSIGN_OR_RETURN(config.max_positions, PositiveIntegerOr(object, "max_position_embeddings", 2048));
+  CACHECLIP_ASSIGN_OR_RETURN(config.num_kv_heads,
+                             PositiveIntegerOr(object, "num_key_value_heads", config.num_heads));
+  CACHECLIP_ASSIGN_OR_RETURN(config.max_positions,
+                             PositiveIntegerOr(object, "max_position_embeddings", 2048));
   CACHECLIP_ASSIGN_OR_RETURN(
-      config.head_dim, PositiveIntegerOr(object, "head_dim", std::max<int64_t>(1, config.hidden_size / config.num_heads)));
+      config.head_dim,
+      PositiveIntegerOr(object, "head_dim", std::max<int64_t>(1, config.hidden_size / config.num_heads)));
   if (config.num_heads % config.num_kv_heads != 0)
     return InvalidField("config.json num_key_value_heads", "must divide num_attention_heads");
   if (config.head_dim % 2 != 0) return InvalidField("config.json head_dim", "must be even");
@@ -149,8 +156,8 @@ std::string RopeParameters::Canonical() const {
     case RopeScaling::kLinear:
       return absl::StrFormat("linear theta=%.17g factor=%.17g", theta, factor);
     case RopeScaling::kLlama3:
-      return absl::StrFormat("llama3 theta=%.17g factor=%.17g low=%.17g high=%.17g original=%d", theta, factor,
-                             low_frequency_factor, high_frequency_factor, original_max_positions);
+      return absl::StrFormat("llama3 theta=%.17g factor=%.17g low=%.17g high=%.17g original=%d", theta,
+                             factor, low_frequency_factor, high_frequency_factor, original_max_positions);
   }
   return "";
 }
@@ -181,7 +188,8 @@ absl::StatusOr<ModelConfig> LoadModelConfig(const std::string& directory) {
   CACHECLIP_ASSIGN_OR_RETURN(const std::string text, ReadFile(directory + "/config.json"));
   absl::StatusOr<ModelConfig> config = ParseModelConfig(text);
   if (!config.ok()) return WithContext(config.status(), directory);
-  if (absl::StatusOr<std::string> generation = ReadFile(directory + "/generation_config.json"); generation.ok()) {
+  if (absl::StatusOr<std::string> generation = ReadFile(directory + "/generation_config.json");
+      generation.ok()) {
     CACHECLIP_ASSIGN_OR_RETURN(const json object, ParseObject(*generation, "generation_config.json"));
     ReadEndOfSequence(object, config->end_of_sequence_ids);
   }

@@ -15,7 +15,8 @@ namespace {
 using avx512::Bf16;
 
 bool UsesKernels(const at::Tensor& x, int64_t vector_length) {
-  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && vector_length % 16 == 0 && ActiveIsa() == Isa::kAvx512Bf16;
+  return x.is_cpu() && x.scalar_type() == at::kBFloat16 && vector_length % 16 == 0 &&
+         ActiveIsa() == Isa::kAvx512Bf16;
 }
 
 const Bf16* Data(const at::Tensor& tensor) { return static_cast<const Bf16*>(tensor.const_data_ptr()); }
@@ -30,7 +31,8 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon
     if (x.dim() == 3) {  // heads of a row are normalised one by one; rows may be slices of a wider matrix
       for (int64_t head = 0; head < x.size(1); ++head)
         avx512::RmsNorm(Data(x) + head * x.stride(1), x.stride(0), Data(weight), static_cast<float>(epsilon),
-                        MutableData(out) + head * columns, out.stride(0), x.size(0), columns, at::get_num_threads());
+                        MutableData(out) + head * columns, out.stride(0), x.size(0), columns,
+                        at::get_num_threads());
       return out;
     }
     avx512::RmsNorm(Data(x), x.dim() == 1 ? columns : x.stride(0), Data(weight), static_cast<float>(epsilon),
@@ -47,15 +49,16 @@ at::Tensor RotateHeads(const at::Tensor& x, const RotationTable& table) {
   const bool heads_together = x.stride(2) == 1 && x.stride(1) == head_dim;
   if (!UsesKernels(x, head_dim / 2) || !heads_together) return Rotate(x, table);
   at::Tensor out = at::empty(x.sizes(), x.options());
-  avx512::RotateRows(Data(x), x.stride(0), table.cosine.const_data_ptr<float>(), table.sine.const_data_ptr<float>(),
-                     MutableData(out), x.size(0), static_cast<int>(x.size(1)), static_cast<int>(head_dim),
-                     at::get_num_threads());
+  avx512::RotateRows(Data(x), x.stride(0), table.cosine.const_data_ptr<float>(),
+                     table.sine.const_data_ptr<float>(), MutableData(out), x.size(0),
+                     static_cast<int>(x.size(1)), static_cast<int>(head_dim), at::get_num_threads());
   return out;
 }
 
 at::Tensor SwiGlu(const at::Tensor& gate_up) {
   const int64_t columns = gate_up.size(1) / 2;
-  if (!UsesKernels(gate_up, columns)) return at::silu(gate_up.slice(1, 0, columns)) * gate_up.slice(1, columns);
+  if (!UsesKernels(gate_up, columns))
+    return at::silu(gate_up.slice(1, 0, columns)) * gate_up.slice(1, columns);
   at::Tensor out = at::empty({gate_up.size(0), columns}, gate_up.options());
   avx512::SwiGlu(Data(gate_up), MutableData(out), gate_up.size(0), columns, at::get_num_threads());
   return out;

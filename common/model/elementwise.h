@@ -1,5 +1,6 @@
-// The steps of a layer between its matrix products, on tensors: one fused pass in bf16 on CPUs with AVX-512 BF16, libtorch
-// operations on every other device and dtype. Both round at the same places. Internal to common/model; stateless.
+// The steps of a layer between its matrix products, on tensors: one fused pass in bf16 on CPUs with AVX-512
+// BF16, libtorch operations on every other device and dtype. Both round at the same places. Internal to
+// common/model; stateless.
 #pragma once
 
 #include <ATen/core/Tensor.h>

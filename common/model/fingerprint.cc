@@ -26,7 +26,8 @@ std::string CacheKey(const std::string& directory, const Checkpoint& checkpoint)
     ::stat(file.c_str(), &info);
     hash.AddField(fs::absolute(file, error).string());
     hash.AddInteger(static_cast<uint64_t>(info.st_size));
-    hash.AddInteger(static_cast<uint64_t>(info.st_mtim.tv_sec)).AddInteger(static_cast<uint64_t>(info.st_mtim.tv_nsec));
+    hash.AddInteger(static_cast<uint64_t>(info.st_mtim.tv_sec))
+        .AddInteger(static_cast<uint64_t>(info.st_mtim.tv_nsec));
   }
   return ToHex(hash.Finish());
 }

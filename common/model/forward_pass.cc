@@ -21,13 +21,18 @@ at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 }
 
 at::Tensor IndexTensor(std::span<const int32_t> values, at::Device device) {
-  return at::tensor(at::ArrayRef<int32_t>(values.data(), values.size())).to(at::TensorOptions().dtype(at::kLong).device(device));
+  return at::tensor(at::ArrayRef<int32_t>(values.data(), values.size()))
+      .to(at::TensorOptions().dtype(at::kLong).device(device));
 }
 
 }  // namespace
 
-ForwardPass::ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache, const Rows& rows)
-    : tensors_(tensors), config_(config), cache_(cache), rows_(rows),
+ForwardPass::ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache,
+                         const Rows& rows)
+    : tensors_(tensors),
+      config_(config),
+      cache_(cache),
+      rows_(rows),
       rotation_(MakeRotationTable(tensors.inverse_frequencies, IndexTensor(rows.positions, tensors.device))),
       hidden_(at::embedding(tensors.embedding, IndexTensor(rows.ids, tensors.device))) {}
 
@@ -37,13 +42,15 @@ Projections ForwardPass::Project(const LayerTensors& layer) const {
   const at::Tensor normed = RmsNorm(hidden_, layer.input_norm, config_.rms_norm_epsilon);
   const at::Tensor qkv = Linear(normed, layer.qkv, layer.qkv_bias);
   at::Tensor queries = qkv.slice(1, 0, query_columns).view({rows, config_.num_heads, dim});
-  at::Tensor keys = qkv.slice(1, query_columns, query_columns + kv_columns).view({rows, config_.num_kv_heads, dim});
+  at::Tensor keys =
+      qkv.slice(1, query_columns, query_columns + kv_columns).view({rows, config_.num_kv_heads, dim});
   const at::Tensor values = qkv.slice(1, query_columns + kv_columns).view({rows, config_.num_kv_heads, dim});
   if (config_.query_key_norm) {
     queries = RmsNorm(queries, layer.query_norm, config_.rms_norm_epsilon);
     keys = RmsNorm(keys, layer.key_norm, config_.rms_norm_epsilon);
   }
-  return {.unrotated_keys = keys, .queries = RotateHeads(queries, rotation_),
+  return {.unrotated_keys = keys,
+          .queries = RotateHeads(queries, rotation_),
           .keys = RotateHeads(keys, rotation_),
           .values = values.contiguous()};
 }
@@ -69,7 +76,8 @@ absl::Status ForwardPass::RunLayers(int begin, int end, const ForwardHooks& hook
   for (int index = begin; index < end; ++index) {
     Projections projections;
     CACHECLIP_RETURN_IF_ERROR(ProjectAndStore(index, hooks, projections));
-    Finish(tensors_.layers[static_cast<size_t>(index)], cache_.Attend(index, projections.queries, rows_.slots, scale));
+    Finish(tensors_.layers[static_cast<size_t>(index)],
+           cache_.Attend(index, projections.queries, rows_.slots, scale));
   }
   return absl::OkStatus();
 }
@@ -91,8 +99,8 @@ at::Tensor ForwardPass::Logits(int32_t first_row) const {
   for (int64_t row = 0; row < normed.size(0); ++row)
     avx512::MatVec(static_cast<const avx512::Bf16*>(tensors_.head.const_data_ptr()),
                    wide.const_data_ptr<float>() + row * config_.hidden_size,
-                   logits.mutable_data_ptr<float>() + row * config_.vocab_size, config_.vocab_size, config_.hidden_size,
-                   at::get_num_threads());
+                   logits.mutable_data_ptr<float>() + row * config_.vocab_size, config_.vocab_size,
+                   config_.hidden_size, at::get_num_threads());
   return logits;
 }
 

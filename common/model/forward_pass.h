@@ -1,6 +1,6 @@
-// One pass of rows through the model over a session's cache, layer by layer: norm; q, k, v; rotate; write k, v to the
-// cache; attend to all slots up to each row's own; output; MLP (method.md §5). Full prefill, encoding, the fused
-// recompute-and-question pass, probes and decode are all this pass with other rows.
+// One pass of rows through the model over a session's cache, layer by layer: norm; q, k, v; rotate; write k,
+// v to the cache; attend to all slots up to each row's own; output; MLP (method.md §5). Full prefill,
+// encoding, the fused recompute-and-question pass, probes and decode are all this pass with other rows.
 //
 //   ForwardPass pass(model.tensors(), model.config(), cache, rows);
 //   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model.num_layers(), hooks));
@@ -31,8 +31,8 @@ struct Projections {
 struct ForwardHooks {
   std::function<absl::Status(int layer)> before_layer;
   std::function<absl::Status(int layer, const Projections&)> before_store;  // the cache still holds stale KV
-  std::function<absl::Status(int layer, const Projections&)> after_store;   // the cache holds the rows' own KV
-  CancellationToken cancellation;  // checked at each layer
+  std::function<absl::Status(int layer, const Projections&)> after_store;  // the cache holds the rows' own KV
+  CancellationToken cancellation;                                          // checked at each layer
 };
 
 class ForwardPass {
@@ -41,7 +41,8 @@ class ForwardPass {
 
   absl::Status RunLayers(int begin, int end, const ForwardHooks& hooks);
 
-  // Stops after a layer's projections and store: no attention, no MLP. For probes, whose last layer needs no more.
+  // Stops after a layer's projections and store: no attention, no MLP. For probes, whose last layer needs no
+  // more.
   absl::Status ProjectLayer(int layer, const ForwardHooks& hooks);
 
   // fp32 [num_rows - first_row, vocab_size]; after all layers.
@@ -50,7 +51,8 @@ class ForwardPass {
  private:
   Projections Project(const LayerTensors& layer) const;
   absl::Status ProjectAndStore(int layer, const ForwardHooks& hooks, Projections& projections);
-  void Finish(const LayerTensors& layer, const at::Tensor& context);  // output projection and MLP, residuals added
+  void Finish(const LayerTensors& layer,
+              const at::Tensor& context);  // output projection and MLP, residuals added
 
   const ModelTensors& tensors_;
   const ModelConfig& config_;

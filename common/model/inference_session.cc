@@ -37,16 +37,18 @@ InferenceSession::InferenceSession(std::shared_ptr<const LanguageModel> model, s
     : model_(std::move(model)), cache_(std::move(cache)) {}
 InferenceSession::~InferenceSession() = default;
 
-absl::StatusOr<std::unique_ptr<InferenceSession>> InferenceSession::Create(std::shared_ptr<const LanguageModel> model,
-                                                                           int32_t capacity) {
+absl::StatusOr<std::unique_ptr<InferenceSession>> InferenceSession::Create(
+    std::shared_ptr<const LanguageModel> model, int32_t capacity) {
   if (capacity <= 0 || capacity > model->config().max_positions)
-    return absl::InvalidArgumentError(absl::StrCat("a session of ", capacity, " tokens: the model's context length is ",
-                                                   model->config().max_positions));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a session of ", capacity, " tokens: the model's context length is ", model->config().max_positions));
   CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<KvCache> cache, KvCache::Create(*model, capacity));
   return std::unique_ptr<InferenceSession>(new InferenceSession(std::move(model), std::move(cache)));
 }
 
-int64_t InferenceSession::CacheBytes(const LanguageModel& model, int32_t capacity) { return KvCache::Bytes(model, capacity); }
+int64_t InferenceSession::CacheBytes(const LanguageModel& model, int32_t capacity) {
+  return KvCache::Bytes(model, capacity);
+}
 
 int32_t InferenceSession::capacity() const { return cache_->capacity(); }
 
@@ -54,26 +56,28 @@ absl::Status InferenceSession::Place(const EncodedChunk& chunk, int32_t first_sl
   return PlaceLayers(chunk, first_slot, first_position, 0, model_->num_layers());
 }
 
-absl::Status InferenceSession::PlaceLayers(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position,
-                                           int first_layer, int last_layer) {
+absl::Status InferenceSession::PlaceLayers(const EncodedChunk& chunk, int32_t first_slot,
+                                           int32_t first_position, int first_layer, int last_layer) {
   const ModelConfig& config = model_->config();
   const KvShape& shape = chunk.shape();
-  if (shape.num_kv_heads != config.num_kv_heads || shape.head_dim != config.head_dim || shape.num_layers < last_layer ||
-      first_layer < 0 || last_layer > model_->num_layers())
-    return absl::InvalidArgumentError(absl::StrCat("chunk ", chunk.key().ToHex(), " has shape ", shape.ToString(),
-                                                   ", which is not model ", model_->name(), "'s"));
+  if (shape.num_kv_heads != config.num_kv_heads || shape.head_dim != config.head_dim ||
+      shape.num_layers < last_layer || first_layer < 0 || last_layer > model_->num_layers())
+    return absl::InvalidArgumentError(absl::StrCat("chunk ", chunk.key().ToHex(), " has shape ",
+                                                   shape.ToString(), ", which is not model ", model_->name(),
+                                                   "'s"));
   if (chunk.num_tokens() == 0) return absl::OkStatus();
   if (first_slot < 0 || first_slot + chunk.num_tokens() > cache_->capacity())
-    return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.num_tokens(), " tokens at slot ", first_slot,
-                                                   " exceeds the session's capacity ", cache_->capacity()));
+    return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.num_tokens(), " tokens at slot ",
+                                                   first_slot, " exceeds the session's capacity ",
+                                                   cache_->capacity()));
   const c10::InferenceMode inference;
   const ModelTensors& tensors = model_->tensors();
   const at::Tensor positions = at::arange(first_position, first_position + chunk.num_tokens(),
                                           at::TensorOptions().dtype(at::kLong).device(tensors.device));
   const RotationTable rotation = MakeRotationTable(tensors.inverse_frequencies, positions);
   for (int layer = first_layer; layer < last_layer; ++layer)
-    cache_->Place(layer, StoredTensor(chunk.Keys(layer), chunk), StoredTensor(chunk.Values(layer), chunk), first_slot,
-                  rotation);
+    cache_->Place(layer, StoredTensor(chunk.Keys(layer), chunk), StoredTensor(chunk.Values(layer), chunk),
+                  first_slot, rotation);
   return absl::OkStatus();
 }
 
@@ -83,11 +87,12 @@ absl::Status InferenceSession::CheckRows(const Rows& rows) const {
   for (int32_t i = 0; i < rows.size(); ++i) {
     if (rows.ids[i] < 0 || rows.ids[i] >= model_->config().vocab_size)
       return absl::InvalidArgumentError(absl::StrCat("token id ", rows.ids[i], " is outside the vocabulary"));
-    if (i > 0 && rows.slots[i] <= rows.slots[i - 1]) return absl::InvalidArgumentError("row slots must ascend");
+    if (i > 0 && rows.slots[i] <= rows.slots[i - 1])
+      return absl::InvalidArgumentError("row slots must ascend");
   }
   if (rows.slots.front() < 0 || rows.slots.back() >= cache_->capacity())
-    return absl::InvalidArgumentError(absl::StrCat("slot ", rows.slots.back(), " exceeds the session's capacity ",
-                                                   cache_->capacity()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("slot ", rows.slots.back(), " exceeds the session's capacity ", cache_->capacity()));
   return absl::OkStatus();
 }
 

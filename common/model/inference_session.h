@@ -1,13 +1,14 @@
-// One request's KV cache and the operations on it: place stored chunks, run rows through the model, decode. The cache is
-// allocated once, for `capacity` tokens, and freed with the session.
+// One request's KV cache and the operations on it: place stored chunks, run rows through the model, decode.
+// The cache is allocated once, for `capacity` tokens, and freed with the session.
 //
-//   CACHECLIP_ASSIGN_OR_RETURN(auto session, InferenceSession::Create(model, prompt.size() + max_new_tokens));
-//   CACHECLIP_RETURN_IF_ERROR(session->Place(*prefix_chunk, 0, 0));            // assemble
+//   CACHECLIP_ASSIGN_OR_RETURN(auto session, InferenceSession::Create(model, prompt.size() +
+//   max_new_tokens)); CACHECLIP_RETURN_IF_ERROR(session->Place(*prefix_chunk, 0, 0));            // assemble
 //   CACHECLIP_RETURN_IF_ERROR(session->Place(*chunk, slot, position));
-//   CACHECLIP_ASSIGN_OR_RETURN(logits, session->Run(SelectiveRows(prompt, set.indices)));  // recompute + question
-//   CACHECLIP_ASSIGN_OR_RETURN(logits, session->Decode(token));                // one more token
+//   CACHECLIP_ASSIGN_OR_RETURN(logits, session->Run(SelectiveRows(prompt, set.indices)));  // recompute +
+//   question CACHECLIP_ASSIGN_OR_RETURN(logits, session->Decode(token));                // one more token
 //
-// A session belongs to one thread at a time. Every long call takes a cancellation token and checks it at each layer.
+// A session belongs to one thread at a time. Every long call takes a cancellation token and checks it at each
+// layer.
 #pragma once
 
 #include <cstdint>
@@ -37,11 +38,12 @@ class InferenceSession {
   // Bytes a session of this capacity takes: what admission reserves.
   static int64_t CacheBytes(const LanguageModel& model, int32_t capacity);
 
-  // Lays a chunk's stored KV at slots first_slot …, its keys rotated to positions first_position …. All layers of the
-  // loaded model, or layers [first_layer, last_layer). INVALID_ARGUMENT if the shapes differ or it does not fit.
+  // Lays a chunk's stored KV at slots first_slot …, its keys rotated to positions first_position …. All
+  // layers of the loaded model, or layers [first_layer, last_layer). INVALID_ARGUMENT if the shapes differ or
+  // it does not fit.
   absl::Status Place(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position);
-  absl::Status PlaceLayers(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position, int first_layer,
-                           int last_layer);
+  absl::Status PlaceLayers(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position,
+                           int first_layer, int last_layer);
 
   // Runs `rows` through all layers, writing their fresh KV, and returns the logits of the last row.
   // `before_layer`, if set, is called ahead of each layer (e.g. to place that layer's stored KV).
@@ -49,8 +51,8 @@ class InferenceSession {
                              const std::function<absl::Status(int layer)>& before_layer = {});
 
   // The same, with the logits of every row from `first_row` on: teacher forcing.
-  absl::StatusOr<std::vector<Logits>> RunAllLogits(const Rows& rows, int32_t first_row,
-                                                   const CancellationToken& cancellation = CancellationToken());
+  absl::StatusOr<std::vector<Logits>> RunAllLogits(
+      const Rows& rows, int32_t first_row, const CancellationToken& cancellation = CancellationToken());
 
   // Appends one token behind the highest slot written and returns its logits.
   absl::StatusOr<Logits> Decode(int32_t id, const CancellationToken& cancellation = CancellationToken());

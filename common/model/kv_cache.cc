@@ -20,7 +20,8 @@ absl::StatusOr<std::unique_ptr<KvCache>> KvCache::Create(const LanguageModel& mo
   try {  // libtorch reports memory that cannot be had by an exception
     return MakePlainKvCache(model.config(), model.num_layers(), capacity, tensors.dtype, tensors.device);
   } catch (const std::exception& error) {
-    return absl::ResourceExhaustedError(absl::StrCat("no memory for a KV cache of ", capacity, " tokens: ", error.what()));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for a KV cache of ", capacity, " tokens: ", error.what()));
   }
 }
 

@@ -1,7 +1,7 @@
-// The assembled KV cache of one session: rotated keys and values of every layer, indexed by slot. Two implementations:
-// PlainKvCache keeps tensors and attends with libtorch on any device and dtype; PackedKvCache (x86 with AVX-512 BF16)
-// keeps the layout of kernels/attention_avx512.h and attends with that kernel. Create() chooses.
-// Internal to common/model. Belongs to one session, one thread at a time.
+// The assembled KV cache of one session: rotated keys and values of every layer, indexed by slot. Two
+// implementations: PlainKvCache keeps tensors and attends with libtorch on any device and dtype;
+// PackedKvCache (x86 with AVX-512 BF16) keeps the layout of kernels/attention_avx512.h and attends with that
+// kernel. Create() chooses. Internal to common/model. Belongs to one session, one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +27,11 @@ class KvCache {
   virtual int32_t capacity() const = 0;
 
   // Writes rotated keys and values at ascending `slots`.
-  virtual void Store(int layer,
-                     const at::Tensor& keys,    // [num_tokens, num_kv_heads, head_dim], contiguous, compute dtype
-                     const at::Tensor& values,  // the same
-                     std::span<const int32_t> slots) = 0;
+  virtual void Store(
+      int layer,
+      const at::Tensor& keys,    // [num_tokens, num_kv_heads, head_dim], contiguous, compute dtype
+      const at::Tensor& values,  // the same
+      std::span<const int32_t> slots) = 0;
 
   // Rotates unrotated keys and writes both at first_slot, first_slot + 1, …: assembly.
   virtual void Place(int layer,
@@ -39,9 +40,10 @@ class KvCache {
                      int32_t first_slot, const RotationTable& rotation) = 0;
 
   // Row i attends to slots 0 … slots[i]. Returns [num_rows, num_heads * head_dim] in the compute dtype.
-  virtual at::Tensor Attend(int layer,
-                            const at::Tensor& queries,  // [num_rows, num_heads, head_dim], contiguous, rotated
-                            std::span<const int32_t> slots, double scale) const = 0;
+  virtual at::Tensor Attend(
+      int layer,
+      const at::Tensor& queries,  // [num_rows, num_heads, head_dim], contiguous, rotated
+      std::span<const int32_t> slots, double scale) const = 0;
 
   // Copies out rotated keys, values of slots [begin, end): [num_kv_heads, end - begin, head_dim], fp32.
   virtual at::Tensor Keys(int layer, int32_t begin, int32_t end) const = 0;
@@ -49,9 +51,10 @@ class KvCache {
 };
 
 // The two implementations; used by Create() and by tests that compare them.
-std::unique_ptr<KvCache> MakePlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity, at::ScalarType dtype,
-                                          at::Device device);
-absl::StatusOr<std::unique_ptr<KvCache>> MakePackedKvCache(const ModelConfig& config, int num_layers, int32_t capacity);
+std::unique_ptr<KvCache> MakePlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity,
+                                          at::ScalarType dtype, at::Device device);
+absl::StatusOr<std::unique_ptr<KvCache>> MakePackedKvCache(const ModelConfig& config, int num_layers,
+                                                           int32_t capacity);
 bool PackedKvCacheSupports(const ModelConfig& config);  // this machine's ISA and this head dimension
 
 }  // namespace cacheclip

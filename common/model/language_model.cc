@@ -20,7 +20,8 @@ absl::StatusOr<at::Device> ParseDevice(const std::string& name) {
   try {  // libtorch reports a malformed device by an exception
     return at::Device(name);
   } catch (const std::exception&) {
-    return InvalidField("model.device", absl::StrCat("\"", name, "\" is not a device (cpu, cuda, cuda:1, …)"));
+    return InvalidField("model.device",
+                        absl::StrCat("\"", name, "\" is not a device (cpu, cuda, cuda:1, …)"));
   }
 }
 
@@ -43,12 +44,15 @@ ComputeDtype SupportedDtype(ComputeDtype asked, const at::Device& device) {
 
 }  // namespace
 
-std::string_view ComputeDtypeName(ComputeDtype dtype) { return dtype == ComputeDtype::kFloat32 ? "fp32" : "bf16"; }
+std::string_view ComputeDtypeName(ComputeDtype dtype) {
+  return dtype == ComputeDtype::kFloat32 ? "fp32" : "bf16";
+}
 
 absl::StatusOr<ComputeDtype> ParseComputeDtype(std::string_view name) {
   if (name == "fp32") return ComputeDtype::kFloat32;
   if (name == "bf16") return ComputeDtype::kBfloat16;
-  return InvalidField("model.dtype", absl::StrCat("\"", AbslView(name), "\" is not a compute dtype (bf16, fp32)"));
+  return InvalidField("model.dtype",
+                      absl::StrCat("\"", AbslView(name), "\" is not a compute dtype (bf16, fp32)"));
 }
 
 LanguageModel::~LanguageModel() = default;
@@ -59,9 +63,11 @@ absl::StatusOr<std::shared_ptr<const LanguageModel>> LanguageModel::Load(const M
   model->options_ = options;
   CACHECLIP_ASSIGN_OR_RETURN(model->config_, LoadModelConfig(options.directory));
   if (options.num_layers < 0 || options.num_layers > model->config_.num_layers)
-    return InvalidField("model.num_layers", absl::StrCat(options.num_layers, " is not between 0 and the model's ",
-                                                         model->config_.num_layers));
-  model->num_layers_ = static_cast<int>(options.num_layers > 0 ? options.num_layers : model->config_.num_layers);
+    return InvalidField(
+        "model.num_layers",
+        absl::StrCat(options.num_layers, " is not between 0 and the model's ", model->config_.num_layers));
+  model->num_layers_ =
+      static_cast<int>(options.num_layers > 0 ? options.num_layers : model->config_.num_layers);
   CACHECLIP_ASSIGN_OR_RETURN(const at::Device device, ParseDevice(options.device));
   model->options_.dtype = SupportedDtype(options.dtype, device);
   model->name_ = std::filesystem::path(options.directory).lexically_normal().filename().string();
@@ -77,7 +83,8 @@ absl::StatusOr<std::shared_ptr<const LanguageModel>> LanguageModel::Load(const M
 }
 
 KvShape LanguageModel::kv_shape() const {
-  return {.num_layers = num_layers_, .num_kv_heads = static_cast<int32_t>(config_.num_kv_heads),
+  return {.num_layers = num_layers_,
+          .num_kv_heads = static_cast<int32_t>(config_.num_kv_heads),
           .head_dim = static_cast<int32_t>(config_.head_dim),
           .dtype = options_.dtype == ComputeDtype::kFloat32 ? KvDtype::kFp32 : KvDtype::kBf16};
 }

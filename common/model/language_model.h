@@ -1,10 +1,13 @@
-// A loaded decoder-only language model: configuration, weights and identity. Immutable after Load and shared by all
-// requests; the per-request state lives in InferenceSession. This header is free of libtorch so that upper layers are.
+// A loaded decoder-only language model: configuration, weights and identity. Immutable after Load and shared
+// by all requests; the per-request state lives in InferenceSession. This header is free of libtorch so that
+// upper layers are.
 //
-//   CACHECLIP_ASSIGN_OR_RETURN(auto model, LanguageModel::Load({.directory = "models/SmolLM2-135M-Instruct"}));
-//   CACHECLIP_ASSIGN_OR_RETURN(auto session, InferenceSession::Create(model, 4096));
+//   CACHECLIP_ASSIGN_OR_RETURN(auto model, LanguageModel::Load({.directory =
+//   "models/SmolLM2-135M-Instruct"})); CACHECLIP_ASSIGN_OR_RETURN(auto session,
+//   InferenceSession::Create(model, 4096));
 //
-// Thread-safe. Arithmetic runs on the calling thread's OpenMP team; run it on one thread per process (SerialExecutor).
+// Thread-safe. Arithmetic runs on the calling thread's OpenMP team; run it on one thread per process
+// (SerialExecutor).
 #pragma once
 
 #include <memory>
@@ -18,15 +21,15 @@
 namespace cacheclip {
 
 enum class ComputeDtype { kFloat32, kBfloat16 };
-std::string_view ComputeDtypeName(ComputeDtype dtype);                     // "fp32", "bf16"
+std::string_view ComputeDtypeName(ComputeDtype dtype);  // "fp32", "bf16"
 absl::StatusOr<ComputeDtype> ParseComputeDtype(std::string_view name);
 
 struct ModelOptions {
-  std::string directory;                        // Hugging Face folder
-  ComputeDtype dtype = ComputeDtype::kBfloat16; // arithmetic and resident weights
-  std::string device = "cpu";                   // "cpu", "cuda", "cuda:1": any libtorch device
-  int num_layers = 0;                           // keep only the first layers (an auxiliary model); 0 = all
-  std::string cache_directory;                  // fingerprint cache; "" = none
+  std::string directory;                         // Hugging Face folder
+  ComputeDtype dtype = ComputeDtype::kBfloat16;  // arithmetic and resident weights
+  std::string device = "cpu";                    // "cpu", "cuda", "cuda:1": any libtorch device
+  int num_layers = 0;                            // keep only the first layers (an auxiliary model); 0 = all
+  std::string cache_directory;                   // fingerprint cache; "" = none
 };
 
 struct ModelTensors;  // weights as tensors; defined in weights.h, for common/model only
@@ -39,15 +42,17 @@ class LanguageModel {
 
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
-  int num_layers() const { return num_layers_; }  // layers that are loaded: config().num_layers unless truncated
+  int num_layers() const {
+    return num_layers_;
+  }  // layers that are loaded: config().num_layers unless truncated
   const std::string& name() const { return name_; }
 
-  // Weights' content, compute dtype and device kind: what makes two KV caches interchangeable. Truncation does not enter:
-  // the first layers of a truncated model produce the full model's KV.
+  // Weights' content, compute dtype and device kind: what makes two KV caches interchangeable. Truncation
+  // does not enter: the first layers of a truncated model produce the full model's KV.
   const Digest& fingerprint() const { return fingerprint_; }
 
-  // KV this model makes of a chunk: bf16, or fp32 when computing in fp32; the layers that are loaded. (The shape is part
-  // of the key, so KV of a truncated model never answers for the full one.)
+  // KV this model makes of a chunk: bf16, or fp32 when computing in fp32; the layers that are loaded. (The
+  // shape is part of the key, so KV of a truncated model never answers for the full one.)
   KvShape kv_shape() const;
 
   const ModelTensors& tensors() const { return *tensors_; }  // for common/model only

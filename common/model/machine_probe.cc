@@ -15,7 +15,8 @@
 namespace cacheclip {
 namespace {
 
-// Best rate of `work` (units per call) over repeated calls: the machine's limit, not its average under other load.
+// Best rate of `work` (units per call) over repeated calls: the machine's limit, not its average under other
+// load.
 template <typename Work>
 double BestRate(absl::Duration duration, double units, Work work) {
   work();
@@ -36,14 +37,17 @@ MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration du
   const auto options = at::TensorOptions().device(model.tensors().device);
   const auto typed = options.dtype(model.tensors().dtype);
   constexpr int64_t kRows = 1024, kColumns = 1536, kInner = 1024;
-  const at::Tensor x = at::rand({kRows, kInner}, options).to(typed), w = at::rand({kColumns, kInner}, options).to(typed);
+  const at::Tensor x = at::rand({kRows, kInner}, options).to(typed),
+                   w = at::rand({kColumns, kInner}, options).to(typed);
   constexpr int64_t kBigElements = int64_t{32} << 20;  // 128 MiB of fp32
   const at::Tensor big = at::rand({kBigElements}, options), small = at::rand({int64_t{64} << 10}, options);
   MachineLimits limits;
   limits.num_threads = at::get_num_threads();
-  limits.gemm_flops_per_second = BestRate(duration, 2.0 * kRows * kColumns * kInner, [&] { at::linear(x, w); });
+  limits.gemm_flops_per_second =
+      BestRate(duration, 2.0 * kRows * kColumns * kInner, [&] { at::linear(x, w); });
   limits.read_bytes_per_second = BestRate(duration, 4.0 * kBigElements, [&] { at::sum(big); });
-  limits.exponentials_per_second = BestRate(duration, static_cast<double>(small.numel()), [&] { at::exp(small); });
+  limits.exponentials_per_second =
+      BestRate(duration, static_cast<double>(small.numel()), [&] { at::exp(small); });
   return limits;
 }
 
@@ -53,9 +57,10 @@ PassCost CostOfPass(const ModelConfig& config, int64_t num_rows, double mean_con
   const double hidden = static_cast<double>(config.hidden_size);
   const double layer_weights = hidden * dim * (2 * heads + 2 * static_cast<double>(config.num_kv_heads)) +
                                3 * hidden * static_cast<double>(config.intermediate_size);
-  return {.linear_flops = 2 * (layers * layer_weights * rows + hidden * static_cast<double>(config.vocab_size)),
-          .attention_flops = 4 * heads * dim * layers * rows * mean_context,
-          .exponentials = heads * layers * rows * mean_context};
+  return {
+      .linear_flops = 2 * (layers * layer_weights * rows + hidden * static_cast<double>(config.vocab_size)),
+      .attention_flops = 4 * heads * dim * layers * rows * mean_context,
+      .exponentials = heads * layers * rows * mean_context};
 }
 
 double FloorSeconds(const PassCost& cost, const MachineLimits& limits) {

@@ -1,5 +1,5 @@
-// What this machine can do at most, measured: the denominators of every benchmark (docs/architecture.md, "Speed"). Each
-// call runs for about `duration` on the calling thread's OpenMP team. Functions only.
+// What this machine can do at most, measured: the denominators of every benchmark (docs/architecture.md,
+// "Speed"). Each call runs for about `duration` on the calling thread's OpenMP team. Functions only.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,14 @@
 namespace cacheclip {
 
 struct MachineLimits {
-  double gemm_flops_per_second = 0;        // best matrix product of the model's compute dtype
-  double read_bytes_per_second = 0;        // summing an array larger than the last-level cache
-  double exponentials_per_second = 0;      // vectorised fp32 exp over an array in cache
+  double gemm_flops_per_second = 0;    // best matrix product of the model's compute dtype
+  double read_bytes_per_second = 0;    // summing an array larger than the last-level cache
+  double exponentials_per_second = 0;  // vectorised fp32 exp over an array in cache
   int num_threads = 0;
 };
 
-MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration duration = absl::Milliseconds(300));
+MachineLimits MeasureMachineLimits(const LanguageModel& model,
+                                   absl::Duration duration = absl::Milliseconds(300));
 
 // Arithmetic of one pass: `num_rows` rows of which row i attends to about `mean_context` slots.
 struct PassCost {
@@ -26,7 +27,8 @@ struct PassCost {
 };
 PassCost CostOfPass(const ModelConfig& config, int64_t num_rows, double mean_context);
 
-// Seconds the pass needs at the machine's limits: products at GEMM peak, exponentials beside them at their own rate.
+// Seconds the pass needs at the machine's limits: products at GEMM peak, exponentials beside them at their
+// own rate.
 double FloorSeconds(const PassCost& cost, const MachineLimits& limits);
 
 }  // namespace cacheclip

@@ -21,7 +21,8 @@ const Bf16* Data(const at::Tensor& tensor) { return static_cast<const Bf16*>(ten
 class PackedKvCache : public KvCache {
  public:
   PackedKvCache(const ModelConfig& config, int num_layers, int32_t capacity)
-      : num_heads_(static_cast<int>(config.num_heads)), num_kv_heads_(static_cast<int>(config.num_kv_heads)),
+      : num_heads_(static_cast<int>(config.num_heads)),
+        num_kv_heads_(static_cast<int>(config.num_kv_heads)),
         head_dim_(static_cast<int>(config.head_dim)),
         capacity_((capacity + avx512::kSlotAlignment - 1) / avx512::kSlotAlignment * avx512::kSlotAlignment),
         plane_(static_cast<size_t>(num_kv_heads_) * capacity_ * head_dim_),
@@ -31,12 +32,13 @@ class PackedKvCache : public KvCache {
     if (memory_ != nullptr) ::munmap(memory_, num_bytes_);
   }
 
-  // Anonymous pages are zero (the kernel reads, with weight 0, slots that nobody wrote) and come only when touched.
+  // Anonymous pages are zero (the kernel reads, with weight 0, slots that nobody wrote) and come only when
+  // touched.
   absl::Status Allocate() {
     void* memory = ::mmap(nullptr, num_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-      return absl::ResourceExhaustedError(absl::StrCat("no memory for a KV cache of ", capacity_, " tokens (", num_bytes_,
-                                                       " bytes)"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("no memory for a KV cache of ", capacity_, " tokens (", num_bytes_, " bytes)"));
     ::madvise(memory, num_bytes_, MADV_HUGEPAGE);
     memory_ = static_cast<Bf16*>(memory);
     return absl::OkStatus();
@@ -44,7 +46,8 @@ class PackedKvCache : public KvCache {
 
   int32_t capacity() const override { return capacity_; }
 
-  void Store(int layer, const at::Tensor& keys, const at::Tensor& values, std::span<const int32_t> slots) override {
+  void Store(int layer, const at::Tensor& keys, const at::Tensor& values,
+             std::span<const int32_t> slots) override {
     avx512::StoreRows(Slice(layer), Data(keys), Data(values), slots.data(), static_cast<int>(slots.size()));
   }
 
@@ -56,18 +59,29 @@ class PackedKvCache : public KvCache {
                            at::get_num_threads());
   }
 
-  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots, double scale) const override {
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
+                    double scale) const override {
     const int num_rows = static_cast<int>(queries.size(0));
     at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
     const avx512::CacheSlice slice = Slice(layer);
-    avx512::Attention({.queries = Data(queries), .keys = slice.keys, .values = slice.values,
-                       .out = static_cast<Bf16*>(out.mutable_data_ptr()), .limits = slots.data(), .num_rows = num_rows,
-                       .num_heads = num_heads_, .num_kv_heads = num_kv_heads_, .head_dim = head_dim_,
-                       .capacity = capacity_, .scale = static_cast<float>(scale), .num_threads = at::get_num_threads()});
+    avx512::Attention({.queries = Data(queries),
+                       .keys = slice.keys,
+                       .values = slice.values,
+                       .out = static_cast<Bf16*>(out.mutable_data_ptr()),
+                       .limits = slots.data(),
+                       .num_rows = num_rows,
+                       .num_heads = num_heads_,
+                       .num_kv_heads = num_kv_heads_,
+                       .head_dim = head_dim_,
+                       .capacity = capacity_,
+                       .scale = static_cast<float>(scale),
+                       .num_threads = at::get_num_threads()});
     return out;
   }
 
-  at::Tensor Keys(int layer, int32_t begin, int32_t end) const override { return Unpack(layer, begin, end, avx512::LoadKeys); }
+  at::Tensor Keys(int layer, int32_t begin, int32_t end) const override {
+    return Unpack(layer, begin, end, avx512::LoadKeys);
+  }
   at::Tensor Values(int layer, int32_t begin, int32_t end) const override {
     return Unpack(layer, begin, end, avx512::LoadValues);
   }
@@ -80,7 +94,8 @@ class PackedKvCache : public KvCache {
 
   template <typename Load>
   at::Tensor Unpack(int layer, int32_t begin, int32_t end, Load load) const {
-    at::Tensor out = at::empty({num_kv_heads_, end - begin, head_dim_}, at::TensorOptions().dtype(at::kFloat));
+    at::Tensor out =
+        at::empty({num_kv_heads_, end - begin, head_dim_}, at::TensorOptions().dtype(at::kFloat));
     float* data = out.mutable_data_ptr<float>();
     for (int head = 0; head < num_kv_heads_; ++head)
       load(Slice(layer), head, begin, end, data + static_cast<size_t>(head) * (end - begin) * head_dim_);
@@ -100,7 +115,8 @@ bool PackedKvCacheSupports(const ModelConfig& config) {
   return ActiveIsa() == Isa::kAvx512Bf16 && (config.head_dim == 64 || config.head_dim == 128);
 }
 
-absl::StatusOr<std::unique_ptr<KvCache>> MakePackedKvCache(const ModelConfig& config, int num_layers, int32_t capacity) {
+absl::StatusOr<std::unique_ptr<KvCache>> MakePackedKvCache(const ModelConfig& config, int num_layers,
+                                                           int32_t capacity) {
   auto cache = std::make_unique<PackedKvCache>(config, num_layers, capacity);
   if (absl::Status status = cache->Allocate(); !status.ok()) return status;
   return cache;

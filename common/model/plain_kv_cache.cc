@@ -1,5 +1,5 @@
-// The portable cache: one tensor pair per layer, attention by libtorch in blocks of rows. Also the reference that the
-// packed kernel is tested against.
+// The portable cache: one tensor pair per layer, attention by libtorch in blocks of rows. Also the reference
+// that the packed kernel is tested against.
 #include <algorithm>
 #include <limits>
 #include <vector>
@@ -21,11 +21,15 @@ constexpr int64_t kRowBlock = 128;  // rows whose scores are in memory at once
 
 class PlainKvCache : public KvCache {
  public:
-  PlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity, at::ScalarType dtype, at::Device device)
-      : num_heads_(config.num_heads), num_kv_heads_(config.num_kv_heads), head_dim_(config.head_dim),
-        capacity_(capacity), compute_dtype_(dtype) {
-    // On a CPU libtorch's bf16 products are slow where this cache is needed at all, so it holds the (already rounded)
-    // values as fp32 there.
+  PlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity, at::ScalarType dtype,
+               at::Device device)
+      : num_heads_(config.num_heads),
+        num_kv_heads_(config.num_kv_heads),
+        head_dim_(config.head_dim),
+        capacity_(capacity),
+        compute_dtype_(dtype) {
+    // On a CPU libtorch's bf16 products are slow where this cache is needed at all, so it holds the (already
+    // rounded) values as fp32 there.
     const auto options = at::TensorOptions().dtype(device.is_cpu() ? at::kFloat : dtype).device(device);
     for (int i = 0; i < num_layers; ++i) {
       keys_.push_back(at::zeros({num_kv_heads_, capacity, head_dim_}, options));
@@ -35,7 +39,8 @@ class PlainKvCache : public KvCache {
 
   int32_t capacity() const override { return capacity_; }
 
-  void Store(int layer, const at::Tensor& keys, const at::Tensor& values, std::span<const int32_t> slots) override {
+  void Store(int layer, const at::Tensor& keys, const at::Tensor& values,
+             std::span<const int32_t> slots) override {
     const bool neighbours = slots.back() - slots.front() + 1 == static_cast<int32_t>(slots.size());
     const at::Tensor k = keys.transpose(0, 1).to(keys_[layer].scalar_type());
     const at::Tensor v = values.transpose(0, 1).to(values_[layer].scalar_type());
@@ -60,7 +65,8 @@ class PlainKvCache : public KvCache {
     values_[layer].slice(1, first_slot, end).copy_(v.transpose(0, 1));
   }
 
-  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots, double scale) const override {
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
+                    double scale) const override {
     const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;
     const at::ScalarType dtype = keys_[layer].scalar_type();
     const at::Tensor limits = SlotTensor(slots);
@@ -96,7 +102,8 @@ class PlainKvCache : public KvCache {
 
  private:
   at::Tensor SlotTensor(std::span<const int32_t> slots) const {
-    return at::tensor(at::ArrayRef<int64_t>(std::vector<int64_t>(slots.begin(), slots.end()))).to(keys_[0].device());
+    return at::tensor(at::ArrayRef<int64_t>(std::vector<int64_t>(slots.begin(), slots.end())))
+        .to(keys_[0].device());
   }
 
   int64_t num_heads_, num_kv_heads_, head_dim_;
@@ -107,8 +114,8 @@ class PlainKvCache : public KvCache {
 
 }  // namespace
 
-std::unique_ptr<KvCache> MakePlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity, at::ScalarType dtype,
-                                          at::Device device) {
+std::unique_ptr<KvCache> MakePlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity,
+                                          at::ScalarType dtype, at::Device device) {
   return std::make_unique<PlainKvCache>(config, num_layers, capacity, dtype, device);
 }
 

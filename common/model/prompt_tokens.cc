@@ -34,7 +34,8 @@ Rows SelectiveRows(const PromptTokens& prompt, std::span<const int32_t> recomput
   for (const auto& ids : prompt.chunk_ids) context.insert(context.end(), ids.begin(), ids.end());
   Rows rows;
   const int32_t first = prompt.prefix_size();
-  for (int32_t index : recompute_indices) rows.Append(context[static_cast<size_t>(index)], first + index, first + index);
+  for (int32_t index : recompute_indices)
+    rows.Append(context[static_cast<size_t>(index)], first + index, first + index);
   rows.Append(prompt.suffix_ids, prompt.suffix_begin(), prompt.suffix_begin());
   return rows;
 }

@@ -37,13 +37,17 @@ double Element(const TensorView& view, size_t index) {
   }
   uint16_t bits;
   std::memcpy(&bits, view.bytes.data() + index * sizeof bits, sizeof bits);
-  return view.dtype == TensorDtype::kFloat16 ? HalfToDouble(bits) : FloatFromBits(static_cast<uint32_t>(bits) << 16);
+  return view.dtype == TensorDtype::kFloat16 ? HalfToDouble(bits)
+                                             : FloatFromBits(static_cast<uint32_t>(bits) << 16);
 }
 
-absl::StatusOr<Matrix> ReadMatrix(const Checkpoint& checkpoint, const std::string& name, int64_t rows, int64_t columns) {
+absl::StatusOr<Matrix> ReadMatrix(const Checkpoint& checkpoint, const std::string& name, int64_t rows,
+                                  int64_t columns) {
   CACHECLIP_ASSIGN_OR_RETURN(const TensorView view, checkpoint.Find(name));
-  const std::vector<int64_t> expected = rows == 0 ? std::vector<int64_t>{columns} : std::vector<int64_t>{rows, columns};
-  if (view.shape != expected) return absl::DataLossError(absl::StrCat("tensor ", name, " has an unexpected shape"));
+  const std::vector<int64_t> expected =
+      rows == 0 ? std::vector<int64_t>{columns} : std::vector<int64_t>{rows, columns};
+  if (view.shape != expected)
+    return absl::DataLossError(absl::StrCat("tensor ", name, " has an unexpected shape"));
   Matrix matrix(static_cast<size_t>(std::max<int64_t>(1, rows)), Vector(static_cast<size_t>(columns)));
   size_t index = 0;
   for (Vector& row : matrix)
@@ -77,20 +81,29 @@ struct Layer {
 };
 
 absl::StatusOr<Layer> ReadLayer(const Checkpoint& checkpoint, const ModelConfig& config, int64_t index) {
-  const std::string name = absl::StrCat("model.layers.", index, "."), attention = name + "self_attn.", mlp = name + "mlp.";
+  const std::string name = absl::StrCat("model.layers.", index, "."), attention = name + "self_attn.",
+                    mlp = name + "mlp.";
   const int64_t hidden = config.hidden_size, inner = config.intermediate_size;
-  const int64_t query_rows = config.num_heads * config.head_dim, kv_rows = config.num_kv_heads * config.head_dim;
+  const int64_t query_rows = config.num_heads * config.head_dim,
+                kv_rows = config.num_kv_heads * config.head_dim;
   const bool bias = config.attention_bias;
   Layer layer;
-  CACHECLIP_ASSIGN_OR_RETURN(layer.input_norm, ReadVector(checkpoint, name + "input_layernorm.weight", hidden));
-  CACHECLIP_ASSIGN_OR_RETURN(layer.post_norm, ReadVector(checkpoint, name + "post_attention_layernorm.weight", hidden));
+  CACHECLIP_ASSIGN_OR_RETURN(layer.input_norm,
+                             ReadVector(checkpoint, name + "input_layernorm.weight", hidden));
+  CACHECLIP_ASSIGN_OR_RETURN(layer.post_norm,
+                             ReadVector(checkpoint, name + "post_attention_layernorm.weight", hidden));
   if (config.query_key_norm) {
-    CACHECLIP_ASSIGN_OR_RETURN(layer.query_norm, ReadVector(checkpoint, attention + "q_norm.weight", config.head_dim));
-    CACHECLIP_ASSIGN_OR_RETURN(layer.key_norm, ReadVector(checkpoint, attention + "k_norm.weight", config.head_dim));
+    CACHECLIP_ASSIGN_OR_RETURN(layer.query_norm,
+                               ReadVector(checkpoint, attention + "q_norm.weight", config.head_dim));
+    CACHECLIP_ASSIGN_OR_RETURN(layer.key_norm,
+                               ReadVector(checkpoint, attention + "k_norm.weight", config.head_dim));
   }
-  CACHECLIP_ASSIGN_OR_RETURN(layer.query, ReadProjection(checkpoint, attention + "q_proj", query_rows, hidden, bias));
-  CACHECLIP_ASSIGN_OR_RETURN(layer.key, ReadProjection(checkpoint, attention + "k_proj", kv_rows, hidden, bias));
-  CACHECLIP_ASSIGN_OR_RETURN(layer.value, ReadProjection(checkpoint, attention + "v_proj", kv_rows, hidden, bias));
+  CACHECLIP_ASSIGN_OR_RETURN(layer.query,
+                             ReadProjection(checkpoint, attention + "q_proj", query_rows, hidden, bias));
+  CACHECLIP_ASSIGN_OR_RETURN(layer.key,
+                             ReadProjection(checkpoint, attention + "k_proj", kv_rows, hidden, bias));
+  CACHECLIP_ASSIGN_OR_RETURN(layer.value,
+                             ReadProjection(checkpoint, attention + "v_proj", kv_rows, hidden, bias));
   CACHECLIP_ASSIGN_OR_RETURN(
       layer.output, ReadProjection(checkpoint, attention + "o_proj", hidden, query_rows, config.output_bias));
   CACHECLIP_ASSIGN_OR_RETURN(layer.gate, ReadProjection(checkpoint, mlp + "gate_proj", inner, hidden, false));
@@ -127,7 +140,8 @@ void AddTo(Vector& x, const Vector& y) {
 }
 
 // Norms (where the family has them) and rotates each head of `x` for `position`.
-void PrepareHeads(Vector& x, const ModelConfig& config, const Vector& norm, const Vector& frequencies, size_t position) {
+void PrepareHeads(Vector& x, const ModelConfig& config, const Vector& norm, const Vector& frequencies,
+                  size_t position) {
   const size_t dim = static_cast<size_t>(config.head_dim), half = dim / 2;
   for (size_t head = 0; head < x.size(); head += dim) {
     if (!norm.empty()) RmsNorm(x, head, norm, config.rms_norm_epsilon);
@@ -141,8 +155,8 @@ void PrepareHeads(Vector& x, const ModelConfig& config, const Vector& norm, cons
 }
 
 // Softmax attention of one query head, at `begin` of the row's queries, over tokens 0 … row.
-void AttendHead(const Matrix& queries, const Matrix& keys, const Matrix& values, size_t row, size_t begin, size_t kv_begin,
-                size_t dim, Vector& context) {
+void AttendHead(const Matrix& queries, const Matrix& keys, const Matrix& values, size_t row, size_t begin,
+                size_t kv_begin, size_t dim, Vector& context) {
   Vector scores(row + 1);
   for (size_t token = 0; token <= row; ++token) {
     double score = 0;
@@ -192,25 +206,30 @@ std::vector<double> ReferenceFrequencies(const ModelConfig& config) {
   const RopeParameters& rope = config.rope;
   std::vector<double> frequencies(static_cast<size_t>(config.head_dim / 2));
   for (size_t i = 0; i < frequencies.size(); ++i) {
-    const double plain = std::pow(rope.theta, -2 * static_cast<double>(i) / static_cast<double>(config.head_dim));
+    const double plain =
+        std::pow(rope.theta, -2 * static_cast<double>(i) / static_cast<double>(config.head_dim));
     const double original = static_cast<double>(rope.original_max_positions);
-    const double turns = original * plain / (2 * std::numbers::pi);  // in the length the model was first trained for
+    const double turns =
+        original * plain / (2 * std::numbers::pi);  // in the length the model was first trained for
     double kept = 1;  // share of the plain frequency that stays; the rest is divided by the factor
     if (rope.scaling == RopeScaling::kLinear) kept = 0;
     if (rope.scaling == RopeScaling::kLlama3)
-      kept = std::clamp((turns - rope.low_frequency_factor) / (rope.high_frequency_factor - rope.low_frequency_factor), 0.0,
-                        1.0);
+      kept = std::clamp(
+          (turns - rope.low_frequency_factor) / (rope.high_frequency_factor - rope.low_frequency_factor), 0.0,
+          1.0);
     frequencies[i] = kept * plain + (1 - kept) * plain / rope.factor;
   }
   return frequencies;
 }
 
-absl::StatusOr<std::vector<std::vector<float>>> ReferenceLogits(const Checkpoint& checkpoint, const ModelConfig& config,
+absl::StatusOr<std::vector<std::vector<float>>> ReferenceLogits(const Checkpoint& checkpoint,
+                                                                const ModelConfig& config,
                                                                 std::span<const int32_t> ids) {
   if (static_cast<int64_t>(ids.size()) > kMaxReferenceTokens)
-    return absl::ResourceExhaustedError(absl::StrCat(ids.size(), " ids: the reference takes at most ", kMaxReferenceTokens));
-  CACHECLIP_ASSIGN_OR_RETURN(
-      const Matrix embedding, ReadMatrix(checkpoint, "model.embed_tokens.weight", config.vocab_size, config.hidden_size));
+    return absl::ResourceExhaustedError(
+        absl::StrCat(ids.size(), " ids: the reference takes at most ", kMaxReferenceTokens));
+  CACHECLIP_ASSIGN_OR_RETURN(const Matrix embedding, ReadMatrix(checkpoint, "model.embed_tokens.weight",
+                                                                config.vocab_size, config.hidden_size));
   Matrix hidden;
   for (int32_t id : ids) {
     if (id < 0 || id >= config.vocab_size)
@@ -223,10 +242,12 @@ absl::StatusOr<std::vector<std::vector<float>>> ReferenceLogits(const Checkpoint
     RunAttention(layer, config, frequencies, hidden);
     RunMlp(layer, config, hidden);
   }
-  CACHECLIP_ASSIGN_OR_RETURN(const Vector final_norm, ReadVector(checkpoint, "model.norm.weight", config.hidden_size));
+  CACHECLIP_ASSIGN_OR_RETURN(const Vector final_norm,
+                             ReadVector(checkpoint, "model.norm.weight", config.hidden_size));
   Projection head{.weight = embedding, .bias = {}};
   if (!config.tied_head) {
-    CACHECLIP_ASSIGN_OR_RETURN(head.weight, ReadMatrix(checkpoint, "lm_head.weight", config.vocab_size, config.hidden_size));
+    CACHECLIP_ASSIGN_OR_RETURN(
+        head.weight, ReadMatrix(checkpoint, "lm_head.weight", config.vocab_size, config.hidden_size));
   }
   std::vector<std::vector<float>> logits;
   for (const Vector& row : hidden) {

@@ -20,8 +20,8 @@ double Llama3Scaled(double frequency, const RopeParameters& rope) {
   const double high_wavelength = original / rope.high_frequency_factor;
   if (wavelength > low_wavelength) return frequency / rope.factor;
   if (wavelength < high_wavelength) return frequency;
-  const double smooth =
-      (original / wavelength - rope.low_frequency_factor) / (rope.high_frequency_factor - rope.low_frequency_factor);
+  const double smooth = (original / wavelength - rope.low_frequency_factor) /
+                        (rope.high_frequency_factor - rope.low_frequency_factor);
   return (1 - smooth) * frequency / rope.factor + smooth * frequency;
 }
 
@@ -31,7 +31,8 @@ at::Tensor InverseFrequencies(const ModelConfig& config) {
   const int64_t pairs = config.head_dim / 2;
   std::vector<float> frequencies(static_cast<size_t>(pairs));
   for (int64_t i = 0; i < pairs; ++i) {
-    // The exponent is rounded to fp32 as the reference implementations do: at position 8000 the difference shows.
+    // The exponent is rounded to fp32 as the reference implementations do: at position 8000 the difference
+    // shows.
     const float exponent = static_cast<float>(2 * i) / static_cast<float>(config.head_dim);
     double frequency = 1.0f / std::pow(static_cast<float>(config.rope.theta), exponent);
     if (config.rope.scaling == RopeScaling::kLinear) frequency /= config.rope.factor;

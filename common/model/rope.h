@@ -1,6 +1,7 @@
-// Rotary position embedding (RoFormer; llama3 scaling as in the Llama 3.1 reference, linear scaling as in position
-// interpolation). Angles and products are fp32 whatever the tensors' dtype, so a rotation depends on the position only
-// and a chunk's stored unrotated keys can be placed anywhere by one rotation. Internal to common/model.
+// Rotary position embedding (RoFormer; llama3 scaling as in the Llama 3.1 reference, linear scaling as in
+// position interpolation). Angles and products are fp32 whatever the tensors' dtype, so a rotation depends on
+// the position only and a chunk's stored unrotated keys can be placed anywhere by one rotation. Internal to
+// common/model.
 #pragma once
 
 #include <ATen/core/Tensor.h>

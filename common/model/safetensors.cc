@@ -29,15 +29,17 @@ absl::StatusOr<DtypeInfo> ParseDtype(const std::string& name, std::string_view t
   if (name == "F32") return DtypeInfo{TensorDtype::kFloat32, 4};
   if (name == "BF16") return DtypeInfo{TensorDtype::kBfloat16, 2};
   if (name == "F16") return DtypeInfo{TensorDtype::kFloat16, 2};
-  return absl::UnimplementedError(absl::StrCat("tensor ", AbslView(tensor), " has dtype ", name, " (supported: F32, BF16, F16)"));
+  return absl::UnimplementedError(
+      absl::StrCat("tensor ", AbslView(tensor), " has dtype ", name, " (supported: F32, BF16, F16)"));
 }
 
-absl::StatusOr<TensorView> ParseTensor(const std::string& name, const json& entry, std::span<const std::byte> data) {
+absl::StatusOr<TensorView> ParseTensor(const std::string& name, const json& entry,
+                                       std::span<const std::byte> data) {
   if (!entry.is_object()) return Malformed(absl::StrCat("entry ", name, " is not an object"));
   const auto dtype = entry.find("dtype"), shape = entry.find("shape"), offsets = entry.find("data_offsets");
   if (dtype == entry.end() || !dtype->is_string() || shape == entry.end() || !shape->is_array() ||
-      offsets == entry.end() || !offsets->is_array() || offsets->size() != 2 || !(*offsets)[0].is_number_unsigned() ||
-      !(*offsets)[1].is_number_unsigned())
+      offsets == entry.end() || !offsets->is_array() || offsets->size() != 2 ||
+      !(*offsets)[0].is_number_unsigned() || !(*offsets)[1].is_number_unsigned())
     return Malformed(absl::StrCat("entry ", name, " lacks dtype, shape or data_offsets"));
   CACHECLIP_ASSIGN_OR_RETURN(const DtypeInfo info, ParseDtype(dtype->get<std::string>(), name));
   TensorView view{info.dtype, {}, {}};
@@ -53,7 +55,8 @@ absl::StatusOr<TensorView> ParseTensor(const std::string& name, const json& entr
   const uint64_t begin = (*offsets)[0].get<uint64_t>(), end = (*offsets)[1].get<uint64_t>();
   if (begin > end || end > data.size())
     return Malformed(absl::StrCat("tensor ", name, " ends beyond the file: is the download complete?"));
-  if (end - begin != static_cast<uint64_t>(num_bytes)) return Malformed(absl::StrCat("length of tensor ", name));
+  if (end - begin != static_cast<uint64_t>(num_bytes))
+    return Malformed(absl::StrCat("length of tensor ", name));
   view.bytes = data.subspan(begin, end - begin);
   return view;
 }
@@ -61,7 +64,8 @@ absl::StatusOr<TensorView> ParseTensor(const std::string& name, const json& entr
 absl::StatusOr<std::set<std::string>> ShardNames(const std::string& index_text) {
   const json index = json::parse(index_text, nullptr, /*allow_exceptions=*/false);
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
-  if (!index.is_object() || map == index.end() || !map->is_object()) return Malformed("index has no weight_map");
+  if (!index.is_object() || map == index.end() || !map->is_object())
+    return Malformed("index has no weight_map");
   std::set<std::string> names;
   for (const auto& [tensor, file] : map->items()) {
     if (!file.is_string()) return Malformed("weight_map entry is not a string");
@@ -106,7 +110,8 @@ absl::StatusOr<Checkpoint> Checkpoint::Open(const std::string& directory) {
     auto tensors = ParseSafetensors(file->bytes());
     if (!tensors.ok()) return WithContext(tensors.status(), path);
     checkpoint.tensors_.merge(*tensors);
-    if (!tensors->empty()) return WithContext(Malformed(absl::StrCat("tensor ", tensors->begin()->first, " stands twice")), path);
+    if (!tensors->empty())
+      return WithContext(Malformed(absl::StrCat("tensor ", tensors->begin()->first, " stands twice")), path);
     checkpoint.files_.push_back(path);
     checkpoint.mappings_.push_back(std::move(file));
   }

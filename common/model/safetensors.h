@@ -1,7 +1,8 @@
-// Reads the safetensors format: 8-byte little-endian header length, a JSON header, then tensor bytes. Files are mapped,
-// not copied; every length and offset is checked before use, so a truncated or hostile file is an error, never a crash.
-// A checkpoint is `model.safetensors`, or shards named by `model.safetensors.index.json`.
-// Thread-safe after opening. Views point into the mapping and live as long as the Checkpoint.
+// Reads the safetensors format: 8-byte little-endian header length, a JSON header, then tensor bytes. Files
+// are mapped, not copied; every length and offset is checked before use, so a truncated or hostile file is an
+// error, never a crash. A checkpoint is `model.safetensors`, or shards named by
+// `model.safetensors.index.json`. Thread-safe after opening. Views point into the mapping and live as long as
+// the Checkpoint.
 #pragma once
 
 #include <cstddef>

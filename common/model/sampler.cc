@@ -62,10 +62,12 @@ std::vector<Candidate> Candidates(const std::vector<float>& logits, const Sampli
 
 absl::Status ValidateSamplingOptions(const SamplingOptions& options) {
   if (!(options.temperature >= 0 && options.temperature <= 100))
-    return InvalidField("sampling.temperature", absl::StrCat("must be between 0 and 100, got ", options.temperature));
+    return InvalidField("sampling.temperature",
+                        absl::StrCat("must be between 0 and 100, got ", options.temperature));
   if (!(options.top_p > 0 && options.top_p <= 1))
     return InvalidField("sampling.top_p", absl::StrCat("must be above 0 and at most 1, got ", options.top_p));
-  if (options.top_k < 0) return InvalidField("sampling.top_k", absl::StrCat("must not be negative, got ", options.top_k));
+  if (options.top_k < 0)
+    return InvalidField("sampling.top_k", absl::StrCat("must not be negative, got ", options.top_k));
   if (!(options.repetition_penalty > 0 && options.repetition_penalty <= 100))
     return InvalidField("sampling.repetition_penalty",
                         absl::StrCat("must be above 0 and at most 100, got ", options.repetition_penalty));

@@ -1,6 +1,6 @@
-// Chooses the next token from logits: greedy, or temperature with top-k and top-p, after a repetition penalty. The order
-// is that of Hugging Face's generate(): penalty, temperature, top-k, top-p. Seeded; the same seed and logits give the
-// same tokens on every machine. One sampler per request; not thread-safe.
+// Chooses the next token from logits: greedy, or temperature with top-k and top-p, after a repetition
+// penalty. The order is that of Hugging Face's generate(): penalty, temperature, top-k, top-p. Seeded; the
+// same seed and logits give the same tokens on every machine. One sampler per request; not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
 
-  SampledToken Sample(std::span<const float> logits,         // [vocab_size]
-                      std::span<const int32_t> context_ids); // tokens the penalty applies to
+  SampledToken Sample(std::span<const float> logits,          // [vocab_size]
+                      std::span<const int32_t> context_ids);  // tokens the penalty applies to
 
  private:
   SamplingOptions options_;

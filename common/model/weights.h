@@ -1,5 +1,5 @@
-// The weights of a model as tensors, laid out for the forward pass: q, k, v fused in one matrix, gate and up in another.
-// Internal to common/model (includes libtorch). Immutable after loading; thread-safe.
+// The weights of a model as tensors, laid out for the forward pass: q, k, v fused in one matrix, gate and up
+// in another. Internal to common/model (includes libtorch). Immutable after loading; thread-safe.
 #pragma once
 
 #include <vector>
@@ -14,29 +14,29 @@
 namespace cacheclip {
 
 struct LayerTensors {
-  at::Tensor input_norm;      // [hidden]
-  at::Tensor qkv;             // [(heads + 2 * kv_heads) * head_dim, hidden]
-  at::Tensor qkv_bias;        // undefined, or [(heads + 2 * kv_heads) * head_dim]
+  at::Tensor input_norm;            // [hidden]
+  at::Tensor qkv;                   // [(heads + 2 * kv_heads) * head_dim, hidden]
+  at::Tensor qkv_bias;              // undefined, or [(heads + 2 * kv_heads) * head_dim]
   at::Tensor query_norm, key_norm;  // undefined, or [head_dim]
-  at::Tensor output;          // [hidden, heads * head_dim]
-  at::Tensor output_bias;     // undefined, or [hidden]
-  at::Tensor post_norm;       // [hidden]
-  at::Tensor gate_up;         // [2 * intermediate, hidden]: gate rows, then up rows
-  at::Tensor down;            // [hidden, intermediate]
+  at::Tensor output;                // [hidden, heads * head_dim]
+  at::Tensor output_bias;           // undefined, or [hidden]
+  at::Tensor post_norm;             // [hidden]
+  at::Tensor gate_up;               // [2 * intermediate, hidden]: gate rows, then up rows
+  at::Tensor down;                  // [hidden, intermediate]
 };
 
 struct ModelTensors {
-  at::Tensor embedding;             // [vocab, hidden]
+  at::Tensor embedding;  // [vocab, hidden]
   std::vector<LayerTensors> layers;
-  at::Tensor final_norm;            // [hidden]
-  at::Tensor head;                  // [vocab, hidden]; aliases embedding when tied
-  at::Tensor inverse_frequencies;   // fp32 [head_dim / 2], on the device
+  at::Tensor final_norm;           // [hidden]
+  at::Tensor head;                 // [vocab, hidden]; aliases embedding when tied
+  at::Tensor inverse_frequencies;  // fp32 [head_dim / 2], on the device
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kBFloat16;
 };
 
 // Reads and converts the first `num_layers` layers. Errors name the tensor.
-absl::StatusOr<ModelTensors> LoadModelTensors(const Checkpoint& checkpoint, const ModelConfig& config, int num_layers,
-                                              at::ScalarType dtype, at::Device device);
+absl::StatusOr<ModelTensors> LoadModelTensors(const Checkpoint& checkpoint, const ModelConfig& config,
+                                              int num_layers, at::ScalarType dtype, at::Device device);
 
 }  // namespace cacheclip

@@ -1,5 +1,5 @@
-// Where the demo model lies, for tests that make claims about a real model. `make test` fetches it first; a run without
-// it skips those tests and says so. Stateless.
+// Where the demo model lies, for tests that make claims about a real model. `make test` fetches it first; a
+// run without it skips those tests and says so. Stateless.
 #pragma once
 
 #include <cstdlib>
@@ -9,7 +9,8 @@
 
 namespace cacheclip {
 
-inline constexpr char kDemoModelMissing[] = "the demo model is not here: run `cacheclip models fetch` (make test does)";
+inline constexpr char kDemoModelMissing[] =
+    "the demo model is not here: run `cacheclip models fetch` (make test does)";
 
 // $CACHECLIP_MODELS, else <cache>/models, as tools/models resolves it.
 inline std::optional<std::string> DemoModelDirectory() {

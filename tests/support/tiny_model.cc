@@ -72,7 +72,8 @@ std::vector<float> FormulaValues(std::string_view name, int64_t num_values, std:
 }
 
 std::map<std::string, std::vector<int64_t>> FormulaTensors(const json& config) {
-  const int64_t hidden = config["hidden_size"], inner = config["intermediate_size"], vocab = config["vocab_size"];
+  const int64_t hidden = config["hidden_size"], inner = config["intermediate_size"],
+                vocab = config["vocab_size"];
   const int64_t dim = config["head_dim"], queries = config["num_attention_heads"].get<int64_t>() * dim;
   const int64_t kv = config["num_key_value_heads"].get<int64_t>() * dim;
   const std::string family = config["model_type"];
@@ -91,13 +92,15 @@ std::map<std::string, std::vector<int64_t>> FormulaTensors(const json& config) {
       tensors[attention + "q_proj.bias"] = {queries};
       tensors[attention + "k_proj.bias"] = tensors[attention + "v_proj.bias"] = {kv};
     }
-    if (family == "qwen3") tensors[attention + "q_norm.weight"] = tensors[attention + "k_norm.weight"] = {dim};
+    if (family == "qwen3")
+      tensors[attention + "q_norm.weight"] = tensors[attention + "k_norm.weight"] = {dim};
   }
   return tensors;
 }
 
 std::string WriteFormulaModel(const std::string& directory, const json& config,
-                              const std::map<std::string, std::vector<int64_t>>& tensors, const std::string& seed) {
+                              const std::map<std::string, std::vector<int64_t>>& tensors,
+                              const std::string& seed) {
   fs::create_directories(directory);
   std::ofstream(directory + "/config.json") << config.dump(2);
   json header;
@@ -113,7 +116,8 @@ std::string WriteFormulaModel(const std::string& directory, const json& config,
   file.write(reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes) << text;
   for (const auto& [name, shape] : tensors) {
     const std::vector<float> values = FormulaValues(name, Product(shape), seed);
-    file.write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(float)));
+    file.write(reinterpret_cast<const char*>(values.data()),
+               static_cast<std::streamsize>(values.size() * sizeof(float)));
   }
   return directory;
 }
@@ -123,7 +127,8 @@ std::string WriteTinyModel(const std::string& directory, const TinyModelOptions&
   WriteFormulaModel(directory, config, FormulaTensors(config), options.seed);
   if (options.with_tokenizer)
     for (const auto& entry : fs::directory_iterator(CACHECLIP_SOURCE_DIR "/tests/data/text/tiny-chatml"))
-      fs::copy_file(entry.path(), fs::path(directory) / entry.path().filename(), fs::copy_options::overwrite_existing);
+      fs::copy_file(entry.path(), fs::path(directory) / entry.path().filename(),
+                    fs::copy_options::overwrite_existing);
   return directory;
 }
 

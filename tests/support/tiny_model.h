@@ -1,6 +1,7 @@
-// Small models for tests, written to a folder as a Hugging Face checkpoint: config.json, model.safetensors with weights
-// from the formula of tools/golden/formula_weights.py (bit for bit), and a copy of the tiny chat tokenizer. Random
-// weights: they answer nonsense, but every mechanism runs for real. Functions only; thread-safe on distinct folders.
+// Small models for tests, written to a folder as a Hugging Face checkpoint: config.json, model.safetensors
+// with weights from the formula of tools/golden/formula_weights.py (bit for bit), and a copy of the tiny chat
+// tokenizer. Random weights: they answer nonsense, but every mechanism runs for real. Functions only;
+// thread-safe on distinct folders.
 #pragma once
 
 #include <map>
@@ -15,7 +16,8 @@ namespace cacheclip {
 struct TinyModelOptions {
   std::string family = "llama";
   int vocab_size = 1024;  // the tiny tokenizer's
-  int hidden_size = 128, intermediate_size = 256, num_layers = 6, num_heads = 4, num_kv_heads = 2, head_dim = 64;
+  int hidden_size = 128, intermediate_size = 256, num_layers = 6, num_heads = 4, num_kv_heads = 2,
+      head_dim = 64;
   int max_positions = 4096;
   std::string seed;            // another seed, another model
   bool with_tokenizer = true;  // copy tests/data/text/tiny-chatml
@@ -26,7 +28,8 @@ std::string WriteTinyModel(const std::string& directory, const TinyModelOptions&
 
 // Writes any configuration: `config` is the content of config.json.
 std::string WriteFormulaModel(const std::string& directory, const nlohmann::json& config,
-                              const std::map<std::string, std::vector<int64_t>>& tensors, const std::string& seed = "");
+                              const std::map<std::string, std::vector<int64_t>>& tensors,
+                              const std::string& seed = "");
 
 // Names and shapes of a configuration's tensors, in Hugging Face's terms.
 std::map<std::string, std::vector<int64_t>> FormulaTensors(const nlohmann::json& config);

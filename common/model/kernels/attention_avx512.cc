@@ -10,66 +10,74 @@
 namespace cacheclip::avx512 {
 namespace {
 
-// One unit of work: lanes [lane0, lane0 + lanes) of one kv head against keys [k0, k1); key range `part` of `parts`.
+// One unit of work: lanes [lane0, lane0 + lanes) of one kv head against keys [k0, k1); key range `part` of
+// `parts`.
 struct Item {
-    int kv_head, lane0, lanes, k0, k1, part, parts, slot;
+  int kv_head, lane0, lanes, k0, k1, part, parts, slot;
 };
 
 template <class B, int D>
 void run(const AttentionArguments& a) {
-    const int g = a.num_heads / a.num_kv_heads, lanes = a.num_rows * g;
-    const float c2 = a.scale * 1.44269504f;  // softmax in base 2
+  const int g = a.num_heads / a.num_kv_heads, lanes = a.num_rows * g;
+  const float c2 = a.scale * 1.44269504f;  // softmax in base 2
 
-    // One item per block of lanes; where that is too coarse for the threads, blocks are also cut in key ranges.
-    auto keys_of = [&](int l) { return a.limits[(std::min(lanes, l + B::L) - 1) / g] + 1; };
-    int64_t total = 0;
-    for (int l = 0; l < lanes; l += B::L) total += (int64_t)keys_of(l) * a.num_kv_heads;
-    const int share = (int)std::min<int64_t>(1 << 30, a.num_threads == 1 ? total : total / (a.num_threads * 8) + 1);
-    std::vector<Item> items;
-    int slots = 0;
-    for (int h = 0; h < a.num_kv_heads; ++h)
-        for (int l = 0; l < lanes; l += B::L) {
-            const int keys = keys_of(l), want = std::min((keys + share - 1) / share, std::max(1, keys / 512));
-            const int step = ((keys + want - 1) / want + kKeyTile - 1) / kKeyTile * kKeyTile, parts = (keys + step - 1) / step;
-            for (int p = 0; p < parts; ++p)
-                items.push_back({h, l, std::min(B::L, lanes - l), p * step, std::min(keys, (p + 1) * step), p, parts, parts > 1 ? slots++ : -1});
-        }
-    std::vector<int> order(items.size());
-    for (size_t i = 0; i < order.size(); ++i) order[i] = (int)i;
-    std::stable_sort(order.begin(), order.end(), [&](int x, int y) { return items[x].k1 - items[x].k0 > items[y].k1 - items[y].k0; });
-
-    std::unique_ptr<B[]> partial(slots ? new B[slots] : nullptr);
-#pragma omp parallel num_threads(a.num_threads)
-    {
-        static thread_local auto own = std::make_unique<B>();
-#pragma omp for schedule(dynamic, 1)  // largest items first
-        for (size_t n = 0; n < order.size(); ++n) {
-            const Item& it = items[order[n]];
-            const auto* K = (const pair_t*)(a.keys + (size_t)it.kv_head * a.capacity * D);
-            const auto* V = (const pair_t*)(a.values + (size_t)it.kv_head * a.capacity * D);
-            B& b = it.slot < 0 ? *own : partial[it.slot];
-            b.init(a, it.kv_head, it.lane0, it.lanes);
-            for (int k = it.k0; k < it.k1; k += kKeyTile) b.tile(K, V, k, std::min(k + kKeyTile, it.k1), c2, k == it.k0);
-            if (it.slot < 0) b.finish(a, it.kv_head);
-        }
-        if (slots)
-#pragma omp for schedule(dynamic, 1)
-            for (size_t n = 0; n < items.size(); ++n) {
-                const Item& it = items[n];
-                if (it.slot < 0 || it.part) continue;
-                for (int p = 1; p < it.parts; ++p) partial[it.slot].merge(partial[it.slot + p]);
-                partial[it.slot].finish(a, it.kv_head);
-            }
+  // One item per block of lanes; where that is too coarse for the threads, blocks are also cut in key ranges.
+  auto keys_of = [&](int l) { return a.limits[(std::min(lanes, l + B::L) - 1) / g] + 1; };
+  int64_t total = 0;
+  for (int l = 0; l < lanes; l += B::L) total += (int64_t)keys_of(l) * a.num_kv_heads;
+  const int share =
+      (int)std::min<int64_t>(1 << 30, a.num_threads == 1 ? total : total / (a.num_threads * 8) + 1);
+  std::vector<Item> items;
+  int slots = 0;
+  for (int h = 0; h < a.num_kv_heads; ++h)
+    for (int l = 0; l < lanes; l += B::L) {
+      const int keys = keys_of(l), want = std::min((keys + share - 1) / share, std::max(1, keys / 512));
+      const int step = ((keys + want - 1) / want + kKeyTile - 1) / kKeyTile * kKeyTile,
+                parts = (keys + step - 1) / step;
+      for (int p = 0; p < parts; ++p)
+        items.push_back({h, l, std::min(B::L, lanes - l), p * step, std::min(keys, (p + 1) * step), p, parts,
+                         parts > 1 ? slots++ : -1});
     }
+  std::vector<int> order(items.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = (int)i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int x, int y) { return items[x].k1 - items[x].k0 > items[y].k1 - items[y].k0; });
+
+  std::unique_ptr<B[]> partial(slots ? new B[slots] : nullptr);
+#pragma omp parallel num_threads(a.num_threads)
+  {
+    static thread_local auto own = std::make_unique<B>();
+#pragma omp for schedule(dynamic, 1)  // largest items first
+    for (size_t n = 0; n < order.size(); ++n) {
+      const Item& it = items[order[n]];
+      const auto* K = (const pair_t*)(a.keys + (size_t)it.kv_head * a.capacity * D);
+      const auto* V = (const pair_t*)(a.values + (size_t)it.kv_head * a.capacity * D);
+      B& b = it.slot < 0 ? *own : partial[it.slot];
+      b.init(a, it.kv_head, it.lane0, it.lanes);
+      for (int k = it.k0; k < it.k1; k += kKeyTile)
+        b.tile(K, V, k, std::min(k + kKeyTile, it.k1), c2, k == it.k0);
+      if (it.slot < 0) b.finish(a, it.kv_head);
+    }
+    if (slots)
+#pragma omp for schedule(dynamic, 1)
+      for (size_t n = 0; n < items.size(); ++n) {
+        const Item& it = items[n];
+        if (it.slot < 0 || it.part) continue;
+        for (int p = 1; p < it.parts; ++p) partial[it.slot].merge(partial[it.slot + p]);
+        partial[it.slot].finish(a, it.kv_head);
+      }
+  }
 }
 
 }  // namespace
 
 void Attention(const AttentionArguments& a) {
-    // Up to 16 lanes the work must follow their number, not the width of a register.
-    const bool few = a.num_rows * (a.num_heads / a.num_kv_heads) <= 16;
-    if (a.head_dim == 64) few ? run<Few<64>, 64>(a) : run<Block<64, 3>, 64>(a);
-    else if (a.head_dim == 128) few ? run<Few<128>, 128>(a) : run<Block<128, 3>, 128>(a);
+  // Up to 16 lanes the work must follow their number, not the width of a register.
+  const bool few = a.num_rows * (a.num_heads / a.num_kv_heads) <= 16;
+  if (a.head_dim == 64)
+    few ? run<Few<64>, 64>(a) : run<Block<64, 3>, 64>(a);
+  else if (a.head_dim == 128)
+    few ? run<Few<128>, 128>(a) : run<Block<128, 3>, 128>(a);
 }
 
 }  // namespace cacheclip::avx512

@@ -1,6 +1,7 @@
-// Causal attention by position list over a packed KV cache: bf16 in, fp32 accumulate, bf16 out (AVX-512 with BF16).
-// Row r attends to slots 0 … limits[r]; query head h uses kv head h / (num_heads / num_kv_heads). No mask is ever built:
-// positions are compared only in tiles that a row's own limit cuts. Head dimensions 64 and 128.
+// Causal attention by position list over a packed KV cache: bf16 in, fp32 accumulate, bf16 out (AVX-512 with
+// BF16). Row r attends to slots 0 … limits[r]; query head h uses kv head h / (num_heads / num_kv_heads). No
+// mask is ever built: positions are compared only in tiles that a row's own limit cuts. Head dimensions 64
+// and 128.
 //
 // Layouts of one layer (capacity a multiple of kSlotAlignment, 64-byte aligned, zeroed once):
 //   keys    [num_kv_heads][capacity / 16][head_dim / 2][16][2]   16 slots side by side, pairs of components
@@ -35,18 +36,21 @@ struct CacheSlice {  // one layer's packed arrays
 };
 
 // Writes rotated keys and values [num_tokens, num_kv_heads, head_dim] at slots[i].
-void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots, int num_tokens);
+void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots,
+               int num_tokens);
 
 // Rotates unrotated keys and writes keys and values at first_slot …: assembly in one pass.
-// cosine, sine: [num_tokens, head_dim / 2]. Rounds as Rotate() in rope.h does: fp32 products, one rounding to bf16.
-void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const float* cosine, const float* sine,
-                    int first_slot, int num_tokens, int num_threads);
+// cosine, sine: [num_tokens, head_dim / 2]. Rounds as Rotate() in rope.h does: fp32 products, one rounding to
+// bf16.
+void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const float* cosine,
+                    const float* sine, int first_slot, int num_tokens, int num_threads);
 
 // Reads back one kv head's slots [begin, end) as fp32 [end - begin, head_dim].
 void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out);
 void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float* out);
 
 // out[i] = Σ_j matrix[i, j] · x[j] with fp32 accumulation and result: the output head of one row.
-void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, int64_t num_columns, int num_threads);
+void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, int64_t num_columns,
+            int num_threads);
 
 }  // namespace cacheclip::avx512

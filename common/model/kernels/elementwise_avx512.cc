@@ -8,14 +8,16 @@
 namespace cacheclip::avx512 {
 namespace {
 
-// e^x by 2^t: Cody-Waite range reduction and a degree-6 polynomial, relative error below 1e-7; saturates cleanly.
+// e^x by 2^t: Cody-Waite range reduction and a degree-6 polynomial, relative error below 1e-7; saturates
+// cleanly.
 inline __m512 Exp(__m512 x) {
   const __m512 t = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
   const __m512 n = _mm512_roundscale_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
   r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), r);
   __m512 p = _mm512_set1_ps(1.0f / 720);
-  for (float c : {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f}) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
+  for (float c : {1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
   return _mm512_scalef_ps(p, n);
 }
 
@@ -26,9 +28,9 @@ int Threads(int64_t elements, int num_threads) { return elements < kParallelElem
 
 }  // namespace
 
-void RmsNorm(const Bf16* x, int64_t x_stride, const Bf16* weight, float epsilon, Bf16* out, int64_t out_stride, int64_t rows,
-             int64_t columns, int num_threads) {
-#pragma omp parallel for schedule(static) num_threads(Threads(rows * columns, num_threads))
+void RmsNorm(const Bf16* x, int64_t x_stride, const Bf16* weight, float epsilon, Bf16* out,
+             int64_t out_stride, int64_t rows, int64_t columns, int num_threads) {
+#pragma omp parallel for schedule(static) num_threads(Threads(rows* columns, num_threads))
   for (int64_t row = 0; row < rows; ++row) {
     const Bf16* from = x + row * x_stride;
     __m512 sum = _mm512_setzero_ps();
@@ -44,19 +46,20 @@ void RmsNorm(const Bf16* x, int64_t x_stride, const Bf16* weight, float epsilon,
   }
 }
 
-void RotateRows(const Bf16* x, int64_t x_stride, const float* cosine, const float* sine, Bf16* out, int64_t rows,
-                int num_heads, int head_dim, int num_threads) {
+void RotateRows(const Bf16* x, int64_t x_stride, const float* cosine, const float* sine, Bf16* out,
+                int64_t rows, int num_heads, int head_dim, int num_threads) {
   const int64_t columns = static_cast<int64_t>(num_heads) * head_dim;
-#pragma omp parallel for schedule(static) num_threads(Threads(rows * columns, num_threads))
+#pragma omp parallel for schedule(static) num_threads(Threads(rows* columns, num_threads))
   for (int64_t row = 0; row < rows; ++row)
     for (int head = 0; head < num_heads; ++head)
       RotateHead(x + row * x_stride + static_cast<int64_t>(head) * head_dim, cosine + row * head_dim / 2,
-                 sine + row * head_dim / 2, head_dim, out + row * columns + static_cast<int64_t>(head) * head_dim);
+                 sine + row * head_dim / 2, head_dim,
+                 out + row * columns + static_cast<int64_t>(head) * head_dim);
 }
 
 void SwiGlu(const Bf16* gate_up, Bf16* out, int64_t rows, int64_t columns, int num_threads) {
   const __m512 one = _mm512_set1_ps(1.0f);
-#pragma omp parallel for schedule(static) num_threads(Threads(rows * columns, num_threads))
+#pragma omp parallel for schedule(static) num_threads(Threads(rows* columns, num_threads))
   for (int64_t row = 0; row < rows; ++row) {
     const Bf16* gate = gate_up + row * 2 * columns;
     for (int64_t c = 0; c < columns; c += 16) {

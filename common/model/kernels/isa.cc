@@ -13,7 +13,8 @@ Isa ChooseIsa() {
   if (forced == nullptr) return best;
   for (Isa isa : {Isa::kGeneric, Isa::kAvx512Bf16})
     if (IsaName(isa) == forced && MachineHas(isa)) return isa;
-  CACHECLIP_LOG(Warning) << "CACHECLIP_ISA=" << forced << " is unknown or not had by this machine; using " << IsaName(best);
+  CACHECLIP_LOG(Warning) << "CACHECLIP_ISA=" << forced << " is unknown or not had by this machine; using "
+                         << IsaName(best);
   return best;
 }
 
@@ -23,9 +24,9 @@ std::string_view IsaName(Isa isa) { return isa == Isa::kAvx512Bf16 ? "avx512bf16
 
 bool MachineHas(Isa isa) {
 #if defined(__x86_64__)
-  return isa == Isa::kGeneric ||
-         (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16"));
+  return isa == Isa::kGeneric || (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                                  __builtin_cpu_supports("avx512bf16"));
 #else
   return isa == Isa::kGeneric;
 #endif

@@ -1,5 +1,5 @@
-// Which instruction set the kernels may use, decided once at run time. CACHECLIP_ISA=generic|avx512bf16 forces one (an
-// instruction set the machine lacks is ignored with a warning). Thread-safe.
+// Which instruction set the kernels may use, decided once at run time. CACHECLIP_ISA=generic|avx512bf16
+// forces one (an instruction set the machine lacks is ignored with a warning). Thread-safe.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,5 @@
-// Moves rows in and out of the packed cache layout (attention_avx512.h), rotating keys on the way in at assembly.
+// Moves rows in and out of the packed cache layout (attention_avx512.h), rotating keys on the way in at
+// assembly.
 #include <immintrin.h>
 
 #include <cstring>
@@ -34,18 +35,22 @@ inline void StoreValue(const CacheSlice& cache, int kv_head, int slot, const Bf1
 }
 
 // Two neighbouring slots, the first even: whole 32-bit pairs are written.
-inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const Bf16* first, const Bf16* second) {
+inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const Bf16* first,
+                           const Bf16* second) {
   Pair* to = reinterpret_cast<Pair*>(ValueSlot(cache, kv_head, slot));
   for (int i = 0; i < cache.head_dim; i += 16) {
-    const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(first + i)));
-    const __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(second + i)));
+    const __m512i low =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(first + i)));
+    const __m512i high =
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(second + i)));
     _mm512_storeu_si512(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
   }
 }
 
 }  // namespace
 
-void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots, int num_tokens) {
+void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots,
+               int num_tokens) {
   const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
   for (int head = 0; head < cache.num_kv_heads; ++head) {
     const Bf16* key = keys + static_cast<size_t>(head) * cache.head_dim;
@@ -63,9 +68,10 @@ void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, co
   }
 }
 
-void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const float* cosine, const float* sine,
-                    int first_slot, int num_tokens, int num_threads) {
-  constexpr int kBlock = 16;  // tokens per piece of work; first_slot may start anywhere, so pairs stay inside a block
+void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const float* cosine,
+                    const float* sine, int first_slot, int num_tokens, int num_threads) {
+  constexpr int kBlock =
+      16;  // tokens per piece of work; first_slot may start anywhere, so pairs stay inside a block
   const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
   const int lead = first_slot % kBlock;
   const int num_blocks = (lead + num_tokens + kBlock - 1) / kBlock;
@@ -81,8 +87,9 @@ void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* value
       slots[i - begin] = first_slot + i;
       for (int head = 0; head < cache.num_kv_heads; ++head)
         RotateHead(keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
-                  cosine + static_cast<size_t>(i) * cache.head_dim / 2, sine + static_cast<size_t>(i) * cache.head_dim / 2,
-                  cache.head_dim, rotated + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
+                   cosine + static_cast<size_t>(i) * cache.head_dim / 2,
+                   sine + static_cast<size_t>(i) * cache.head_dim / 2, cache.head_dim,
+                   rotated + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
     }
     StoreRows(cache, rotated, values + begin * token_stride, slots, end - begin);
   }
@@ -109,7 +116,8 @@ void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float*
   }
 }
 
-void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, int64_t num_columns, int num_threads) {
+void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, int64_t num_columns,
+            int num_threads) {
 #pragma omp parallel for num_threads(num_threads) schedule(static)
   for (int64_t row = 0; row < num_rows; ++row) {
     const Bf16* m = matrix + row * num_columns;
@@ -118,8 +126,10 @@ void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, in
     for (; j + 64 <= num_columns; j += 64)
       for (int u = 0; u < 4; ++u)
         sums[u] = _mm512_fmadd_ps(Widen(m + j + 16 * u), _mm512_loadu_ps(x + j + 16 * u), sums[u]);
-    for (; j + 16 <= num_columns; j += 16) sums[0] = _mm512_fmadd_ps(Widen(m + j), _mm512_loadu_ps(x + j), sums[0]);
-    float sum = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
+    for (; j + 16 <= num_columns; j += 16)
+      sums[0] = _mm512_fmadd_ps(Widen(m + j), _mm512_loadu_ps(x + j), sums[0]);
+    float sum =
+        _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
     for (; j < num_columns; ++j) {
       const uint32_t bits = static_cast<uint32_t>(m[j]) << 16;
       float value;

@@ -1,4 +1,5 @@
-// Small vector helpers that the AVX-512 kernel files share. Included by them alone (needs their compile flags).
+// Small vector helpers that the AVX-512 kernel files share. Included by them alone (needs their compile
+// flags).
 #pragma once
 
 #include <immintrin.h>
@@ -21,8 +22,9 @@ inline __m512 RoundToBf16(__m512 x) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)), 16));
 }
 
-// One head [head_dim]: (x1, x2) -> (x1 cos − x2 sin, x2 cos + x1 sin). Products are rounded one by one, as separate tensor
-// operations would: the bits must equal those of Rotate() in rope.h (build with -ffp-contract=off).
+// One head [head_dim]: (x1, x2) -> (x1 cos − x2 sin, x2 cos + x1 sin). Products are rounded one by one, as
+// separate tensor operations would: the bits must equal those of Rotate() in rope.h (build with
+// -ffp-contract=off).
 inline void RotateHead(const Bf16* head, const float* cosine, const float* sine, int head_dim, Bf16* out) {
   const int half = head_dim / 2;
   for (int i = 0; i < half; i += 16) {

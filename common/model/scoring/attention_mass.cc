@@ -10,8 +10,8 @@
 
 namespace cacheclip {
 
-at::Tensor AttentionLogits(const KvCache& cache, int layer, const at::Tensor& queries, std::span<const int32_t> slots,
-                           int64_t num_kv_heads) {
+at::Tensor AttentionLogits(const KvCache& cache, int layer, const at::Tensor& queries,
+                           std::span<const int32_t> slots, int64_t num_kv_heads) {
   const int64_t rows = queries.size(0), heads = queries.size(1), dim = queries.size(2);
   const int32_t num_slots = slots.back() + 1;
   const at::Tensor keys = cache.Keys(layer, 0, num_slots);  // [kv_heads, num_slots, dim]

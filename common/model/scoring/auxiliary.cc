@@ -1,5 +1,5 @@
-// The question run by an auxiliary model over its own KV of the chunks (CacheClip paper; joint normalisation, the
-// parallel pass and truncated primaries are method.md §3).
+// The question run by an auxiliary model over its own KV of the chunks (CacheClip paper; joint normalisation,
+// the parallel pass and truncated primaries are method.md §3).
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -43,8 +43,8 @@ absl::StatusOr<ScoringLayers> ResolveLayers(const LanguageModel& model, const Au
     layers.band.begin = std::min(layers.band.begin, layers.band.end - 1);
   }
   if (layers.band.begin < 0 || layers.band.begin >= layers.band.end || layers.band.end > model.num_layers())
-    return absl::InvalidArgumentError(absl::StrCat("layers [", layers.band.begin, ", ", layers.band.end, ") of the ",
-                                                   model.num_layers(), " that are loaded"));
+    return absl::InvalidArgumentError(absl::StrCat("layers [", layers.band.begin, ", ", layers.band.end,
+                                                   ") of the ", model.num_layers(), " that are loaded"));
   return layers;
 }
 
@@ -56,10 +56,15 @@ struct LayerLogits {
 
 class AuxiliaryScorer {
  public:
-  AuxiliaryScorer(std::shared_ptr<const LanguageModel> model, const AuxiliaryInput& input, const AuxiliaryOptions& options,
-                  ScoringLayers layers, const CancellationToken& cancellation)
-      : model_(std::move(model)), input_(input), options_(options), layers_(std::move(layers)),
-        cancellation_(cancellation), logits_(static_cast<size_t>(model_->num_layers())) {}
+  AuxiliaryScorer(std::shared_ptr<const LanguageModel> model, const AuxiliaryInput& input,
+                  const AuxiliaryOptions& options, ScoringLayers layers,
+                  const CancellationToken& cancellation)
+      : model_(std::move(model)),
+        input_(input),
+        options_(options),
+        layers_(std::move(layers)),
+        cancellation_(cancellation),
+        logits_(static_cast<size_t>(model_->num_layers())) {}
 
   absl::StatusOr<std::vector<float>> Score() {
     if (options_.pass == AuxiliaryPass::kParallel) {
@@ -71,7 +76,8 @@ class AuxiliaryScorer {
     for (int layer = layers_.band.begin; layer < layers_.band.end; ++layer) {
       const std::vector<int64_t> heads = HeadsOfLayer(layers_.heads, layer);
       if (!layers_.heads.empty() && heads.empty()) continue;
-      const at::Tensor pooled = PoolHeads(Normalise(logits_[static_cast<size_t>(layer)]), heads, options_.pooling);
+      const at::Tensor pooled =
+          PoolHeads(Normalise(logits_[static_cast<size_t>(layer)]), heads, options_.pooling);
       const at::Tensor weighted = layers_.heads.empty() ? pooled : pooled * static_cast<double>(heads.size());
       total = total.defined() ? total + weighted : weighted;
     }
@@ -79,8 +85,8 @@ class AuxiliaryScorer {
   }
 
  private:
-  // The prefix, then the chunks, all at the positions right behind the prefix, then the question. Slots are distinct, so
-  // one softmax sees all chunks; positions repeat, so none is farther away than another.
+  // The prefix, then the chunks, all at the positions right behind the prefix, then the question. Slots are
+  // distinct, so one softmax sees all chunks; positions repeat, so none is farther away than another.
   absl::Status RunPass(std::span<const std::shared_ptr<const EncodedChunk>> chunks) {
     const int32_t prefix = input_.prefix ? static_cast<int32_t>(input_.prefix->num_tokens()) : 0;
     int32_t context = 0, longest = 0;
@@ -92,7 +98,8 @@ class AuxiliaryScorer {
     rows.Append(input_.question_ids, prefix + context, prefix + longest);
     CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<InferenceSession> session,
                                InferenceSession::Create(model_, prefix + context + rows.size()));
-    if (input_.prefix) CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*input_.prefix, 0, 0, 0, layers_.band.end));
+    if (input_.prefix)
+      CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*input_.prefix, 0, 0, 0, layers_.band.end));
     int32_t slot = prefix;
     for (const auto& chunk : chunks) {
       CACHECLIP_RETURN_IF_ERROR(cancellation_.Check());
@@ -104,16 +111,18 @@ class AuxiliaryScorer {
 
   absl::Status RunQuestion(InferenceSession& session, const Rows& rows, int32_t begin, int32_t end) {
     ForwardPass pass(model_->tensors(), model_->config(), session.cache(), rows);
-    const ForwardHooks hooks{.after_store = [&](int layer, const Projections& projections) {
-                               if (!layers_.Counts(layer)) return absl::OkStatus();
-                               const at::Tensor all = AttentionLogits(session.cache(), layer, projections.queries, rows.slots,
-                                                                      model_->config().num_kv_heads);
-                               const at::Tensor rest = at::cat({all.slice(2, 0, begin), all.slice(2, end)}, 2);
-                               logits_[static_cast<size_t>(layer)].push_back(
-                                   {all.slice(2, begin, end).clone(), at::logsumexp(rest, {2})});
-                               return absl::OkStatus();
-                             },
-                             .cancellation = cancellation_};
+    const ForwardHooks hooks{
+        .after_store =
+            [&](int layer, const Projections& projections) {
+              if (!layers_.Counts(layer)) return absl::OkStatus();
+              const at::Tensor all = AttentionLogits(session.cache(), layer, projections.queries, rows.slots,
+                                                     model_->config().num_kv_heads);
+              const at::Tensor rest = at::cat({all.slice(2, 0, begin), all.slice(2, end)}, 2);
+              logits_[static_cast<size_t>(layer)].push_back(
+                  {all.slice(2, begin, end).clone(), at::logsumexp(rest, {2})});
+              return absl::OkStatus();
+            },
+        .cancellation = cancellation_};
     CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, layers_.band.end - 1, hooks));
     return pass.ProjectLayer(layers_.band.end - 1, hooks);
   }
@@ -123,7 +132,8 @@ class AuxiliaryScorer {
     std::vector<at::Tensor> parts;
     if (options_.normalisation == ScoreNormalisation::kPerChunk) {
       for (const LayerLogits& pass : passes)
-        for (const at::Tensor& chunk : SplitByChunk(pass.context, passes.size() > 1)) parts.push_back(at::softmax(chunk, -1));
+        for (const at::Tensor& chunk : SplitByChunk(pass.context, passes.size() > 1))
+          parts.push_back(at::softmax(chunk, -1));
       return at::cat(parts, 2);
     }
     // Each pass has its own prefix and question part; the joint softmax counts them once, by their mean.
@@ -161,10 +171,12 @@ AuxiliaryOptions PaperAuxiliaryOptions(const LanguageModel& model) {
 }
 
 absl::StatusOr<std::vector<float>> ScoreByAuxiliary(std::shared_ptr<const LanguageModel> auxiliary,
-                                                    const AuxiliaryInput& input, const AuxiliaryOptions& options,
+                                                    const AuxiliaryInput& input,
+                                                    const AuxiliaryOptions& options,
                                                     const CancellationToken& cancellation) {
   if (input.chunks.empty()) return std::vector<float>();
-  if (input.question_ids.empty()) return absl::InvalidArgumentError("the question has no tokens to score with");
+  if (input.question_ids.empty())
+    return absl::InvalidArgumentError("the question has no tokens to score with");
   CACHECLIP_ASSIGN_OR_RETURN(ScoringLayers layers, ResolveLayers(*auxiliary, options));
   const c10::InferenceMode inference;
   return AuxiliaryScorer(std::move(auxiliary), input, options, std::move(layers), cancellation).Score();

@@ -13,7 +13,8 @@
 
 namespace cacheclip {
 
-absl::StatusOr<std::vector<float>> ScoreByKvDeviation(InferenceSession& session, const PromptTokens& prompt, int check_layer,
+absl::StatusOr<std::vector<float>> ScoreByKvDeviation(InferenceSession& session, const PromptTokens& prompt,
+                                                      int check_layer,
                                                       const CancellationToken& cancellation) {
   const LanguageModel& model = session.model();
   if (check_layer < 0 || check_layer >= model.num_layers())
@@ -29,17 +30,20 @@ absl::StatusOr<std::vector<float>> ScoreByKvDeviation(InferenceSession& session,
   }
   at::Tensor deviation;
   ForwardPass pass(model.tensors(), model.config(), session.cache(), rows);
-  const auto squared = [](const at::Tensor& fresh, const at::Tensor& stale) {  // [n, heads, dim], [heads, n, dim] -> [n]
+  const auto squared = [](const at::Tensor& fresh,
+                          const at::Tensor& stale) {  // [n, heads, dim], [heads, n, dim] -> [n]
     return (fresh.to(at::kFloat) - stale.transpose(0, 1)).pow(2).sum({1, 2});
   };
-  const ForwardHooks hooks{.before_store = [&](int layer, const Projections& projections) {
-                             if (layer != check_layer) return absl::OkStatus();
-                             const int32_t begin = rows.slots.front(), end = rows.slots.back() + 1;
-                             deviation = (squared(projections.keys, session.cache().Keys(layer, begin, end)) +
-                                          squared(projections.values, session.cache().Values(layer, begin, end)))
-                                             .sqrt();
-                             return absl::OkStatus();
-                           },
+  const ForwardHooks hooks{.before_store =
+                               [&](int layer, const Projections& projections) {
+                                 if (layer != check_layer) return absl::OkStatus();
+                                 const int32_t begin = rows.slots.front(), end = rows.slots.back() + 1;
+                                 deviation =
+                                     (squared(projections.keys, session.cache().Keys(layer, begin, end)) +
+                                      squared(projections.values, session.cache().Values(layer, begin, end)))
+                                         .sqrt();
+                                 return absl::OkStatus();
+                               },
                            .cancellation = cancellation};
   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, check_layer, hooks));
   CACHECLIP_RETURN_IF_ERROR(pass.ProjectLayer(check_layer, hooks));

@@ -1,6 +1,7 @@
-// Scores: how important is each context token for this question? Every scorer returns one number per context token,
-// higher = recompute first; nothing else in the system knows how it was made (common/select turns scores into a set).
-// A scorer runs on the compute thread and belongs to one request. Adding one: a function here or in a header beside it.
+// Scores: how important is each context token for this question? Every scorer returns one number per context
+// token, higher = recompute first; nothing else in the system knows how it was made (common/select turns
+// scores into a set). A scorer runs on the compute thread and belongs to one request. Adding one: a function
+// here or in a header beside it.
 #pragma once
 
 #include <cstdint>
@@ -28,22 +29,27 @@ struct HeadId {
 // The band that finds answers in most models: [L/3, 2L/3) (method.md §9).
 LayerBand DefaultScoringBand(int num_layers);
 
-// The question's rows over the assembled stale cache of `session` (prefix and chunks placed, slot = position): attention
-// mass on each context token, mean over question rows, heads and the layers of `band`. Writes the question's KV behind
-// the context, which the fused pass overwrites. Result: [prompt.context_size()].
-absl::StatusOr<std::vector<float>> ScoreByPrimaryProbe(InferenceSession& session, const PromptTokens& prompt,
-                                                       LayerBand band,
-                                                       const CancellationToken& cancellation = CancellationToken());
+// The question's rows over the assembled stale cache of `session` (prefix and chunks placed, slot =
+// position): attention mass on each context token, mean over question rows, heads and the layers of `band`.
+// Writes the question's KV behind the context, which the fused pass overwrites. Result:
+// [prompt.context_size()].
+absl::StatusOr<std::vector<float>> ScoreByPrimaryProbe(
+    InferenceSession& session, const PromptTokens& prompt, LayerBand band,
+    const CancellationToken& cancellation = CancellationToken());
 
-// CacheBlend: recomputes all chunk tokens but the first chunk's through layers 0 … check_layer, and scores each by the L2
-// deviation of its fresh from its stale key and value at `check_layer`. Leaves the fresh KV of those layers in the cache;
-// they are charged in full. First-chunk tokens score 0.
-absl::StatusOr<std::vector<float>> ScoreByKvDeviation(InferenceSession& session, const PromptTokens& prompt, int check_layer,
-                                                      const CancellationToken& cancellation = CancellationToken());
+// CacheBlend: recomputes all chunk tokens but the first chunk's through layers 0 … check_layer, and scores
+// each by the L2 deviation of its fresh from its stale key and value at `check_layer`. Leaves the fresh KV of
+// those layers in the cache; they are charged in full. First-chunk tokens score 0.
+absl::StatusOr<std::vector<float>> ScoreByKvDeviation(
+    InferenceSession& session, const PromptTokens& prompt, int check_layer,
+    const CancellationToken& cancellation = CancellationToken());
 
 enum class ScoreNormalisation { kJoint, kPerChunk };  // one softmax over all chunks, or one per chunk
-enum class AuxiliaryPass { kParallel, kPerChunk };    // all chunks behind the prefix in one pass, or a pass per chunk
-enum class HeadPooling { kMean, kMax };               // over heads (then mean over layers and question rows)
+enum class AuxiliaryPass {
+  kParallel,
+  kPerChunk
+};                                       // all chunks behind the prefix in one pass, or a pass per chunk
+enum class HeadPooling { kMean, kMax };  // over heads (then mean over layers and question rows)
 
 struct AuxiliaryOptions {
   AuxiliaryPass pass = AuxiliaryPass::kParallel;
@@ -57,15 +63,15 @@ struct AuxiliaryOptions {
 AuxiliaryOptions PaperAuxiliaryOptions(const LanguageModel& model);
 
 struct AuxiliaryInput {
-  std::shared_ptr<const EncodedChunk> prefix;               // the auxiliary's KV of the shared prefix; null if none
+  std::shared_ptr<const EncodedChunk> prefix;  // the auxiliary's KV of the shared prefix; null if none
   std::vector<std::shared_ptr<const EncodedChunk>> chunks;  // the auxiliary's KV, in request order
   std::vector<int32_t> question_ids;                        // the auxiliary's tokens; all rows score
 };
 
-// The question run by the auxiliary model on its own KV of the chunks (method.md §3). A truncated primary reads the
-// chunks' stored KV of its layers. Result: one score per auxiliary token, chunks one after another.
-absl::StatusOr<std::vector<float>> ScoreByAuxiliary(std::shared_ptr<const LanguageModel> auxiliary,
-                                                    const AuxiliaryInput& input, const AuxiliaryOptions& options,
-                                                    const CancellationToken& cancellation = CancellationToken());
+// The question run by the auxiliary model on its own KV of the chunks (method.md §3). A truncated primary
+// reads the chunks' stored KV of its layers. Result: one score per auxiliary token, chunks one after another.
+absl::StatusOr<std::vector<float>> ScoreByAuxiliary(
+    std::shared_ptr<const LanguageModel> auxiliary, const AuxiliaryInput& input,
+    const AuxiliaryOptions& options, const CancellationToken& cancellation = CancellationToken());
 
 }  // namespace cacheclip
