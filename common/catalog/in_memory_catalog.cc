@@ -131,7 +131,8 @@ absl::StatusOr<Document> InMemoryCatalog::GetDocument(std::string_view namespace
   CACHECLIP_ASSIGN_OR_RETURN(Space * space, FindSpace(namespace_name));
   CACHECLIP_RETURN_IF_ERROR(ValidateDocumentId(document_id));
   const auto found = space->documents.find(std::string(document_id));
-  if (found == space->documents.end() || !Lives(found->second)) return NoSuchRecord("document_id", document_id);
+  if (found == space->documents.end() || !Lives(found->second))
+    return NoSuchRecord("document_id", document_id);
   return found->second;
 }
 
@@ -159,7 +160,8 @@ absl::StatusOr<std::vector<std::string>> InMemoryCatalog::DeleteDocument(std::st
   CACHECLIP_ASSIGN_OR_RETURN(Space * space, FindSpace(namespace_name));
   CACHECLIP_RETURN_IF_ERROR(ValidateDocumentId(document_id));
   const auto found = space->documents.find(std::string(document_id));
-  if (found == space->documents.end() || !Lives(found->second)) return NoSuchRecord("document_id", document_id);
+  if (found == space->documents.end() || !Lives(found->second))
+    return NoSuchRecord("document_id", document_id);
   std::set<std::string> orphans;
   Unlink(*space, std::string(document_id), orphans);
   return Collect(*space, orphans);
