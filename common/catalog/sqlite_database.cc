@@ -47,7 +47,6 @@ constexpr char kReaderPragmas[] = "PRAGMA query_only = ON;";
 
 SqliteStatement::SqliteStatement(SqliteStatement&& other) noexcept
     : database_(other.database_),
-      sql_(other.sql_),
       statement_(std::exchange(other.statement_, nullptr)),
       num_bound_(other.num_bound_),
       bind_result_(other.bind_result_) {}
@@ -56,7 +55,7 @@ SqliteStatement::~SqliteStatement() {
   if (statement_ == nullptr) return;
   sqlite3_reset(statement_);
   sqlite3_clear_bindings(statement_);
-  database_->idle_.emplace(sql_, statement_);
+  database_->idle_.emplace(sqlite3_sql(statement_), statement_);
 }
 
 void SqliteStatement::Bind(int64_t value) {
@@ -134,13 +133,13 @@ absl::StatusOr<SqliteStatement> SqliteDatabase::Prepare(std::string_view sql) {
   if (const auto found = idle_.find(sql); found != idle_.end()) {
     sqlite3_stmt* statement = found->second;
     idle_.erase(found);
-    return SqliteStatement(this, sql, statement);
+    return SqliteStatement(this, statement);
   }
   sqlite3_stmt* statement = nullptr;
   const int result = sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()),
                                         SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   if (result != SQLITE_OK) return Error(result);
-  return SqliteStatement(this, sql, statement);
+  return SqliteStatement(this, statement);
 }
 
 absl::Status SqliteDatabase::Error(int result) const {

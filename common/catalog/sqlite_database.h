@@ -52,14 +52,13 @@ class SqliteStatement {
 
  private:
   friend class SqliteDatabase;
-  SqliteStatement(SqliteDatabase* database, std::string_view sql, sqlite3_stmt* statement)
-      : database_(database), sql_(sql), statement_(statement) {}
+  SqliteStatement(SqliteDatabase* database, sqlite3_stmt* statement)
+      : database_(database), statement_(statement) {}
   void Bind(int64_t value);
   void Bind(std::string_view value);
   void Bind(const std::vector<int32_t>& value);  // a blob of little-endian 32-bit integers
 
   SqliteDatabase* database_;
-  std::string_view sql_;
   sqlite3_stmt* statement_;
   int num_bound_ = 0;
   int bind_result_ = 0;
