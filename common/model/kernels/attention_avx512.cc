@@ -5,7 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "common/model/kernels/attention_tiles_avx512.h"
+#include "common/model/kernels/attention_block_avx512.h"
+#include "common/model/kernels/attention_few_avx512.h"
 
 namespace cacheclip::avx512 {
 namespace {

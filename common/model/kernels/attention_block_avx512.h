@@ -1,0 +1,151 @@
+// Many query rows (prefill): queries lie in SIMD lanes. The (row, head-in-group) pairs of one kv head are
+// flattened and cut in blocks of 16·NV lanes, so a key or value element loaded once (as a 32-bit broadcast)
+// serves the whole group:
+//   S^T[key][lane] = Σ_d K[key][d] · Q^T[d][lane]        O^T[d][lane] += Σ_key V[key][d] · P^T[key][lane]
+// Both products are the same register tile and softmax needs no horizontal operation. The running maximum
+// need not be exact: kMaxTileSum notices scores far above it before exp2 can overflow. One object per thread.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "common/model/kernels/attention_avx512.h"
+#include "common/model/kernels/attention_primitives_avx512.h"
+
+namespace cacheclip::avx512 {
+namespace {
+
+template <int D, int NV>
+struct Block {
+  static constexpr int L = 16 * NV;
+  alignas(64) pair_t q[D / 2][L];  // Q^T, pairs of d
+  alignas(64) float o[D][L], m[L], l[L];
+  alignas(64) int32_t pos[L];
+  alignas(64) pair_t P[kKeyTile / 2][L];  // P^T of the current tile, pairs of keys
+  int lane0, lanes;
+
+  void init(const AttentionArguments& a, int kv_head, int lane0_, int lanes_) {
+    const int g = a.num_heads / a.num_kv_heads;
+    lane0 = lane0_, lanes = lanes_;
+    for (int i = 0; i < L; ++i) {
+      const int lane = lane0 + std::min(i, lanes - 1);  // idle lanes repeat the last one
+      const auto* src = (const pair_t*)(a.queries + lane_offset(a, kv_head, lane));
+      for (int k = 0; k < D / 2; ++k) q[k][i] = src[k];
+      pos[i] = a.limits[lane / g];
+      m[i] = -1e30f, l[i] = 0;
+    }
+    memset(o, 0, sizeof o);
+  }
+
+  // Move the running maximum so that it covers keys [k0, k1) and rescale O and l.
+  void raise_max(const pair_t* K, int k0, int k1, float c2) {
+    __m512 mx[NV];
+    for (int v = 0; v < NV; ++v) mx[v] = _mm512_load_ps(m + 16 * v);
+    for (int k = k0; k < k1; k += kTileRows) {
+      __m512 c[kTileRows][NV] = {};
+      mma<1, 16, 16, L>(K + (size_t)(k / 16) * 8 * D + k % 16, q[0], D / 2, c);
+      for (int r = 0; r < kTileRows; ++r)
+        for (int v = 0; v < NV; ++v) {
+          __mmask16 ok = _mm512_cmple_epi32_mask(_mm512_set1_epi32(k + r), _mm512_load_si512(pos + 16 * v));
+          mx[v] = _mm512_mask_max_ps(mx[v], ok, mx[v], _mm512_mul_ps(c[r][v], _mm512_set1_ps(c2)));
+        }
+    }
+    for (int v = 0; v < NV; ++v) {
+      __m512 alpha = exp2_ps(_mm512_sub_ps(_mm512_load_ps(m + 16 * v), mx[v]));
+      _mm512_store_ps(m + 16 * v, mx[v]);
+      _mm512_store_ps(l + 16 * v, _mm512_mul_ps(alpha, _mm512_load_ps(l + 16 * v)));
+      for (int d = 0; d < D; ++d)
+        _mm512_store_ps(o[d] + 16 * v, _mm512_mul_ps(alpha, _mm512_load_ps(o[d] + 16 * v)));
+    }
+  }
+
+  // P^T = 2^(c2*S^T - m) for keys [k0, k1), as bf16 pairs of keys; returns the lane sums in sum.
+  template <bool Mask>
+  void scores(const pair_t* K, int k0, int k1, float c2, __m512 (&sum)[NV]) {
+    for (int v = 0; v < NV; ++v) sum[v] = _mm512_setzero_ps();
+    for (int k = k0; k < k1; k += kTileRows) {
+      __m512 c[kTileRows][NV] = {};
+      mma<1, 16, 16, L>(K + (size_t)(k / 16) * 8 * D + k % 16, q[0], D / 2, c);
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) {
+        const __m512 mv = _mm512_load_ps(m + 16 * v);
+#pragma GCC unroll 8
+        for (int r = 0; r < kTileRows; r += 2) {
+          __m512 p[2];
+#pragma GCC unroll 2
+          for (int i = 0; i < 2; ++i) {
+            p[i] = exp2_ps(_mm512_fmsub_ps(c[r + i][v], _mm512_set1_ps(c2), mv));
+            if (Mask)
+              p[i] = _mm512_maskz_mov_ps(
+                  _mm512_cmple_epi32_mask(_mm512_set1_epi32(k + r + i), _mm512_load_si512(pos + 16 * v)),
+                  p[i]);
+            sum[v] = _mm512_add_ps(sum[v], p[i]);
+          }
+          _mm512_store_si512(P[(k - k0 + r) / 2] + 16 * v, pack_pairs(p[0], p[1]));
+        }
+      }
+    }
+  }
+
+  void tile(const pair_t* K, const pair_t* V, int k0, int k1, float c2, bool first) {
+    k1 = std::min(k1, pos[lanes - 1] + 1);
+    if (k0 >= k1) return;
+    const bool mask = k1 + kTileRows - 1 > pos[0];  // some row's position may lie inside the tile
+    k1 = k0 + (k1 - k0 + kTileRows - 1) / kTileRows * kTileRows;
+    __m512 sum[NV];
+    if (first) raise_max(K, k0, k0 + kTileRows, c2);  // a rough start is enough
+    for (;;) {
+      mask ? scores<true>(K, k0, k1, c2, sum) : scores<false>(K, k0, k1, c2, sum);
+      bool high = false;  // rare: scores far above the maximum in use (it need not be exact)
+      for (int v = 0; v < NV; ++v)
+        high |= _mm512_cmp_ps_mask(sum[v], _mm512_set1_ps(kMaxTileSum), _CMP_GT_OQ) != 0;
+      if (!high) break;
+      raise_max(K, k0, k1, c2);
+    }
+    for (int v = 0; v < NV; ++v)
+      _mm512_store_ps(l + 16 * v, _mm512_add_ps(sum[v], _mm512_load_ps(l + 16 * v)));
+    for (int d = 0; d < D; d += kTileRows) {
+      __m512 c[kTileRows][NV];
+#pragma GCC unroll 8
+      for (int r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) c[r][v] = _mm512_load_ps(o[d + r] + 16 * v);
+      mma<1, D, 16, L>(V + (size_t)(k0 / 2) * D + d, P[0], (k1 - k0) / 2, c);
+#pragma GCC unroll 8
+      for (int r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 8
+        for (int v = 0; v < NV; ++v) _mm512_store_ps(o[d + r] + 16 * v, c[r][v]);
+    }
+  }
+
+  // Fold in the same lanes' result over another key range.
+  void merge(const Block& x) {
+    for (int i = 0; i < L; i += 16) {
+      const __m512 ma = _mm512_load_ps(m + i), mb = _mm512_load_ps(x.m + i), mm = _mm512_max_ps(ma, mb);
+      const __m512 wa = exp2_ps(_mm512_sub_ps(ma, mm)), wb = exp2_ps(_mm512_sub_ps(mb, mm));
+      auto mix = [&](float* p, const float* q) {
+        _mm512_store_ps(p, _mm512_fmadd_ps(_mm512_load_ps(p), wa, _mm512_mul_ps(_mm512_load_ps(q), wb)));
+      };
+      _mm512_store_ps(m + i, mm);
+      mix(l + i, x.l + i);
+      for (int d = 0; d < D; ++d) mix(o[d] + i, x.o[d] + i);
+    }
+  }
+
+  // Normalise, convert (the bf16 pairs replace q) and write the lanes out.
+  void finish(const AttentionArguments& a, int kv_head) {
+    for (int i = 0; i < L; i += 16) {
+      const __m512 inv = _mm512_div_ps(_mm512_set1_ps(1), _mm512_load_ps(l + i));
+      for (int d = 0; d < D; d += 2)
+        _mm512_store_si512(q[d / 2] + i, pack_pairs(_mm512_mul_ps(inv, _mm512_load_ps(o[d] + i)),
+                                                    _mm512_mul_ps(inv, _mm512_load_ps(o[d + 1] + i))));
+    }
+    for (int i = 0; i < lanes; ++i) {
+      auto* dst = (pair_t*)(a.out + lane_offset(a, kv_head, lane0 + i));
+      for (int k = 0; k < D / 2; ++k) dst[k] = q[k][i];
+    }
+  }
+};
+
+}  // namespace
+}  // namespace cacheclip::avx512
