@@ -1,5 +1,5 @@
-// What generation is asked and what it answers, free of transport types. Limits have names; ValidateGenerateRequest()
-// names the field that breaks one. Plain values.
+// What generation is asked and what it answers, free of transport types. Limits have names;
+// ValidateGenerateRequest() names the field that breaks one. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ struct ChunkInput {
 
 struct GenerateOptions {
   Method method = Method::kAuto;
-  double budget = 0.2;  // 0 … 1, charged
-  bool write_back = false;           // store chunks given by text
-  bool allow_other_prefix = false;   // serve chunks of another prefix of the namespace
+  double budget = 0.2;              // 0 … 1, charged
+  bool write_back = false;          // store chunks given by text
+  bool allow_other_prefix = false;  // serve chunks of another prefix of the namespace
   int32_t max_new_tokens = 256;
   bool ignore_end_of_sequence = false;  // benchmarks
   std::vector<std::string> stop;
@@ -44,8 +44,9 @@ struct GenerateOptions {
 struct GenerateRequest {
   std::string request_id;  // "" = the server makes one
   std::string namespace_name, prefix_id;
-  std::vector<ChatMessage> messages;  // the last user message is the question; a last assistant one is continued
-  std::vector<int32_t> token_ids;     // instead of messages: stand behind the chunks as they are, all score
+  std::vector<ChatMessage>
+      messages;                    // the last user message is the question; a last assistant one is continued
+  std::vector<int32_t> token_ids;  // instead of messages: stand behind the chunks as they are, all score
   std::vector<ChunkInput> chunks;
   GenerateOptions options;
 };
@@ -61,12 +62,13 @@ struct Fallback {
 
 struct Usage {
   int64_t prompt_tokens = 0, completion_tokens = 0;
-  std::map<Tier, int64_t> cached_tokens;   // chunk and prefix tokens served from each tier; kComputed never appears
-  int64_t reencoded_tokens = 0;            // chunk tokens that had to be encoded anew (misses)
-  int64_t context_tokens = 0;              // all chunk tokens
-  int64_t recomputed_tokens = 0;           // chunk tokens computed fresh in context
-  double charged_budget = 0;               // fresh layer-tokens ÷ reusable layer-tokens
-  Method method = Method::kAuto;           // what ran in the end; never kAuto
+  std::map<Tier, int64_t>
+      cached_tokens;              // chunk and prefix tokens served from each tier; kComputed never appears
+  int64_t reencoded_tokens = 0;   // chunk tokens that had to be encoded anew (misses)
+  int64_t context_tokens = 0;     // all chunk tokens
+  int64_t recomputed_tokens = 0;  // chunk tokens computed fresh in context
+  double charged_budget = 0;      // fresh layer-tokens ÷ reusable layer-tokens
+  Method method = Method::kAuto;  // what ran in the end; never kAuto
   std::vector<Fallback> fallbacks;
   std::map<Stage, absl::Duration> stage_durations;
   absl::Duration time_to_first_token;
@@ -85,8 +87,9 @@ struct GenerateResult {
   std::string text;
 };
 
-// INVALID_ARGUMENT naming the field ("chunks[3].chunk_id", "options.budget", "messages", …); RESOURCE_EXHAUSTED naming
-// the field and its limit. The text of messages is checked by PromptLayout::Suffix().
+// INVALID_ARGUMENT naming the field ("chunks[3].chunk_id", "options.budget", "messages", …);
+// RESOURCE_EXHAUSTED naming the field and its limit. The text of messages is checked by
+// PromptLayout::Suffix().
 absl::Status ValidateGenerateRequest(const GenerateRequest& request);
 
 }  // namespace cacheclip

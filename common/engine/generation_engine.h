@@ -1,9 +1,10 @@
 // Generation, free of transport. One call answers one request:
-//   admit → resolve and load chunks (misses are encoded alone behind the prefix) → select → assemble, recompute and
-//   question in one pass → decode round-robin with the other requests → stream.
-// A selector or store that fails or is late never fails the request: it falls back (auxiliary → primary_probe; late →
-// full prefill is never forced) and says so in the usage. Thread-safe: each request runs on its caller's thread, model
-// work on the executor. docs/life-of-a-request.md follows one call through this file.
+//   admit → resolve and load chunks (misses are encoded alone behind the prefix) → select → assemble,
+//   recompute and question in one pass → decode round-robin with the other requests → stream.
+// A selector or store that fails or is late never fails the request: it falls back (auxiliary →
+// primary_probe; late → full prefill is never forced) and says so in the usage. Thread-safe: each request
+// runs on its caller's thread, model work on the executor. docs/life-of-a-request.md follows one call through
+// this file.
 #pragma once
 
 #include <functional>
@@ -23,19 +24,20 @@
 namespace cacheclip {
 
 struct GenerationEngineOptions {
-  int max_waiting_requests = 64;                      // beyond: RESOURCE_EXHAUSTED
-  int max_running_requests = 8;                       // admitted at once
-  int64_t max_kv_bytes = int64_t{4} << 30;            // of all admitted requests' sessions
-  absl::Duration selector_timeout = absl::Seconds(2); // then primary_probe
+  int max_waiting_requests = 64;                       // beyond: RESOURCE_EXHAUSTED
+  int max_running_requests = 8;                        // admitted at once
+  int64_t max_kv_bytes = int64_t{4} << 30;             // of all admitted requests' sessions
+  absl::Duration selector_timeout = absl::Seconds(2);  // then primary_probe
   absl::Duration default_deadline = absl::Seconds(120);
-  LayerBand probe_band;                               // empty: DefaultScoringBand
-  SelectionOptions selection;                         // grouping, window, seam tokens
+  LayerBand probe_band;        // empty: DefaultScoringBand
+  SelectionOptions selection;  // grouping, window, seam tokens
 };
 
 // What the observers of a request learn; called on the request's thread.
 struct GenerateCallbacks {
-  std::function<void(const std::string& request_id)> on_accepted;  // exactly once, after validation and admission
-  std::function<absl::Status(const TokenEvent&)> on_token;         // an error ends the request (the client is gone)
+  std::function<void(const std::string& request_id)>
+      on_accepted;                                          // exactly once, after validation and admission
+  std::function<absl::Status(const TokenEvent&)> on_token;  // an error ends the request (the client is gone)
 };
 
 struct EngineLoad {
@@ -49,10 +51,12 @@ class GenerationEngine {
   GenerationEngine(PrefixContexts* contexts, TokenSelector* selector, GenerationEngineOptions options);
   ~GenerationEngine();
 
-  // Runs one request to its end. Errors before on_accepted are the caller's to report as a status, later ones as the
-  // terminal event. INVALID_ARGUMENT / NOT_FOUND name the field; ALREADY_EXISTS for a request id that is running. CANCELLED
-  // and DEADLINE_EXCEEDED come from `cancellation`; a request ended by Abort() after on_accepted has a result, kCancelled.
-  absl::StatusOr<GenerateResult> Generate(const GenerateRequest& request, const CancellationToken& cancellation,
+  // Runs one request to its end. Errors before on_accepted are the caller's to report as a status, later ones
+  // as the terminal event. INVALID_ARGUMENT / NOT_FOUND name the field; ALREADY_EXISTS for a request id that
+  // is running. CANCELLED and DEADLINE_EXCEEDED come from `cancellation`; a request ended by Abort() after
+  // on_accepted has a result, kCancelled.
+  absl::StatusOr<GenerateResult> Generate(const GenerateRequest& request,
+                                          const CancellationToken& cancellation,
                                           const GenerateCallbacks& callbacks);
 
   // Cancels a running request. NOT_FOUND if there is none of that id.

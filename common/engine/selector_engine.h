@@ -1,8 +1,8 @@
-// The selector's work, free of transport: load the auxiliary's KV of each chunk, run the question over it, turn scores
-// into primary-token positions. The auxiliary is either the primary truncated to its first layers (reads the chunks'
-// stored primary KV, needs none of its own) or any other model with its own tokenizer (its KV of prefix and chunks is
-// kept in the same store under its own fingerprint; Prepare() makes it at ingestion, a miss is encoded on the spot).
-// Thread-safe; model work runs on the executor.
+// The selector's work, free of transport: load the auxiliary's KV of each chunk, run the question over it,
+// turn scores into primary-token positions. The auxiliary is either the primary truncated to its first layers
+// (reads the chunks' stored primary KV, needs none of its own) or any other model with its own tokenizer (its
+// KV of prefix and chunks is kept in the same store under its own fingerprint; Prepare() makes it at
+// ingestion, a miss is encoded on the spot). Thread-safe; model work runs on the executor.
 #pragma once
 
 #include <cstdint>
@@ -21,20 +21,23 @@
 namespace cacheclip {
 
 struct SelectorEngineOptions {
-  AuxiliaryOptions auxiliary;   // for Method::kAuxiliary
-  SelectionOptions selection;   // grouping, window, seam tokens; the budget comes with the request
+  AuxiliaryOptions auxiliary;  // for Method::kAuxiliary
+  SelectionOptions selection;  // grouping, window, seam tokens; the budget comes with the request
 };
 
 class SelectorEngine : public TokenSelector {
  public:
-  // `primary`: catalogue, store, tokenizer and layout of the primary; its `model` is the auxiliary itself when that is a
-  // truncated primary, else only needed for its fingerprint (may be null: then texts and ids resolve by catalogue).
-  // `auxiliary`: model, tokenizer and layout of the auxiliary; the same object as `primary` for a truncated primary.
+  // `primary`: catalogue, store, tokenizer and layout of the primary; its `model` is the auxiliary itself
+  // when that is a truncated primary, else only needed for its fingerprint (may be null: then texts and ids
+  // resolve by catalogue). `auxiliary`: model, tokenizer and layout of the auxiliary; the same object as
+  // `primary` for a truncated primary.
   SelectorEngine(PrefixContexts* primary, PrefixContexts* auxiliary, SelectorEngineOptions options);
 
-  absl::StatusOr<SelectResult> Select(const SelectRequest& request, const CancellationToken& cancellation) override;
+  absl::StatusOr<SelectResult> Select(const SelectRequest& request,
+                                      const CancellationToken& cancellation) override;
 
-  // Makes sure the auxiliary's KV of these chunks is stored. Returns how many had to be encoded; 0 for a truncated primary.
+  // Makes sure the auxiliary's KV of these chunks is stored. Returns how many had to be encoded; 0 for a
+  // truncated primary.
   absl::StatusOr<int> Prepare(std::string_view namespace_name, std::string_view prefix_id,
                               std::span<const SelectChunk> chunks, const CancellationToken& cancellation);
 

@@ -1,6 +1,7 @@
-// The seam to the auxiliary model: generation asks which context tokens to recompute, somebody answers. SelectorEngine
-// answers in this process, common/rpc's client asks a selector service; both behind this interface, injected by main.
-// Implementations are thread-safe and honour the deadline. Any error makes the caller fall back, never fail.
+// The seam to the auxiliary model: generation asks which context tokens to recompute, somebody answers.
+// SelectorEngine answers in this process, common/rpc's client asks a selector service; both behind this
+// interface, injected by main. Implementations are thread-safe and honour the deadline. Any error makes the
+// caller fall back, never fail.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +16,15 @@
 namespace cacheclip {
 
 struct SelectChunk {
-  std::string chunk_id;      // key of the chunk's primary KV in hex; always set
-  std::string text, title;   // set when the chunk was given by text: it may not be in the catalogue
-  int32_t num_tokens = 0;    // primary tokens
+  std::string chunk_id;     // key of the chunk's primary KV in hex; always set
+  std::string text, title;  // set when the chunk was given by text: it may not be in the catalogue
+  int32_t num_tokens = 0;   // primary tokens
 };
 
 struct SelectRequest {
   std::string namespace_name, prefix_id;
-  std::string primary_fingerprint;  // hex; the selector refuses another model's positions (FAILED_PRECONDITION)
+  std::string
+      primary_fingerprint;  // hex; the selector refuses another model's positions (FAILED_PRECONDITION)
   std::vector<SelectChunk> chunks;
   std::string question;
   Method method = Method::kAuxiliary;  // kAuxiliary or kAuxiliaryPaper
@@ -40,7 +42,8 @@ struct SelectResult {
 class TokenSelector {
  public:
   virtual ~TokenSelector() = default;
-  virtual absl::StatusOr<SelectResult> Select(const SelectRequest& request, const CancellationToken& cancellation) = 0;
+  virtual absl::StatusOr<SelectResult> Select(const SelectRequest& request,
+                                              const CancellationToken& cancellation) = 0;
 };
 
 }  // namespace cacheclip

@@ -1,6 +1,7 @@
-// A whole server without transport for tests of ingestion and generation: a tiny random model in fp32, the real
-// tokenizer, catalogue, store and executor, one namespace "docs" with a registered default prefix. Faults are switched on
-// in the catalogue and the store. Models are loaded once per process. One test at a time.
+// A whole server without transport for tests of ingestion and generation: a tiny random model in fp32, the
+// real tokenizer, catalogue, store and executor, one namespace "docs" with a registered default prefix.
+// Faults are switched on in the catalogue and the store. Models are loaded once per process. One test at a
+// time.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -36,8 +37,9 @@ inline const LoadedModel& TinyModel(const std::string& seed = "", int num_layers
   if (loaded.model != nullptr) return loaded;
   const TempFolder folder;
   WriteTinyModel(folder.path(), {.seed = seed});
-  loaded.model = LanguageModel::Load({.directory = folder.path(), .dtype = ComputeDtype::kFloat32,
-                                      .num_layers = num_layers}).value();
+  loaded.model = LanguageModel::Load(
+                     {.directory = folder.path(), .dtype = ComputeDtype::kFloat32, .num_layers = num_layers})
+                     .value();
   loaded.tokenizer = Tokenizer::Load(folder.path()).value();
   loaded.layout = std::make_shared<PromptLayout>(loaded.tokenizer, ChatTemplate::Load(folder.path()).value());
   return loaded;
@@ -53,8 +55,8 @@ class CuttableCatalog : public InMemoryCatalog {
     if (is_down) return absl::UnavailableError("catalogue is down");
     return InMemoryCatalog::GetPrefix(name, id);
   }
-  absl::StatusOr<std::vector<std::optional<ChunkRecord>>> ResolveChunks(std::string_view name,
-                                                                        std::span<const std::string> ids) override {
+  absl::StatusOr<std::vector<std::optional<ChunkRecord>>> ResolveChunks(
+      std::string_view name, std::span<const std::string> ids) override {
     ++num_lookups;
     if (is_down) return absl::UnavailableError("catalogue is down");
     return InMemoryCatalog::ResolveChunks(name, ids);
@@ -82,18 +84,28 @@ class FaultyStore : public MemoryChunkStore {
 };
 
 inline constexpr char kArticle[] =
-    "The lighthouse of Arken was built in 1871 by Maren Holt. It stands on a rock of red granite, forty metres above "
-    "the sea.\n\nIts lamp burns with oil of rapeseed. The keeper climbs two hundred and twelve steps every evening, "
-    "and writes the hour in a blue book.\n\nIn the winter of 1893 the tower lost its glass. Two fishermen carried new "
-    "panes over the ice from Sund, and the lamp was lit again after nine days.\n\nToday the keeper is Ida Lunde. She "
+    "The lighthouse of Arken was built in 1871 by Maren Holt. It stands on a rock of red granite, forty "
+    "metres above "
+    "the sea.\n\nIts lamp burns with oil of rapeseed. The keeper climbs two hundred and twelve steps every "
+    "evening, "
+    "and writes the hour in a blue book.\n\nIn the winter of 1893 the tower lost its glass. Two fishermen "
+    "carried new "
+    "panes over the ice from Sund, and the lamp was lit again after nine days.\n\nToday the keeper is Ida "
+    "Lunde. She "
     "keeps bees behind the house and sells the honey to visitors for twelve crowns a jar.";
 
 class EngineHarness {
  public:
   explicit EngineHarness(const LoadedModel& loaded = TinyModel(), Clock* clock = RealClock())
       : catalog(clock), store({.clock = clock}) {
-    runtime = {.model = loaded.model, .tokenizer = loaded.tokenizer, .layout = loaded.layout, .catalog = &catalog,
-               .store = &store, .executor = &executor, .clock = clock, .default_salt = "salt",
+    runtime = {.model = loaded.model,
+               .tokenizer = loaded.tokenizer,
+               .layout = loaded.layout,
+               .catalog = &catalog,
+               .store = &store,
+               .executor = &executor,
+               .clock = clock,
+               .default_salt = "salt",
                .writer_version = "cacheclip test"};
     PrefixSpec spec{.system_prompt = "Answer from the texts.", .instruction = "Texts:\n"};
     spec.template_time = absl::FromUnixSeconds(1'700'000'000);
@@ -101,10 +113,12 @@ class EngineHarness {
   }
 
   DocumentResult Ingest(const std::string& id = "arken", const std::string& text = kArticle) {
-    return pipeline.Ingest({.document_id = id, .title = "Arken", .text = text}, ingest_options, CancellationToken());
+    return pipeline.Ingest({.document_id = id, .title = "Arken", .text = text}, ingest_options,
+                           CancellationToken());
   }
   // Ids of the ingested article's chunks.
-  std::vector<std::string> IngestChunkIds(const std::string& id = "arken", const std::string& text = kArticle) {
+  std::vector<std::string> IngestChunkIds(const std::string& id = "arken",
+                                          const std::string& text = kArticle) {
     const DocumentResult result = Ingest(id, text);
     EXPECT_TRUE(result.status.ok()) << result.status;
     std::vector<std::string> ids;

@@ -1,5 +1,5 @@
-// A selector that answers what the test says: for faults that a real one cannot be brought to. Counts its calls.
-// Thread-safe if the answer function is.
+// A selector that answers what the test says: for faults that a real one cannot be brought to. Counts its
+// calls. Thread-safe if the answer function is.
 #pragma once
 
 #include <atomic>
@@ -16,7 +16,8 @@ class FakeSelector : public TokenSelector {
 
   explicit FakeSelector(Answer answer) : answer_(std::move(answer)) {}
 
-  absl::StatusOr<SelectResult> Select(const SelectRequest& request, const CancellationToken& cancellation) override {
+  absl::StatusOr<SelectResult> Select(const SelectRequest& request,
+                                      const CancellationToken& cancellation) override {
     ++num_calls_;
     return answer_(request, cancellation);
   }

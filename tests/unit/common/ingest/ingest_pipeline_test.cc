@@ -19,8 +19,8 @@ TEST(IngestPipeline, StoresEveryChunkAndEntersTheDocument) {
   EngineHarness server;
   std::vector<int> progress;
   const DocumentResult result = server.pipeline.Ingest(
-      {.document_id = "arken", .title = "Arken", .text = kArticle}, server.ingest_options, CancellationToken(),
-      [&](const DocumentProgress& p) { progress.push_back(p.chunks_done); });
+      {.document_id = "arken", .title = "Arken", .text = kArticle}, server.ingest_options,
+      CancellationToken(), [&](const DocumentProgress& p) { progress.push_back(p.chunks_done); });
   ASSERT_TRUE(result.status.ok()) << result.status;
   ASSERT_GE(result.num_chunks, 3);
   EXPECT_EQ(result.chunks_encoded, result.num_chunks);
@@ -68,9 +68,9 @@ TEST(IngestPipeline, AChangedDocumentReplacesItsChunks) {
 TEST(IngestPipeline, NewMetadataNeedsNoModelWork) {
   EngineHarness server;
   server.Ingest();
-  const DocumentResult result =
-      server.pipeline.Ingest({.document_id = "arken", .title = "Arken", .text = kArticle, .metadata_json = "{\"a\":1}"},
-                             server.ingest_options, CancellationToken());
+  const DocumentResult result = server.pipeline.Ingest(
+      {.document_id = "arken", .title = "Arken", .text = kArticle, .metadata_json = "{\"a\":1}"},
+      server.ingest_options, CancellationToken());
   ASSERT_TRUE(result.status.ok()) << result.status;
   EXPECT_EQ(result.chunks_encoded, 0);
   EXPECT_FALSE(result.unchanged);
@@ -130,7 +130,8 @@ TEST(IngestPipeline, BadDocumentsNameTheField) {
   EXPECT_EQ(FieldOf(server.Ingest("a", "not \xff UTF-8").status), "text");
   IngestOptions nowhere = server.ingest_options;
   nowhere.namespace_name = "nowhere";
-  const DocumentResult lost = server.pipeline.Ingest({.document_id = "a", .text = "x"}, nowhere, CancellationToken());
+  const DocumentResult lost =
+      server.pipeline.Ingest({.document_id = "a", .text = "x"}, nowhere, CancellationToken());
   EXPECT_TRUE(absl::IsNotFound(lost.status)) << lost.status;
 }
 

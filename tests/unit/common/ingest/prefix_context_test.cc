@@ -39,7 +39,8 @@ TEST(PrefixContexts, OtherContentIsAnotherPrefixAndMayBecomeTheDefault) {
   ASSERT_TRUE(other.ok()) << other.status();
   EXPECT_NE(other->prefix_id, server.prefix.prefix_id);
   EXPECT_EQ(server.contexts.Get("docs", "").value()->record().prefix_id, other->prefix_id);
-  EXPECT_EQ(server.contexts.Get("docs", server.prefix.prefix_id).value()->record().prefix_id, server.prefix.prefix_id);
+  EXPECT_EQ(server.contexts.Get("docs", server.prefix.prefix_id).value()->record().prefix_id,
+            server.prefix.prefix_id);
 }
 
 TEST(PrefixContexts, UnknownNamespaceAndPrefixAreNotFound) {
@@ -103,7 +104,8 @@ TEST(PrefixContext, NamespacesWithDifferentSaltsShareNoKeys) {
   EngineHarness server;
   server.runtime.namespace_salts["private"] = "another salt";
   ASSERT_TRUE(server.contexts.Register("private", Spec("Texts:\n"), true).ok());
-  const auto here = server.contexts.Get("docs", "").value(), there = server.contexts.Get("private", "").value();
+  const auto here = server.contexts.Get("docs", "").value(),
+             there = server.contexts.Get("private", "").value();
   const std::vector<int32_t> ids{5, 6, 7};
   EXPECT_NE(here->KeyOf(ids), there->KeyOf(ids));
 }

@@ -1,0 +1,114 @@
+#include "common/engine/prefill.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include <cmath>
+
+#include "common/engine/prompt_builder.h"
+#include "tests/support/engine_harness.h"
+
+namespace cacheclip {
+namespace {
+
+struct Fixture {
+  EngineHarness server;
+  ChunkSource source{&server.contexts};
+  PreparedPrompt prompt;
+  std::vector<std::shared_ptr<const EncodedChunk>> chunks;
+
+  Fixture() {
+    GenerateRequest request{.namespace_name = "docs", .messages = {{"user", "Who keeps the bees?"}}};
+    for (const std::string& id : server.IngestChunkIds()) request.chunks.push_back({.chunk_id = id});
+    prompt = PreparePrompt(server.contexts, source, request).value();
+    for (const ResolvedChunk& chunk : prompt.chunks)
+      chunks.push_back(source.Load(chunk, PutBack::kNever, TaskPriority::kInteractive, CancellationToken())
+                           .value()
+                           .hit.chunk);
+  }
+
+  absl::StatusOr<PrefillOutput> Run(Method method, double budget,
+                                    const CancellationToken& cancellation = CancellationToken()) {
+    const RecomputePlan plan = PlanRecompute({.method = method,
+                                              .context = prompt.tokens.context_map(),
+                                              .num_layers = server.runtime.model->num_layers(),
+                                              .selection = {.budget = budget}})
+                                   .value();
+    const PrefillInput input{.model = server.runtime.model,
+                             .prompt = prompt.tokens,
+                             .plan = plan,
+                             .prefix = prompt.prefix->PrefixChunk(TaskPriority::kInteractive).value().chunk,
+                             .chunks = chunks,
+                             .capacity = prompt.capacity};
+    absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");
+    server.executor.Run(TaskPriority::kInteractive,
+                        [&] { output = Prefill(input, *server.runtime.clock, cancellation); });
+    return output;
+  }
+};
+
+double MaxDifference(const Logits& a, const Logits& b) {
+  double difference = 0;
+  for (size_t i = 0; i < a.size(); ++i) difference = std::max<double>(difference, std::abs(a[i] - b[i]));
+  return difference;
+}
+
+TEST(Prefill, RecomputingEverythingEqualsFullPrefill) {
+  Fixture f;
+  const auto full = f.Run(Method::kFull, 0.2);
+  ASSERT_TRUE(full.ok()) << full.status();
+  for (const Method method : {Method::kPrimaryProbe, Method::kChunkHead}) {
+    const auto all = f.Run(method, 1.0);
+    ASSERT_TRUE(all.ok()) << all.status();
+    EXPECT_EQ(static_cast<int32_t>(all->recomputed_indices.size()), f.prompt.tokens.context_size());
+    EXPECT_LT(MaxDifference(full->logits, all->logits), 1e-3) << MethodId(method);
+  }
+}
+
+TEST(Prefill, WithoutRecomputeTheStoredKvDecides) {
+  Fixture f;
+  const auto none = f.Run(Method::kNone, 0.2);
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_TRUE(none->recomputed_indices.empty());
+  EXPECT_GT(MaxDifference(f.Run(Method::kFull, 0.2)->logits, none->logits), 1e-3);
+}
+
+TEST(Prefill, ProbeAndDeviationChooseWithinTheBudget) {
+  Fixture f;
+  const int32_t num_tokens = f.prompt.tokens.context_size();
+  const auto probe = f.Run(Method::kPrimaryProbe, 0.2);
+  ASSERT_TRUE(probe.ok()) << probe.status();
+  EXPECT_EQ(static_cast<int32_t>(probe->recomputed_indices.size()), BudgetTokens(0.2, num_tokens));
+  const auto deviation = f.Run(Method::kKvDeviation, 0.6);
+  ASSERT_TRUE(deviation.ok()) << deviation.status();
+  EXPECT_FALSE(deviation->recomputed_indices.empty());
+  EXPECT_GE(deviation->recomputed_indices.front(), f.prompt.tokens.context_map().chunk_lengths[0]);
+}
+
+TEST(Prefill, CancelledItStopsBeforeTheModelRuns) {
+  Fixture f;
+  CancellationToken cancellation;
+  cancellation.Cancel();
+  EXPECT_TRUE(absl::IsCancelled(f.Run(Method::kPrimaryProbe, 0.2, cancellation).status()));
+}
+
+TEST(Prefill, CancelledMidwayItStopsAtALayer) {
+  Fixture f;
+  for (const Method method : {Method::kFull, Method::kPrimaryProbe, Method::kKvDeviation}) {
+    int num_checks = 0;
+    const CancellationToken counting(absl::InfiniteFuture(), [&] { return ++num_checks < 0; });
+    ASSERT_TRUE(f.Run(method, 0.6, counting).ok());
+    const int total = num_checks;
+    ASSERT_GT(total, f.server.runtime.model->num_layers()) << MethodId(method);
+    for (int stop = 1; stop <= total; ++stop) {
+      num_checks = 0;
+      const CancellationToken stopping(absl::InfiniteFuture(), [&] { return ++num_checks == stop; });
+      EXPECT_TRUE(absl::IsCancelled(f.Run(method, 0.6, stopping).status()))
+          << MethodId(method) << " at " << stop;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cacheclip

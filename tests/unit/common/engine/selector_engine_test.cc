@@ -1,0 +1,131 @@
+#include "common/engine/selector_engine.h"
+
+#include <gtest/gtest.h>
+
+#include "common/base/status.h"
+#include "common/engine/planner.h"
+#include "tests/support/auxiliary_model.h"
+#include "tests/support/generate_harness.h"
+
+namespace cacheclip {
+namespace {
+
+// A server and a selector beside it, of one of the kinds of auxiliary.
+struct Fixture {
+  explicit Fixture(const LoadedModel& auxiliary_model)
+      : runtime(AuxiliaryRuntime(server, auxiliary_model)),
+        auxiliary(runtime),
+        is_primary(auxiliary_model.model->fingerprint() == TinyModel().model->fingerprint()),
+        selector(is_primary ? &auxiliary : &server.contexts, &auxiliary, {}),
+        engine(&server.contexts, &selector, {}) {
+    request = {.namespace_name = "docs",
+               .prefix_id = server.prefix.prefix_id,
+               .primary_fingerprint = server.prefix.model_fingerprint,
+               .question = "Who keeps the bees?"};
+    const DocumentResult document = server.Ingest();
+    for (const ChunkRecord& chunk : document.chunks) {
+      request.chunks.push_back({.chunk_id = chunk.chunk_id, .num_tokens = chunk.num_tokens});
+      context.chunk_lengths.push_back(chunk.num_tokens);
+    }
+  }
+
+  EngineHarness server;
+  Runtime runtime;
+  PrefixContexts auxiliary;
+  bool is_primary;
+  SelectorEngine selector;
+  GenerationEngine engine;
+  SelectRequest request;
+  ContextMap context;
+};
+
+const LoadedModel& Truncated() { return TinyModel("", 3); }
+const LoadedModel& SameTokenizer() { return TinyModel("auxiliary"); }
+
+TEST(SelectorEngine, EveryKindOfAuxiliaryAnswersWithinTheBudgetTwiceTheSame) {
+  for (const LoadedModel* auxiliary : {&Truncated(), &SameTokenizer(), &ByteTokenModel()}) {
+    Fixture f(*auxiliary);
+    EXPECT_EQ(f.selector.is_truncated_primary(), auxiliary == &Truncated());
+    for (const Method method : {Method::kAuxiliary, Method::kAuxiliaryPaper}) {
+      f.request.method = method;
+      const auto result = f.selector.Select(f.request, CancellationToken());
+      ASSERT_TRUE(result.ok()) << MethodId(method) << ": " << result.status();
+      const SelectionOptions selection{.budget = f.request.budget};
+      EXPECT_TRUE(CheckSelected(f.context, selection, result->num_context_tokens, result->indices).ok());
+      if (method == Method::kAuxiliary) {
+        EXPECT_EQ(static_cast<int32_t>(result->indices.size()),
+                  BudgetTokens(f.request.budget, f.context.num_tokens()));
+      }
+      EXPECT_EQ(f.selector.Select(f.request, CancellationToken())->indices, result->indices);
+    }
+  }
+}
+
+TEST(SelectorEngine, GenerationUsesItWithoutFallback) {
+  for (const LoadedModel* auxiliary : {&Truncated(), &ByteTokenModel()}) {
+    Fixture f(*auxiliary);
+    GenerateRequest request{.namespace_name = "docs", .messages = {{"user", "Who keeps the bees?"}}};
+    for (const SelectChunk& chunk : f.request.chunks) request.chunks.push_back({.chunk_id = chunk.chunk_id});
+    request.chunks.push_back({.text = "A text that nobody has stored."});
+    request.options = {.max_new_tokens = 4, .ignore_end_of_sequence = true};
+    const auto result = f.engine.Generate(request, CancellationToken(), {});
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->usage.method, Method::kAuxiliary);
+    EXPECT_TRUE(result->usage.fallbacks.empty()) << result->usage.fallbacks[0].detail;
+    EXPECT_LE(result->usage.charged_budget, request.options.budget);
+  }
+}
+
+TEST(SelectorEngine, ItsOwnKvIsKeptOrMadeAhead) {
+  Fixture f(ByteTokenModel());
+  const int num_chunks = static_cast<int>(f.request.chunks.size());
+  const auto prepare = [&] {
+    return f.selector.Prepare("docs", f.request.prefix_id, f.request.chunks, CancellationToken());
+  };
+  EXPECT_EQ(prepare().value(), num_chunks);
+  EXPECT_EQ(prepare().value(), 0);
+  const int64_t puts = f.server.store.stats().puts;
+  ASSERT_TRUE(f.selector.Select(f.request, CancellationToken()).ok());
+  EXPECT_EQ(f.server.store.stats().puts, puts);
+}
+
+TEST(SelectorEngine, ATruncatedPrimaryNeedsNoPreparation) {
+  Fixture f(Truncated());
+  EXPECT_EQ(f.selector.Prepare("docs", "", f.request.chunks, CancellationToken()).value(), 0);
+}
+
+TEST(SelectorEngine, TheFirstChunkIsOnlyChosenWhereItMayBe) {
+  Fixture f(Truncated());
+  f.request.budget = 0.99;
+  const auto guarded = f.selector.Select(f.request, CancellationToken());
+  ASSERT_TRUE(guarded.ok()) << guarded.status();
+  EXPECT_EQ(guarded->indices.front(), f.context.chunk_lengths[0]);
+  f.request.first_chunk_selectable = true;
+  EXPECT_LT(f.selector.Select(f.request, CancellationToken())->indices.front(), f.context.chunk_lengths[0]);
+}
+
+TEST(SelectorEngine, BadRequestsNameTheField) {
+  Fixture f(Truncated());
+  const auto field = [&](const std::function<void(SelectRequest&)>& break_it) {
+    SelectRequest request = f.request;
+    break_it(request);
+    return FieldOf(f.selector.Select(request, CancellationToken()).status());
+  };
+  EXPECT_EQ(field([](auto& r) { r.method = Method::kRandom; }), "method");
+  EXPECT_EQ(field([](auto& r) { r.chunks.clear(); }), "chunks");
+  EXPECT_EQ(field([](auto& r) { r.question.clear(); }), "question");
+  EXPECT_EQ(field([](auto& r) { r.question = "\xff"; }), "question");
+  EXPECT_EQ(field([](auto& r) { r.budget = 2; }), "options.budget");
+  EXPECT_EQ(field([](auto& r) { r.primary_fingerprint = "other"; }), "primary_fingerprint");
+  EXPECT_EQ(field([](auto& r) { r.chunks[1].chunk_id = std::string(64, '0'); }), "chunks[1].chunk_id");
+}
+
+TEST(SelectorEngine, ACancelledRequestScoresNothing) {
+  Fixture f(Truncated());
+  CancellationToken cancellation;
+  cancellation.Cancel();
+  EXPECT_TRUE(absl::IsCancelled(f.selector.Select(f.request, cancellation).status()));
+}
+
+}  // namespace
+}  // namespace cacheclip
