@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "common/model/kernels/attention_avx512.h"
 #include "common/model/kernels/attention_primitives_avx512.h"
 
 namespace cacheclip::avx512 {
