@@ -25,6 +25,7 @@ void AddSettings(CLI::App& app, ProgramOptions* options) {
            FlagOf(setting), [options, name](const std::string& text) { options->flags[name] = text; },
            std::string(setting.help))
         ->type_name(TypeOf(setting))
+        ->take_last()
         ->group("Settings (also CACHECLIP_… and the YAML file)");
   }
   app.add_option("--config", options->config_file, "YAML file of settings");
@@ -75,7 +76,7 @@ int RunServerProgram(int argc, char** argv, const std::string& description,
 
 int ReportError(const absl::Status& status) {
   std::fprintf(stderr, "cacheclip: %s\n", std::string(status.message()).c_str());
-  if (absl::IsUnavailable(status)) return kExitUnavailable;
+  return absl::IsUnavailable(status) ? kExitUnavailable : kExitFailure;
 }
 
 }  // namespace cacheclip

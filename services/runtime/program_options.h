@@ -16,7 +16,7 @@ enum ExitCode : int {
   kExitOk = 0,
   kExitFailure = 1,      // the work failed; stderr says why
   kExitUsage = 2,        // flags, environment or file are wrong
-  kExitUnavailable = 3,  // the server cannot be reached
+  kExitUnavailable = 3,  // a server cannot be reached, or this one cannot listen
 };
 
 // What the flags of one command were set to.

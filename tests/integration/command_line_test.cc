@@ -1,0 +1,117 @@
+// The verbs, as a user types them, against a running server.
+#include <filesystem>
+#include <csignal>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "tests/integration/cluster.h"
+
+namespace cacheclip {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using testing::HasSubstr;
+
+// Standard output must be exactly one JSON object.
+json OneObject(const CommandResult& result) {
+  const json parsed = json::parse(result.output, nullptr, false);
+  EXPECT_TRUE(parsed.is_object()) << result.output << result.error;
+  return parsed.is_object() ? parsed : json::object();
+}
+
+void WriteCorpus(const std::string& folder) {
+  fs::create_directories(folder + "/more");
+  std::ofstream(folder + "/lighthouse.md") << "# The lighthouse\n\nThe lighthouse was completed in 1887 by Isobel Trent.\n";
+  std::ofstream(folder + "/more/tunnel.txt") << "The tunnel under the hill is 1,386 metres long.\n";
+  std::ofstream(folder + "/lines.jsonl") << R"({"id": "ship", "text": "The ship left the harbour.", "metadata": {"year": 1901}})"
+                                         << "\nnot json\n";
+  std::ofstream(folder + "/ignored.png") << "x";
+}
+
+TEST(CommandLine, IngestsAFolderAsksAndShowsWhatIsStored) {
+  Cluster cluster;
+  const Server server = cluster.Start("cacheclip");
+  const std::string corpus = cluster.folder() + "/corpus";
+  WriteCorpus(corpus);
+  const std::vector<std::string> common = {"--server", server.address, "--data-dir", cluster.data(), "--json"};
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "cacheclip");
+    arguments.insert(arguments.end(), common.begin(), common.end());
+    return cluster.Run(arguments);
+  };
+  const CommandResult first = run({"ingest", corpus});
+  EXPECT_EQ(first.status, 1) << "one line is no document";
+  EXPECT_EQ(OneObject(first)["documents"], 3);
+  EXPECT_THAT(first.error, HasSubstr("lines.jsonl:2"));
+  fs::remove(corpus + "/lines.jsonl");
+  const json again = OneObject(run({"ingest", corpus}));
+  EXPECT_EQ(again["unchanged"], 2);
+  EXPECT_EQ(again["chunks_encoded"], 0);
+
+  const CommandResult asked = run({"ask", "When was the lighthouse completed?", "--max-new-tokens", "4"});
+  ASSERT_EQ(asked.status, 0) << asked.error;
+  const json answer = OneObject(asked);
+  EXPECT_EQ(answer["sources"][0]["document_id"], "lighthouse.md");
+  EXPECT_EQ(answer["usage"]["reencoded_tokens"], 0);
+  const std::string chunk_id = answer["sources"][0]["chunk_id"];
+
+  const CommandResult generated = run({"generate", "When?", "--chunk-id", chunk_id, "--chunk-text", "It rained.",
+                                       "--method", "primary_probe", "--max-new-tokens", "3"});
+  ASSERT_EQ(generated.status, 0) << generated.error;
+  EXPECT_EQ(OneObject(generated)["usage"]["method"], "primary_probe");
+
+  const CommandResult chunk = cluster.Run({"cacheclip", "inspect", chunk_id, "--data-dir", cluster.data(), "--json"});
+  EXPECT_EQ(OneObject(chunk)["writer_version"], "cacheclip 0.1.0");
+  const CommandResult folder = cluster.Run({"cacheclip", "inspect", "--data-dir", cluster.data(), "--json"});
+  EXPECT_EQ(OneObject(folder)["namespaces"][0]["documents"], 3);
+}
+
+TEST(CommandLine, VerifyFindsDamageAndTheServerStillAnswersRight) {
+  Cluster cluster;
+  Server server = cluster.Start("cacheclip");
+  const auto chunks = cluster.Ingest(server, 1);
+  const auto before = Generate(server, RequestOver(chunks, Method::kNone));
+  ASSERT_TRUE(before.ok()) << before.status();
+  server.process->Signal(SIGKILL);
+  server.process->Wait();
+  const std::string file = absl::StrCat(cluster.data(), "/chunks/objects/", chunks[0].substr(0, 2), "/");
+  for (const auto& entry : fs::directory_iterator(file)) {
+    std::fstream bytes(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(-1, std::ios::end);
+    bytes.put('\x5a');
+  }
+  server = cluster.Start("cacheclip");
+  const auto after = Generate(server, RequestOver(chunks, Method::kNone));
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(after->token_ids, before->token_ids) << "damaged KV must never be served";
+  EXPECT_GT(after->usage.reencoded_tokens, 0);
+  EXPECT_THAT(FetchMetrics(server), HasSubstr("cacheclip_store_checksum_failures_total{tier=\"disk\"} 1\n"));
+}
+
+TEST(CommandLine, UnreachableServerIsAnExitCodeOfItsOwn) {
+  Cluster cluster;
+  const CommandResult result =
+      cluster.Run({"cacheclip", "generate", "Hello?", "--server", "127.0.0.1:1", "--chunk-text", "x", "--json"});
+  EXPECT_EQ(result.status, 3) << result.error;
+  EXPECT_EQ(result.output, "");
+}
+
+TEST(CommandLine, HelpShowsExamplesForEveryVerb) {
+  Cluster cluster;
+  for (const std::string verb : {"serve", "ingest", "ask", "generate", "inspect", "verify", "bench"}) {
+    const CommandResult help = cluster.Run({"cacheclip", verb, "--help"});
+    EXPECT_EQ(help.status, 0) << verb;
+    EXPECT_THAT(help.output, HasSubstr("Examples:\n  cacheclip " + verb)) << verb;
+  }
+  EXPECT_EQ(cluster.Run({"cacheclip", "nonsense"}).status, 2);
+}
+
+}  // namespace
+}  // namespace cacheclip
