@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/status/statusor.h"
+#include "common/model/config.h"
+#include "common/model/machine_probe.h"
 #include "services/runtime/config.h"
 
 namespace cacheclip {
@@ -33,13 +35,15 @@ absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillB
 
 double Median(std::vector<double> values);  // 0 for none
 
-// What full prefill costs in arithmetic over what recompute does, selection left out: the speed-up no method can exceed.
+// What a measured request consisted of.
 struct PromptShape {
-  int64_t num_parameters = 0;  // that every row is multiplied with
-  int64_t num_layers = 0, num_heads = 0, head_dim = 0;
   int64_t prefix_tokens = 0, context_tokens = 0, suffix_tokens = 0, recomputed_tokens = 0;
+  double stored_bytes = 0;  // KV read from the stores
 };
-double FullPrefillFlops(const PromptShape& shape);
-double SelectiveFlops(const PromptShape& shape);
+PassCost FullPrefillCost(const ModelConfig& model, const PromptShape& shape);
+PassCost RecomputeCost(const ModelConfig& model, const PromptShape& shape);  // selected tokens and suffix
+
+// The machine's limit for time to first token: the larger of loading and recomputing, and the scoring of the question's rows.
+double TtftFloorSeconds(const ModelConfig& model, const PromptShape& shape, const MachineLimits& limits);
 
 }  // namespace cacheclip

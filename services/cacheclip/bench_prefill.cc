@@ -80,6 +80,7 @@ absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillB
   CACHECLIP_ASSIGN_OR_RETURN(model_options.dtype, ParseComputeDtype(config.dtype));
   CACHECLIP_ASSIGN_OR_RETURN(const auto model, LanguageModel::Load(model_options));
   CACHECLIP_RETURN_IF_ERROR(PrefillSeconds(model, MakePrompt(*model, 64)).status());  // warm up
+  const MachineLimits limits = MeasureMachineLimits(*model);
   nlohmann::json results = nlohmann::json::array();
   ProgressLine progress;
   for (size_t i = 0; i < options.token_counts.size(); ++i) {
@@ -91,11 +92,18 @@ absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillB
       seconds.push_back(measured);
     }
     const double median = Median(seconds);
-    results.push_back({{"tokens", tokens}, {"seconds", median}, {"tokens_per_second", tokens / median}});
+    const double floor = FloorSeconds(CostOfPass(model->config(), tokens, tokens / 2.0), limits);
+    results.push_back({{"tokens", tokens},
+                       {"seconds", median},
+                       {"tokens_per_second", tokens / median},
+                       {"floor_seconds", floor},
+                       {"share_of_limit", floor / median}});
     progress.Update("prefill", static_cast<int64_t>(i) + 1, static_cast<int64_t>(options.token_counts.size()));
   }
   nlohmann::json report = {{"benchmark", "prefill"}, {"model", model->name()}, {"dtype", config.dtype},
-                           {"repeat", options.repeat}, {"results", std::move(results)}};
+                           {"repeat", options.repeat}, {"results", std::move(results)},
+                           {"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},
+                           {"num_threads", limits.num_threads}};
   if (options.peer.empty()) return report;
   CACHECLIP_ASSIGN_OR_RETURN(report["peer"], RunTransformers(config, options));
   for (nlohmann::json& row : report["results"]) {

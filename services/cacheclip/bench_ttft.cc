@@ -117,20 +117,32 @@ absl::StatusOr<Measured> Measure(GenerationEngine& engine, GenerateRequest reque
 }
 
 PromptShape ShapeOf(const LanguageModel& model, const PrefixContext& prefix, const Usage& usage) {
-  const ModelConfig& config = model.config();
   PromptShape shape;
-  shape.num_parameters = config.num_parameters() - config.vocab_size * config.hidden_size;  // embedding is a look-up
-  shape.num_layers = config.num_layers;
-  shape.num_heads = config.num_heads;
-  shape.head_dim = config.head_dim;
   shape.prefix_tokens = static_cast<int64_t>(prefix.ids().size());
   shape.context_tokens = usage.context_tokens;
   shape.suffix_tokens = usage.prompt_tokens - usage.context_tokens - shape.prefix_tokens;
   shape.recomputed_tokens = usage.recomputed_tokens;
+  for (const auto& [tier, tokens] : usage.cached_tokens)
+    shape.stored_bytes += static_cast<double>(tokens * model.kv_shape().BytesPerToken());
   return shape;
 }
 
-nlohmann::json Report(const TtftBenchOptions& options, const Measured& full, const Measured& run, const PromptShape& shape) {
+// The physical limits beside the result.
+nlohmann::json LimitsJson(const LanguageModel& model, const PromptShape& shape) {
+  const MachineLimits limits = MeasureMachineLimits(model);
+  const double full = FloorSeconds(FullPrefillCost(model.config(), shape), limits);
+  const double floor = TtftFloorSeconds(model.config(), shape, limits);
+  return {{"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},
+          {"read_gigabytes_per_second", limits.read_bytes_per_second / 1e9},
+          {"giga_exponentials_per_second", limits.exponentials_per_second / 1e9},
+          {"num_threads", limits.num_threads},
+          {"full_prefill_floor_seconds", full},
+          {"ttft_floor_seconds", floor},
+          {"ideal_speedup", floor > 0 ? full / floor : 0}};
+}
+
+nlohmann::json Report(const TtftBenchOptions& options, const Measured& full, const Measured& run,
+                      nlohmann::json limits) {
   nlohmann::json fallbacks = nlohmann::json::array();
   for (const Fallback& fallback : run.usage.fallbacks) fallbacks.push_back(fallback.reason + ": " + fallback.detail);
   return {{"benchmark", "ttft"},
@@ -146,9 +158,7 @@ nlohmann::json Report(const TtftBenchOptions& options, const Measured& full, con
           {"full_prefill_seconds", full.seconds},
           {"ttft_seconds", run.seconds},
           {"speedup", run.seconds > 0 ? full.seconds / run.seconds : 0},
-          {"ideal_speedup", FullPrefillFlops(shape) / SelectiveFlops(shape)},
-          {"full_prefill_tflop", FullPrefillFlops(shape) / 1e12},
-          {"recompute_tflop", SelectiveFlops(shape) / 1e12},
+          {"limits", std::move(limits)},
           {"stage_seconds", run.stages},
           {"full_prefill_stage_seconds", full.stages},
           {"fallbacks", fallbacks},
@@ -174,7 +184,8 @@ absl::StatusOr<nlohmann::json> Run(const Config& config, const TtftBenchOptions&
   CACHECLIP_ASSIGN_OR_RETURN(const Measured run, Measure(engine, request, method, options.repeat));
   CACHECLIP_ASSIGN_OR_RETURN(const Measured full, Measure(engine, request, Method::kFull, options.repeat));
   CACHECLIP_ASSIGN_OR_RETURN(const auto context, primary->Get(kNamespace, ""));
-  return Report(options, full, run, ShapeOf(*primary->runtime().model, *context, run.usage));
+  const LanguageModel& model = *primary->runtime().model;
+  return Report(options, full, run, LimitsJson(model, ShapeOf(model, *context, run.usage)));
 }
 
 }  // namespace

@@ -58,7 +58,9 @@ absl::Status Ask(const AskFlags& flags) {
   const bool json = flags.generate.client.json;
   CACHECLIP_ASSIGN_OR_RETURN(GenerateRequest request, MakeRequest(flags.generate));
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<SearchResult> sources, Retrieve(flags));
-  for (const SearchResult& source : sources) request.chunks.push_back({.chunk_id = source.chunk_id});
+  // The best stands last, next to the question: small models read that best, by full prefill too.
+  for (auto source = sources.rbegin(); source != sources.rend(); ++source)
+    request.chunks.push_back({.chunk_id = source->chunk_id});
   CACHECLIP_ASSIGN_OR_RETURN(const GenerateResult result, CallGenerate(flags.generate, request, !json));
   nlohmann::json report = {{"question", flags.generate.question},
                            {"answer", result.text},

@@ -10,8 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 readonly BIN="${CACHECLIP_BIN:-build/release/bin}"
 readonly DATA="${CACHECLIP_DEMO:-build/demo}"
 readonly QUESTIONS=(
-  "When was the lighthouse at Marrow Point completed?"
-  "Who was the captain of the Resolute Anne on the Frost Expedition?"
+  "Who founded Brannock Shipyard?"
+  "What is the name of the brewery founded in 1784 in Port Selwyn?"
 )
 readonly READY_SECONDS=120
 

@@ -1,0 +1,50 @@
+#include <algorithm>
+
+#include "services/cacheclip/bench.h"
+
+namespace cacheclip {
+namespace {
+
+constexpr double kScoringLayerShare = 2.0 / 3;  // the scoring band ends there
+
+PassCost Scaled(PassCost cost, double factor) {
+  return {cost.linear_flops * factor, cost.attention_flops * factor, cost.exponentials * factor};
+}
+
+PassCost Sum(const PassCost& a, const PassCost& b) {
+  return {a.linear_flops + b.linear_flops, a.attention_flops + b.attention_flops, a.exponentials + b.exponentials};
+}
+
+PassCost SuffixCost(const ModelConfig& model, const PromptShape& shape) {
+  const double before = static_cast<double>(shape.prefix_tokens + shape.context_tokens);
+  return CostOfPass(model, shape.suffix_tokens, before + shape.suffix_tokens / 2.0);
+}
+
+}  // namespace
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+PassCost FullPrefillCost(const ModelConfig& model, const PromptShape& shape) {
+  const int64_t rows = shape.prefix_tokens + shape.context_tokens + shape.suffix_tokens;
+  return CostOfPass(model, rows, rows / 2.0);
+}
+
+PassCost RecomputeCost(const ModelConfig& model, const PromptShape& shape) {
+  if (shape.recomputed_tokens == 0) return SuffixCost(model, shape);
+  return Sum(CostOfPass(model, shape.recomputed_tokens, shape.prefix_tokens + shape.context_tokens / 2.0),
+             SuffixCost(model, shape));
+}
+
+double TtftFloorSeconds(const ModelConfig& model, const PromptShape& shape, const MachineLimits& limits) {
+  const double recompute = FloorSeconds(RecomputeCost(model, shape), limits);
+  const double scoring = FloorSeconds(Scaled(SuffixCost(model, shape), kScoringLayerShare), limits);
+  const double load = limits.read_bytes_per_second > 0 ? shape.stored_bytes / limits.read_bytes_per_second : 0;
+  return std::max(load, recompute) + scoring;
+}
+
+}  // namespace cacheclip

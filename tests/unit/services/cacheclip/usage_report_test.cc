@@ -1,0 +1,51 @@
+#include "services/cacheclip/usage_report.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace cacheclip {
+namespace {
+
+using testing::HasSubstr;
+
+GenerateResult Result(Method method, absl::Duration first_token, const std::string& text) {
+  GenerateResult result;
+  result.text = text;
+  result.usage.method = method;
+  result.usage.time_to_first_token = first_token;
+  result.usage.context_tokens = 100;
+  result.usage.recomputed_tokens = 20;
+  result.usage.charged_budget = 0.2;
+  result.usage.cached_tokens = {{Tier::kMemory, 90}, {Tier::kDisk, 30}};
+  return result;
+}
+
+TEST(UsageReport, JsonHasTheApisNamesAndAZeroIsThere) {
+  const nlohmann::json usage = UsageJson(Usage());
+  EXPECT_EQ(usage["cached_prompt_tokens"], 0);
+  EXPECT_TRUE(usage["fallbacks"].is_array());
+  EXPECT_EQ(UsageJson(Result(Method::kFull, absl::Seconds(1), "").usage)["cached_prompt_tokens"], 120);
+}
+
+TEST(UsageReport, LineSaysWhatWentOnWithoutAPart) {
+  Usage usage = Result(Method::kPrimaryProbe, absl::Seconds(1), "").usage;
+  usage.fallbacks = {{"selector", "selector_unavailable", ""}};
+  EXPECT_THAT(UsageLine(usage), HasSubstr("primary_probe"));
+  EXPECT_THAT(UsageLine(usage), HasSubstr("without selector: selector_unavailable"));
+}
+
+TEST(UsageReport, TableComparesWithTheFirstRun) {
+  const std::string table = ComparisonTable({{"full", Result(Method::kFull, absl::Seconds(2), "yes")},
+                                             {"auxiliary", Result(Method::kPrimaryProbe, absl::Seconds(1), "yes")},
+                                             {"none", Result(Method::kNone, absl::Seconds(1), "no")}});
+  EXPECT_THAT(table, HasSubstr("auxiliary>primary_probe"));
+  EXPECT_THAT(table, HasSubstr("2.00x"));
+  EXPECT_THAT(table, HasSubstr("memory 90 disk 30"));
+  EXPECT_THAT(table, HasSubstr("equal\n"));
+  EXPECT_THAT(table, HasSubstr("differs\n"));
+}
+
+}  // namespace
+}  // namespace cacheclip
