@@ -76,6 +76,7 @@ absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::RunAndCapture(
   Rows rows;
   const int32_t begin = static_cast<int32_t>(identity.prefix_ids.size());
   rows.Append(identity.chunk_ids, begin, begin);
+  CACHECLIP_RETURN_IF_ERROR(session_->CheckRows(rows));
   ForwardPass pass(model_->tensors(), model_->config(), session_->cache(), rows);
   const ForwardHooks hooks{.before_store =
                                [&](int layer, const Projections& projections) {

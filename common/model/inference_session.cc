@@ -110,6 +110,8 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
 absl::StatusOr<std::vector<Logits>> InferenceSession::RunAllLogits(const Rows& rows, int32_t first_row,
                                                                    const CancellationToken& cancellation) {
   CACHECLIP_RETURN_IF_ERROR(CheckRows(rows));
+  if (first_row < 0 || first_row >= rows.size())
+    return absl::InvalidArgumentError(absl::StrCat("first row ", first_row, " of ", rows.size()));
   const c10::InferenceMode inference;
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model_->num_layers(), {.cancellation = cancellation}));

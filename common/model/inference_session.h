@@ -57,6 +57,10 @@ class InferenceSession {
   // Appends one token behind the highest slot written and returns its logits.
   absl::StatusOr<Logits> Decode(int32_t id, const CancellationToken& cancellation = CancellationToken());
 
+  // INVALID_ARGUMENT if `rows` are empty, name an id outside the vocabulary, or slots that do not ascend or
+  // do not fit. Run and RunAllLogits check themselves; what drives a ForwardPass over cache() asks first.
+  absl::Status CheckRows(const Rows& rows) const;
+
   int32_t capacity() const;
   int32_t length() const { return length_; }  // highest slot written by Run or Decode, plus one
   const LanguageModel& model() const { return *model_; }
@@ -64,7 +68,6 @@ class InferenceSession {
 
  private:
   InferenceSession(std::shared_ptr<const LanguageModel> model, std::unique_ptr<KvCache> cache);
-  absl::Status CheckRows(const Rows& rows) const;
 
   std::shared_ptr<const LanguageModel> model_;
   std::unique_ptr<KvCache> cache_;

@@ -1,6 +1,7 @@
 #include "common/model/kv_cache.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/model/kernels/attention_avx512.h"
 #include "common/model/kernels/isa.h"
 #include "common/model/weights.h"
 
@@ -29,7 +30,9 @@ int64_t KvCache::Bytes(const LanguageModel& model, int32_t capacity) {
   const ModelTensors& tensors = model.tensors();
   const int64_t element = tensors.device.is_cpu() && !UsesPacked(model) ? 4 : at::elementSize(tensors.dtype);
   const ModelConfig& config = model.config();
-  return 2 * element * model.num_layers() * config.num_kv_heads * config.head_dim * capacity;
+  constexpr int64_t kBlock = avx512::kSlotAlignment;
+  const int64_t slots = UsesPacked(model) ? (capacity + kBlock - 1) / kBlock * kBlock : capacity;
+  return 2 * element * model.num_layers() * config.num_kv_heads * config.head_dim * slots;
 }
 
 }  // namespace cacheclip

@@ -42,6 +42,19 @@ ComputeDtype SupportedDtype(ComputeDtype asked, const at::Device& device) {
   return ComputeDtype::kFloat32;
 }
 
+absl::StatusOr<ModelTensors> LoadOnDevice(const Checkpoint& checkpoint, const LanguageModel& model,
+                                          at::ScalarType dtype, at::Device device) {
+  try {  // libtorch reports a device that this machine or build lacks, or whose memory is full, by an
+         // exception
+    auto tensors = LoadModelTensors(checkpoint, model.config(), model.num_layers(), dtype, device);
+    return tensors.ok() ? std::move(tensors) : WithContext(tensors.status(), model.options().directory);
+  } catch (const std::exception& error) {
+    const std::string_view what = error.what();
+    return InvalidField("model.device", absl::StrCat("cannot hold the model on \"", device.str(),
+                                                     "\": ", AbslView(what.substr(0, what.find('\n')))));
+  }
+}
+
 }  // namespace
 
 std::string_view ComputeDtypeName(ComputeDtype dtype) {
@@ -76,9 +89,8 @@ absl::StatusOr<std::shared_ptr<const LanguageModel>> LanguageModel::Load(const M
                              WeightsFingerprint(options.directory, checkpoint, options.cache_directory));
   model->fingerprint_ = ModelFingerprint(weights, model->options_.dtype, device);
   const at::ScalarType dtype = model->options_.dtype == ComputeDtype::kFloat32 ? at::kFloat : at::kBFloat16;
-  auto tensors = LoadModelTensors(checkpoint, model->config_, model->num_layers_, dtype, device);
-  if (!tensors.ok()) return WithContext(tensors.status(), options.directory);
-  model->tensors_ = std::make_unique<const ModelTensors>(*std::move(tensors));
+  CACHECLIP_ASSIGN_OR_RETURN(ModelTensors tensors, LoadOnDevice(checkpoint, *model, dtype, device));
+  model->tensors_ = std::make_unique<const ModelTensors>(std::move(tensors));
   return model;
 }
 

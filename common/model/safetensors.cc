@@ -61,6 +61,21 @@ absl::StatusOr<TensorView> ParseTensor(const std::string& name, const json& entr
   return view;
 }
 
+// No byte may belong to two tensors: the format says so, and a file that does otherwise was not written by a
+// saver.
+absl::Status CheckDisjoint(const std::map<std::string, TensorView>& tensors) {
+  std::vector<std::pair<std::span<const std::byte>, std::string_view>> ranges;
+  for (const auto& [name, view] : tensors)
+    if (!view.bytes.empty()) ranges.emplace_back(view.bytes, name);
+  std::sort(ranges.begin(), ranges.end(),
+            [](const auto& a, const auto& b) { return a.first.data() < b.first.data(); });
+  for (size_t i = 1; i < ranges.size(); ++i)
+    if (ranges[i].first.data() < ranges[i - 1].first.data() + ranges[i - 1].first.size())
+      return Malformed(absl::StrCat("tensors ", AbslView(ranges[i - 1].second), " and ",
+                                    AbslView(ranges[i].second), " overlap"));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::set<std::string>> ShardNames(const std::string& index_text) {
   const json index = json::parse(index_text, nullptr, /*allow_exceptions=*/false);
   const auto map = index.is_object() ? index.find("weight_map") : index.end();
@@ -95,6 +110,7 @@ absl::StatusOr<std::map<std::string, TensorView>> ParseSafetensors(std::span<con
     if (name == "__metadata__") continue;
     CACHECLIP_ASSIGN_OR_RETURN(tensors[name], ParseTensor(name, entry, data));
   }
+  CACHECLIP_RETURN_IF_ERROR(CheckDisjoint(tensors));
   return tensors;
 }
 

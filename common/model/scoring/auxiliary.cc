@@ -98,6 +98,7 @@ class AuxiliaryScorer {
     rows.Append(input_.question_ids, prefix + context, prefix + longest);
     CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<InferenceSession> session,
                                InferenceSession::Create(model_, prefix + context + rows.size()));
+    CACHECLIP_RETURN_IF_ERROR(session->CheckRows(rows));
     if (input_.prefix)
       CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*input_.prefix, 0, 0, 0, layers_.band.end));
     int32_t slot = prefix;

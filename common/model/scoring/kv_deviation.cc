@@ -29,6 +29,7 @@ absl::StatusOr<std::vector<float>> ScoreByKvDeviation(InferenceSession& session,
     rows.Append(prompt.chunk_ids[i], slot, slot);
   }
   at::Tensor deviation;
+  CACHECLIP_RETURN_IF_ERROR(session.CheckRows(rows));
   ForwardPass pass(model.tensors(), model.config(), session.cache(), rows);
   const auto squared = [](const at::Tensor& fresh,
                           const at::Tensor& stale) {  // [n, heads, dim], [heads, n, dim] -> [n]

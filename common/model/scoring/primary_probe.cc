@@ -34,6 +34,7 @@ absl::StatusOr<std::vector<float>> ScoreByPrimaryProbe(InferenceSession& session
   const int64_t begin = prompt.prefix_size(), end = prompt.suffix_begin();
   at::Tensor total =
       at::zeros({end - begin}, at::TensorOptions().dtype(at::kFloat).device(model.tensors().device));
+  CACHECLIP_RETURN_IF_ERROR(session.CheckRows(rows));
   ForwardPass pass(model.tensors(), model.config(), session.cache(), rows);
   const ForwardHooks hooks{
       .after_store =
