@@ -1,0 +1,142 @@
+#include "common/model/inference_session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_folder.h"
+#include "tests/support/test_chunks.h"
+#include "tests/unit/common/model/model_fixtures.h"
+
+namespace cacheclip {
+namespace {
+
+using testing::HasSubstr;
+
+class Session : public testing::Test {
+ protected:
+  std::unique_ptr<InferenceSession> Create(int32_t capacity) {
+    return InferenceSession::Create(model_, capacity).value();
+  }
+  static Rows MakeRows(std::vector<int32_t> ids, std::vector<int32_t> slots) {
+    return {.ids = std::move(ids), .slots = slots, .positions = slots};
+  }
+  void ExpectRefused(const Rows& rows, const std::string& mentions) {
+    for (const absl::Status& status :
+         {session_->Run(rows).status(), session_->RunAllLogits(rows, 0).status()}) {
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+      EXPECT_THAT(std::string(status.message()), HasSubstr(mentions));
+    }
+    EXPECT_EQ(session_->length(), 0);
+  }
+
+  TempFolder folder_;
+  std::shared_ptr<const LanguageModel> model_ =
+      LoadTinyModel(folder_.path(), {.vocab_size = 100, .num_layers = 2, .max_positions = 128});
+  std::unique_ptr<InferenceSession> session_ = Create(16);
+};
+
+TEST_F(Session, CapacityIsAtMostTheContextLength) {
+  for (int32_t capacity : {-1, 0, 129})
+    EXPECT_EQ(InferenceSession::Create(model_, capacity).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Create(128)->capacity(), 128);
+}
+
+TEST_F(Session, CacheBytesAreKeysAndValuesOfEveryLayer) {
+  // fp32, two layers, two kv heads of 64.
+  EXPECT_EQ(InferenceSession::CacheBytes(*model_, 16), int64_t{2} * 4 * 2 * 2 * 64 * 16);
+}
+
+TEST_F(Session, RowsThatMakeNoSenseAreRefused) {
+  ExpectRefused({}, "empty");
+  ExpectRefused({.ids = {1, 2}, .slots = {0, 1}, .positions = {0}}, "differ in number");
+  ExpectRefused({.ids = {1, 2}, .slots = {0}, .positions = {0, 1}}, "differ in number");
+  ExpectRefused(MakeRows({1, 100}, {0, 1}), "token id 100 is outside the vocabulary");
+  ExpectRefused(MakeRows({-1}, {0}), "token id -1");
+  ExpectRefused(MakeRows({1, 2}, {1, 0}), "ascend");
+  ExpectRefused(MakeRows({1, 2}, {3, 3}), "ascend");
+  ExpectRefused(MakeRows({1}, {16}), "slot 16 exceeds the session's capacity 16");
+  ExpectRefused(MakeRows({1, 2}, {-1, 3}), "slot");
+}
+
+TEST_F(Session, FirstLogitsRowMustBeOneOfTheRows) {
+  const Rows rows = MakeRows({1, 2, 3}, {0, 1, 2});
+  for (int32_t first : {-1, 3}) {
+    const absl::Status status = session_->RunAllLogits(rows, first).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << first;
+  }
+  EXPECT_EQ(session_->RunAllLogits(rows, 1)->size(), 2u);
+}
+
+TEST_F(Session, RunGivesTheLastOfAllLogits) {
+  const Rows rows = MakeRows({5, 6, 7, 8}, {0, 1, 2, 3});
+  const auto all = session_->RunAllLogits(rows, 0).value();
+  EXPECT_LT(MaxDifference(session_->Run(rows).value(), all.back()), 1e-5);
+  EXPECT_EQ(all.size(), 4u);
+  EXPECT_EQ(all[0].size(), 100u);
+}
+
+TEST_F(Session, DecodeFollowsTheHighestSlotAndStopsAtCapacity) {
+  ASSERT_TRUE(session_->Run(MakeRows({1, 2}, {0, 14})).ok());
+  EXPECT_EQ(session_->length(), 15);
+  ASSERT_TRUE(session_->Decode(3).ok());
+  EXPECT_EQ(session_->length(), 16);
+  EXPECT_EQ(session_->Decode(4).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(session_->length(), 16);
+}
+
+TEST_F(Session, ChunkOfAnotherShapeIsRefused) {
+  for (const KvShape& shape : {KvShape{2, 1, 64, KvDtype::kFp32}, KvShape{2, 2, 32, KvDtype::kFp32},
+                               KvShape{1, 2, 64, KvDtype::kFp32}}) {
+    const absl::Status status = session_->Place(*MakeTestChunk({.shape = shape}), 0, 0);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(shape.ToString()));
+  }
+}
+
+TEST_F(Session, ChunkMustFit) {
+  const ChunkPointer chunk = MakeTestChunk({.num_tokens = 10, .shape = model_->kv_shape()});
+  EXPECT_TRUE(session_->Place(*chunk, 6, 0).ok());
+  for (int32_t slot : {7, -1, 1 << 30})
+    EXPECT_EQ(session_->Place(*chunk, slot, 0).code(), absl::StatusCode::kInvalidArgument) << slot;
+}
+
+TEST_F(Session, OnlyLayersThatExistArePlaced) {
+  const ChunkPointer chunk = MakeTestChunk({.shape = model_->kv_shape()});
+  EXPECT_TRUE(session_->PlaceLayers(*chunk, 0, 0, 1, 2).ok());
+  EXPECT_EQ(session_->PlaceLayers(*chunk, 0, 0, 0, 3).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(session_->PlaceLayers(*chunk, 0, 0, -1, 1).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(Session, DeeperChunksServeATruncatedModel) {
+  const ChunkPointer chunk = MakeTestChunk({.shape = {5, 2, 64, KvDtype::kFp32}});
+  EXPECT_TRUE(session_->Place(*chunk, 0, 0).ok());
+}
+
+TEST_F(Session, PlacingLayerByLayerIsPlacingAtOnce) {
+  const PromptTokens prompt{.prefix_ids = {1, 2}, .chunk_ids = {{5, 6, 7}}, .suffix_ids = {8, 9}};
+  const EncodedPrompt encoded = Encode(model_, prompt);
+  const Rows rows = SelectiveRows(prompt, {});
+  const auto at_once = Assemble(model_, prompt)->Run(rows).value();
+  const auto by_layer = session_->Run(rows, CancellationToken(), [&](int layer) {
+    const absl::Status status = session_->PlaceLayers(*encoded.prefix, 0, 0, layer, layer + 1);
+    return status.ok() ? session_->PlaceLayers(*encoded.chunks[0], 2, 2, layer, layer + 1) : status;
+  });
+  EXPECT_EQ(by_layer.value(), at_once);
+}
+
+TEST_F(Session, AFailingLayerStopsTheRun) {
+  const auto result = session_->Run(MakeRows({1}, {0}), CancellationToken(),
+                                    [](int layer) { return absl::DataLossError(std::to_string(layer)); });
+  EXPECT_EQ(result.status(), absl::DataLossError("0"));
+  EXPECT_EQ(session_->length(), 0);
+}
+
+TEST_F(Session, CancelledTokensStopEveryCall) {
+  const Rows rows = MakeRows({1}, {0});
+  EXPECT_EQ(session_->Run(rows, CancelledToken()).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(session_->RunAllLogits(rows, 0, CancelledToken()).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(session_->Decode(1, CancelledToken()).status().code(), absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace cacheclip

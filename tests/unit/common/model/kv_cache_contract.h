@@ -1,0 +1,73 @@
+// What both caches are asked to do, on the same random rows. Functions and values only.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/randn.h>
+
+#include "common/model/kv_cache.h"
+
+namespace cacheclip {
+
+struct CacheShape {
+  int64_t num_heads, num_kv_heads, head_dim;
+};
+
+inline ModelConfig CacheConfig(const CacheShape& shape) {
+  ModelConfig config;
+  config.num_heads = shape.num_heads;
+  config.num_kv_heads = shape.num_kv_heads;
+  config.head_dim = shape.head_dim;
+  return config;
+}
+
+inline at::Tensor RandomRows(int64_t count, int64_t heads, int64_t dim,
+                             at::ScalarType dtype = at::kBFloat16) {
+  return at::randn({count, heads, dim}).to(dtype);
+}
+
+inline RotationTable RotationAt(const ModelConfig& config, int64_t first_position, int64_t count) {
+  const auto positions =
+      at::arange(first_position, first_position + count, at::TensorOptions().dtype(at::kLong));
+  return MakeRotationTable(InverseFrequencies(config), positions);
+}
+
+inline std::vector<int32_t> Neighbours(int32_t first, int32_t count) {
+  std::vector<int32_t> slots;
+  for (int32_t i = 0; i < count; ++i) slots.push_back(first + i);
+  return slots;
+}
+
+// True if Place() leaves the bits that Rotate() and Store() leave.
+inline bool PlaceEqualsRotateThenStore(KvCache& placed, KvCache& stored, const CacheShape& shape,
+                                       int32_t first_slot, int32_t count, at::ScalarType dtype) {
+  const at::Tensor keys = RandomRows(count, shape.num_kv_heads, shape.head_dim, dtype);
+  const at::Tensor values = RandomRows(count, shape.num_kv_heads, shape.head_dim, dtype);
+  const RotationTable rotation = RotationAt(CacheConfig(shape), 1000 + first_slot, count);
+  placed.Place(0, keys, values, first_slot, rotation);
+  stored.Store(0, Rotate(keys, rotation), values, Neighbours(first_slot, count));
+  const int32_t end = placed.capacity();
+  return placed.Keys(0, 0, end).equal(stored.Keys(0, 0, end)) &&
+         placed.Values(0, 0, end).equal(stored.Values(0, 0, end));
+}
+
+// True if rows at `slots` come back exactly, head by head.
+inline bool RowsReadBack(KvCache& cache, const CacheShape& shape, const std::vector<int32_t>& slots,
+                         at::ScalarType dtype) {
+  const int64_t count = static_cast<int64_t>(slots.size());
+  const at::Tensor keys = RandomRows(count, shape.num_kv_heads, shape.head_dim, dtype);
+  const at::Tensor values = RandomRows(count, shape.num_kv_heads, shape.head_dim, dtype);
+  cache.Store(1, keys, values, slots);
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t slot = slots[static_cast<size_t>(i)];
+    if (!cache.Keys(1, slot, slot + 1).select(1, 0).equal(keys[i].to(at::kFloat))) return false;
+    if (!cache.Values(1, slot, slot + 1).select(1, 0).equal(values[i].to(at::kFloat))) return false;
+  }
+  return true;
+}
+
+}  // namespace cacheclip

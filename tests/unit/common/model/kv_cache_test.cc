@@ -1,0 +1,42 @@
+#include "common/model/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+#include "common/model/kernels/isa.h"
+#include "tests/support/temp_folder.h"
+#include "tests/unit/common/model/model_fixtures.h"
+
+namespace cacheclip {
+namespace {
+
+TEST(KvCache, Fp32ModelsGetThePlainCache) {
+  const TempFolder folder;
+  const auto model = LoadTinyModel(folder.path(), {.num_layers = 2});
+  EXPECT_EQ(KvCache::Create(*model, 10).value()->capacity(), 10);
+  EXPECT_EQ(KvCache::Bytes(*model, 10), int64_t{2} * 4 * 2 * 2 * 64 * 10);
+}
+
+TEST(KvCache, Bf16ModelsGetThePackedCacheWhereItRuns) {
+  if (ActiveIsa() != Isa::kAvx512Bf16) GTEST_SKIP() << "this CPU lacks AVX-512 BF16";
+  const TempFolder folder;
+  const auto model = LoadTinyModel(folder.path(), {.num_layers = 2}, ComputeDtype::kBfloat16);
+  EXPECT_EQ(KvCache::Create(*model, 64).value()->capacity(), 64);
+  EXPECT_EQ(KvCache::Bytes(*model, 64), int64_t{2} * 2 * 2 * 2 * 64 * 64);
+}
+
+TEST(KvCache, ReservedBytesCoverWhatTheCacheAllocates) {  // admission counts these
+  if (ActiveIsa() != Isa::kAvx512Bf16) GTEST_SKIP() << "this CPU lacks AVX-512 BF16";
+  const TempFolder folder;
+  const auto model = LoadTinyModel(folder.path(), {.num_layers = 2}, ComputeDtype::kBfloat16);
+  const int32_t capacity = KvCache::Create(*model, 65).value()->capacity();
+  EXPECT_GE(KvCache::Bytes(*model, 65), KvCache::Bytes(*model, capacity));
+}
+
+TEST(KvCache, OtherHeadDimensionsFallBackToThePlainCacheInBf16) {
+  const TempFolder folder;
+  const auto model = LoadTinyModel(folder.path(), {.num_layers = 2, .head_dim = 32}, ComputeDtype::kBfloat16);
+  EXPECT_EQ(KvCache::Create(*model, 10).value()->capacity(), 10);
+}
+
+}  // namespace
+}  // namespace cacheclip

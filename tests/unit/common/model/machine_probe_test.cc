@@ -1,0 +1,47 @@
+#include "common/model/machine_probe.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_folder.h"
+#include "tests/unit/common/model/model_fixtures.h"
+
+namespace cacheclip {
+namespace {
+
+ModelConfig SmallModel() {
+  ModelConfig config;
+  config.vocab_size = 100;
+  config.hidden_size = 8;
+  config.intermediate_size = 16;
+  config.num_layers = 3;
+  config.num_heads = 4;
+  config.num_kv_heads = 2;
+  config.head_dim = 2;
+  return config;
+}
+
+TEST(CostOfPass, CountsProductsByTheirShapes) {
+  const PassCost cost = CostOfPass(SmallModel(), 5, 7);
+  const double weights = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 3 * 8 * 16;  // q, k and v, o, MLP
+  EXPECT_DOUBLE_EQ(cost.linear_flops, 2 * (3 * weights * 5 + 8 * 100));
+  EXPECT_DOUBLE_EQ(cost.attention_flops, 4.0 * 4 * 2 * 3 * 5 * 7);
+  EXPECT_DOUBLE_EQ(cost.exponentials, 4.0 * 3 * 5 * 7);
+}
+
+TEST(FloorSeconds, AddsWorkAtEachLimit) {
+  const PassCost cost{.linear_flops = 100, .attention_flops = 50, .exponentials = 30};
+  EXPECT_DOUBLE_EQ(FloorSeconds(cost, {.gemm_flops_per_second = 10, .exponentials_per_second = 6}), 20);
+}
+
+TEST(MachineLimits, AreMeasured) {
+  const TempFolder folder;
+  const auto model = LoadTinyModel(folder.path(), {.num_layers = 1});
+  const MachineLimits limits = MeasureMachineLimits(*model, absl::ZeroDuration());
+  EXPECT_GT(limits.gemm_flops_per_second, 0);
+  EXPECT_GT(limits.read_bytes_per_second, 0);
+  EXPECT_GT(limits.exponentials_per_second, 0);
+  EXPECT_GE(limits.num_threads, 1);
+}
+
+}  // namespace
+}  // namespace cacheclip
