@@ -1,6 +1,6 @@
-// Cooperative cancellation: long work asks `token.Check()` at each model layer and returns its error. A token is
-// cancelled by Cancel(), by its deadline, or by a poll function (an RPC context's own flag). Copies share the state.
-// Thread-safe.
+// Cooperative cancellation: long work asks `token.Check()` at each model layer and returns its error. A token
+// is cancelled by Cancel(), by its deadline, or by a poll function (an RPC context's own flag). Copies share
+// the state. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -16,8 +16,8 @@ namespace cacheclip {
 class CancellationToken {
  public:
   // A token that nobody has cancelled. `deadline` is wall-clock time; `is_cancelled` may be empty.
-  explicit CancellationToken(absl::Time deadline = absl::InfiniteFuture(), std::function<bool()> is_cancelled = {},
-                             Clock* clock = RealClock())
+  explicit CancellationToken(absl::Time deadline = absl::InfiniteFuture(),
+                             std::function<bool()> is_cancelled = {}, Clock* clock = RealClock())
       : state_(std::make_shared<State>()), deadline_(deadline), clock_(clock) {
     state_->is_cancelled = std::move(is_cancelled);
   }

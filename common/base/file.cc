@@ -36,7 +36,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes)
   CACHECLIP_ASSIGN_OR_RETURN(const OpenFile file, OpenForReading(path));
   const auto close = absl::MakeCleanup([&] { ::close(file.descriptor); });
   if (file.num_bytes > max_bytes)
-    return absl::ResourceExhaustedError(absl::StrCat(path, " has ", file.num_bytes, " bytes, at most ", max_bytes));
+    return absl::ResourceExhaustedError(
+        absl::StrCat(path, " has ", file.num_bytes, " bytes, at most ", max_bytes));
   std::string text(static_cast<size_t>(file.num_bytes), '\0');
   size_t done = 0;
   while (done < text.size()) {
@@ -54,7 +55,8 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::st
   CACHECLIP_ASSIGN_OR_RETURN(const OpenFile file, OpenForReading(path));
   const auto close = absl::MakeCleanup([&] { ::close(file.descriptor); });
   if (file.num_bytes == 0) return std::shared_ptr<const MappedFile>(new MappedFile(nullptr, 0));
-  void* data = ::mmap(nullptr, static_cast<size_t>(file.num_bytes), PROT_READ, MAP_PRIVATE, file.descriptor, 0);
+  void* data =
+      ::mmap(nullptr, static_cast<size_t>(file.num_bytes), PROT_READ, MAP_PRIVATE, file.descriptor, 0);
   if (data == MAP_FAILED) return absl::ErrnoToStatus(errno, absl::StrCat("cannot map ", path));
   return std::shared_ptr<const MappedFile>(
       new MappedFile(static_cast<const std::byte*>(data), static_cast<size_t>(file.num_bytes)));

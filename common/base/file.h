@@ -14,8 +14,9 @@ namespace cacheclip {
 // NOT_FOUND if the file does not exist; RESOURCE_EXHAUSTED above `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::string& path, int64_t max_bytes = int64_t{256} << 20);
 
-// A read-only mapping of a whole file. The bytes stay valid until destruction, also after the file is unlinked. A file
-// that another process truncates meanwhile faults: map only files that are replaced by rename.
+// A read-only mapping of a whole file. The bytes stay valid until destruction, also after the file is
+// unlinked. A file that another process truncates meanwhile faults: map only files that are replaced by
+// rename.
 class MappedFile {
  public:
   static absl::StatusOr<std::shared_ptr<const MappedFile>> Open(const std::string& path);

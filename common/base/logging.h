@@ -1,5 +1,5 @@
-// Log lines on stderr and fatal invariants. One line per event: "I 2026-11-23T18:00:00.123Z engine.cc:42] text".
-// CACHECLIP_LOG(Info) << …; severities Info, Warning, Error; SetMinLogSeverity hides the lower ones.
+// Log lines on stderr and fatal invariants. One line per event: "I 2026-11-23T18:00:00.123Z engine.cc:42]
+// text". CACHECLIP_LOG(Info) << …; severities Info, Warning, Error; SetMinLogSeverity hides the lower ones.
 // CACHECLIP_CHECK(condition) << …: aborts with the text; for invariants inside the process, never for input.
 // Thread-safe: a line is written with one write(2). (libtorch owns plain LOG and CHECK, hence the prefix.)
 #pragma once
@@ -30,13 +30,13 @@ class LogLine {  // collects one line, emits it on destruction; kFatal aborts
 
 }  // namespace cacheclip
 
-#define CACHECLIP_LOG(severity)                                                           \
-  if (::cacheclip::LogSeverity::k##severity < ::cacheclip::MinLogSeverity()) {            \
-  } else                                                                                  \
+#define CACHECLIP_LOG(severity)                                                \
+  if (::cacheclip::LogSeverity::k##severity < ::cacheclip::MinLogSeverity()) { \
+  } else                                                                       \
     ::cacheclip::LogLine(::cacheclip::LogSeverity::k##severity, __FILE__, __LINE__).stream()
 
-#define CACHECLIP_CHECK(condition)                                                                \
-  if (condition) [[likely]] {                                                                     \
-  } else                                                                                          \
-    ::cacheclip::LogLine(::cacheclip::LogSeverity::kFatal, __FILE__, __LINE__).stream()           \
+#define CACHECLIP_CHECK(condition)                                                      \
+  if (condition) [[likely]] {                                                           \
+  } else                                                                                \
+    ::cacheclip::LogLine(::cacheclip::LogSeverity::kFatal, __FILE__, __LINE__).stream() \
         << "invariant violated: " #condition " "

@@ -9,7 +9,8 @@ namespace cacheclip {
 void EnsurePassiveOpenMp(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   ::setenv("OMP_WAIT_POLICY", "passive", 1);
-  ::execv("/proc/self/exe", argv);  // comes back only if it fails: then the program runs with the default policy
+  ::execv("/proc/self/exe",
+          argv);  // comes back only if it fails: then the program runs with the default policy
 }
 
 }  // namespace cacheclip

@@ -20,7 +20,8 @@ SerialExecutor::~SerialExecutor() {
 }
 
 void SerialExecutor::Run(TaskPriority priority, std::function<void()> task) {
-  CACHECLIP_CHECK(std::this_thread::get_id() != thread_.get_id()) << "Run() from inside a task would wait for itself";
+  CACHECLIP_CHECK(std::this_thread::get_id() != thread_.get_id())
+      << "Run() from inside a task would wait for itself";
   // Shared with the queue: the executor may still be inside the call when the caller's wait has ended.
   auto work = std::make_shared<std::packaged_task<void()>>(std::move(task));
   std::future<void> done = work->get_future();

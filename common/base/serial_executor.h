@@ -1,8 +1,8 @@
-// One thread that owns the arithmetic. Model work of all services in a process runs here, one task at a time, so that
-// a single OpenMP team uses all cores and no two forward passes fight for them. Tasks of a priority run in arrival
-// order; decode steps re-queue themselves, which makes concurrent requests take turns. Interactive tasks go before
-// background ones (ingestion), but a waiting background task is never passed more than kMaxPassedOver times.
-// Thread-safe. Do not call Run() from inside a task: it would wait for itself.
+// One thread that owns the arithmetic. Model work of all services in a process runs here, one task at a time,
+// so that a single OpenMP team uses all cores and no two forward passes fight for them. Tasks of a priority
+// run in arrival order; decode steps re-queue themselves, which makes concurrent requests take turns.
+// Interactive tasks go before background ones (ingestion), but a waiting background task is never passed more
+// than kMaxPassedOver times. Thread-safe. Do not call Run() from inside a task: it would wait for itself.
 #pragma once
 
 #include <condition_variable>

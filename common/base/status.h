@@ -1,5 +1,5 @@
-// Errors as values. Every seam (input, network, disk) returns absl::Status; this header adds the two early-return
-// macros and the convention by which an error names the request field that caused it.
+// Errors as values. Every seam (input, network, disk) returns absl::Status; this header adds the two
+// early-return macros and the convention by which an error names the request field that caused it.
 //
 //   CACHECLIP_RETURN_IF_ERROR(Write(bytes));
 //   CACHECLIP_ASSIGN_OR_RETURN(auto config, ParseConfig(text));
@@ -17,10 +17,9 @@
 #define CACHECLIP_CONCAT_INNER(a, b) a##b
 #define CACHECLIP_CONCAT(a, b) CACHECLIP_CONCAT_INNER(a, b)
 
-#define CACHECLIP_RETURN_IF_ERROR(expression)                             \
-  do {                                                                    \
-    if (absl::Status cacheclip_status = (expression); !cacheclip_status.ok()) \
-      return cacheclip_status;                                            \
+#define CACHECLIP_RETURN_IF_ERROR(expression)                                                          \
+  do {                                                                                                 \
+    if (absl::Status cacheclip_status = (expression); !cacheclip_status.ok()) return cacheclip_status; \
   } while (false)
 
 #define CACHECLIP_ASSIGN_OR_RETURN(declaration, expression) \
@@ -32,10 +31,12 @@
 
 namespace cacheclip {
 
-// INVALID_ARGUMENT that names a field: message "<field>: <problem>", and the field again as a payload for the RPC layer.
+// INVALID_ARGUMENT that names a field: message "<field>: <problem>", and the field again as a payload for the
+// RPC layer.
 absl::Status InvalidField(std::string_view field, std::string_view problem);
 
-// The same for any other code (NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED, …). `code` must not be kOk.
+// The same for any other code (NOT_FOUND, FAILED_PRECONDITION, RESOURCE_EXHAUSTED, …). `code` must not be
+// kOk.
 absl::Status FieldError(absl::StatusCode code, std::string_view field, std::string_view problem);
 
 // The field an error names, or "" if it names none.

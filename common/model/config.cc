@@ -59,8 +59,8 @@ absl::Status ReadRopeScaling(const json& scaling, RopeParameters& rope) {
     rope.scaling = RopeScaling::kLlama3;
     rope.low_frequency_factor = NumberOr(scaling, "low_freq_factor", 1.0);
     rope.high_frequency_factor = NumberOr(scaling, "high_freq_factor", 4.0);
-    rope.original_max_positions =
-        static_cast<int64_t>(NumberOr(scaling, "original_max_position_embeddings", 8192));
+    CACHECLIP_ASSIGN_OR_RETURN(rope.original_max_positions,
+                               PositiveIntegerOr(scaling, "original_max_position_embeddings", 8192));
     if (rope.high_frequency_factor <= rope.low_frequency_factor)
       return InvalidField("config.json rope_scaling.high_freq_factor", "must exceed low_freq_factor");
     return absl::OkStatus();
@@ -176,6 +176,8 @@ absl::StatusOr<ModelConfig> ParseModelConfig(std::string_view text) {
     CACHECLIP_RETURN_IF_ERROR(ReadDimensions(object, config));
     CACHECLIP_RETURN_IF_ERROR(ReadRope(object, config));
     config.rms_norm_epsilon = NumberOr(object, "rms_norm_eps", 1e-6);
+    if (!(config.rms_norm_epsilon >= 0 && config.rms_norm_epsilon < 1))
+      return InvalidField("config.json rms_norm_eps", "must be between 0 and 1");
     config.tied_head = BoolOr(object, "tie_word_embeddings", false);
     ReadEndOfSequence(object, config.end_of_sequence_ids);
   } catch (const json::exception& error) {

@@ -61,7 +61,8 @@ class LogInterceptor : public Interceptor {
  public:
   explicit LogInterceptor(ServerRpcInfo* info) : call_(info), info_(info) {}
   void Intercept(InterceptorBatchMethods* methods) override {
-    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) Log(methods->GetSendStatus());
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS))
+      Log(methods->GetSendStatus());
     methods->Proceed();
   }
 
@@ -87,7 +88,9 @@ class LogInterceptor : public Interceptor {
 class MetricsInterceptorFactory : public ServerInterceptorFactoryInterface {
  public:
   explicit MetricsInterceptorFactory(Metrics* metrics) : metrics_(metrics) {}
-  Interceptor* CreateServerInterceptor(ServerRpcInfo* info) override { return new MetricsInterceptor(info, metrics_); }
+  Interceptor* CreateServerInterceptor(ServerRpcInfo* info) override {
+    return new MetricsInterceptor(info, metrics_);
+  }
 
  private:
   Metrics* const metrics_;

@@ -18,7 +18,8 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeCredentials(const 
   if (!tls.enabled) return grpc::InsecureChannelCredentials();
   grpc::SslCredentialsOptions options;
   CACHECLIP_ASSIGN_OR_RETURN(options.pem_root_certs, ReadPem("tls_ca", tls.ca_file));
-  CACHECLIP_ASSIGN_OR_RETURN(const KeyPair pair, ReadKeyPair("tls_client_", tls.certificate_file, tls.key_file));
+  CACHECLIP_ASSIGN_OR_RETURN(const KeyPair pair,
+                             ReadKeyPair("tls_client_", tls.certificate_file, tls.key_file));
   options.pem_cert_chain = pair.certificate;
   options.pem_private_key = pair.key;
   return grpc::SslCredentials(options);

@@ -1,5 +1,5 @@
-// How clients reach a server: plaintext on loopback, TLS or mTLS anywhere. One channel per target, shared by clients;
-// it connects lazily and reconnects by itself. Thread-safe.
+// How clients reach a server: plaintext on loopback, TLS or mTLS anywhere. One channel per target, shared by
+// clients; it connects lazily and reconnects by itself. Thread-safe.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// What the clients of this folder share: a call's context with deadline and trace metadata. Includes gRPC; for
-// common/rpc only.
+// What the clients of this folder share: a call's context with deadline and trace metadata. Includes gRPC;
+// for common/rpc only.
 #pragma once
 
 #include <grpcpp/channel.h>

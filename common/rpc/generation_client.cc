@@ -12,10 +12,12 @@
 namespace cacheclip {
 namespace {
 
-// Protobuf strings must be UTF-8; say so by field before the other side refuses the whole message without a reason.
+// Protobuf strings must be UTF-8; say so by field before the other side refuses the whole message without a
+// reason.
 absl::Status CheckTexts(const GenerateRequest& request) {
   for (size_t i = 0; i < request.messages.size(); ++i)
-    CACHECLIP_RETURN_IF_ERROR(CheckUtf8(absl::StrCat("messages[", i, "].content"), request.messages[i].content));
+    CACHECLIP_RETURN_IF_ERROR(
+        CheckUtf8(absl::StrCat("messages[", i, "].content"), request.messages[i].content));
   for (size_t i = 0; i < request.chunks.size(); ++i) {
     CACHECLIP_RETURN_IF_ERROR(CheckUtf8(absl::StrCat("chunks[", i, "].text"), request.chunks[i].text));
     CACHECLIP_RETURN_IF_ERROR(CheckUtf8(absl::StrCat("chunks[", i, "].title"), request.chunks[i].title));
@@ -85,9 +87,11 @@ absl::StatusOr<Encoding> GenerationClient::Tokenize(const std::string& text) {
   v1::TokenizeRequest request;
   request.set_text(text);
   v1::TokenizeResponse response;
-  const grpc::Status status = v1::GenerationService::NewStub(channel_)->Tokenize(&context, request, &response);
+  const grpc::Status status =
+      v1::GenerationService::NewStub(channel_)->Tokenize(&context, request, &response);
   CACHECLIP_RETURN_IF_ERROR(FromGrpcStatus(status, context));
-  if (response.begin_bytes_size() != response.token_ids_size() || response.end_bytes_size() != response.token_ids_size())
+  if (response.begin_bytes_size() != response.token_ids_size() ||
+      response.end_bytes_size() != response.token_ids_size())
     return absl::InternalError("Tokenize answered a different number of ids and spans");
   Encoding encoding;
   for (int i = 0; i < response.token_ids_size(); ++i) {
@@ -111,7 +115,8 @@ absl::Status GenerationClient::Abort(const std::string& request_id) {
   v1::AbortRequest request;
   request.set_request_id(request_id);
   v1::AbortResponse response;
-  return FromGrpcStatus(v1::GenerationService::NewStub(channel_)->Abort(&context, request, &response), context);
+  return FromGrpcStatus(v1::GenerationService::NewStub(channel_)->Abort(&context, request, &response),
+                        context);
 }
 
 }  // namespace cacheclip

@@ -38,9 +38,10 @@ class GenerationClient {
  public:
   explicit GenerationClient(std::shared_ptr<grpc::Channel> channel) : channel_(std::move(channel)) {}
 
-  // Blocks until the terminal event. An `error` event comes back as its status. Cancelling the token ends the call between
-  // two events; its deadline is the call's.
-  absl::StatusOr<GenerateResult> Generate(const GenerateRequest& request, const CancellationToken& cancellation,
+  // Blocks until the terminal event. An `error` event comes back as its status. Cancelling the token ends the
+  // call between two events; its deadline is the call's.
+  absl::StatusOr<GenerateResult> Generate(const GenerateRequest& request,
+                                          const CancellationToken& cancellation,
                                           const GenerateStreamCallbacks& callbacks = {});
   absl::StatusOr<Encoding> Tokenize(const std::string& text);
   absl::StatusOr<ModelInfo> GetModelInfo();

@@ -51,7 +51,8 @@ IngestTotals FromProto(const v1::IngestSummary& from) {
 
 }  // namespace
 
-absl::StatusOr<IngestTotals> IngestionClient::Ingest(const IngestOptions& options, const DocumentSource& next_document,
+absl::StatusOr<IngestTotals> IngestionClient::Ingest(const IngestOptions& options,
+                                                     const DocumentSource& next_document,
                                                      const IngestCallbacks& callbacks) {
   grpc::ClientContext context;
   const auto stream = v1::IngestionService::NewStub(channel_)->IngestDocuments(&context);
@@ -83,9 +84,10 @@ absl::StatusOr<Document> IngestionClient::GetDocument(const std::string& namespa
   request.set_namespace_name(namespace_name);
   request.set_document_id(document_id);
   v1::GetDocumentResponse response;
-  CACHECLIP_RETURN_IF_ERROR(CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
-    return stub.GetDocument(&context, request, &response);
-  }));
+  CACHECLIP_RETURN_IF_ERROR(
+      CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
+        return stub.GetDocument(&context, request, &response);
+      }));
   return FromProto(response.document());
 }
 
@@ -96,16 +98,18 @@ absl::StatusOr<DocumentPage> IngestionClient::ListDocuments(const std::string& n
   request.set_page_size(page_size);
   request.set_page_token(page_token);
   v1::ListDocumentsResponse response;
-  CACHECLIP_RETURN_IF_ERROR(CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
-    return stub.ListDocuments(&context, request, &response);
-  }));
+  CACHECLIP_RETURN_IF_ERROR(
+      CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
+        return stub.ListDocuments(&context, request, &response);
+      }));
   DocumentPage page;
   for (const v1::Document& document : response.documents()) page.documents.push_back(FromProto(document));
   page.next_page_token = response.next_page_token();
   return page;
 }
 
-absl::Status IngestionClient::DeleteDocument(const std::string& namespace_name, const std::string& document_id) {
+absl::Status IngestionClient::DeleteDocument(const std::string& namespace_name,
+                                             const std::string& document_id) {
   v1::DeleteDocumentRequest request;
   request.set_namespace_name(namespace_name);
   request.set_document_id(document_id);
@@ -115,8 +119,9 @@ absl::Status IngestionClient::DeleteDocument(const std::string& namespace_name, 
   });
 }
 
-absl::Status IngestionClient::PinChunks(const std::string& namespace_name, const std::vector<std::string>& chunk_ids,
-                                        const std::string& owner, absl::Duration duration) {
+absl::Status IngestionClient::PinChunks(const std::string& namespace_name,
+                                        const std::vector<std::string>& chunk_ids, const std::string& owner,
+                                        absl::Duration duration) {
   v1::PinChunksRequest request;
   request.set_namespace_name(namespace_name);
   request.mutable_chunk_ids()->Add(chunk_ids.begin(), chunk_ids.end());
@@ -136,9 +141,10 @@ absl::StatusOr<int64_t> IngestionClient::UnpinChunks(const std::string& namespac
   request.mutable_chunk_ids()->Add(chunk_ids.begin(), chunk_ids.end());
   request.set_owner(owner);
   v1::UnpinChunksResponse response;
-  CACHECLIP_RETURN_IF_ERROR(CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
-    return stub.UnpinChunks(&context, request, &response);
-  }));
+  CACHECLIP_RETURN_IF_ERROR(
+      CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
+        return stub.UnpinChunks(&context, request, &response);
+      }));
   return response.num_unpinned();
 }
 
@@ -149,9 +155,10 @@ absl::StatusOr<std::string> IngestionClient::PutNamespace(const std::string& nam
   if (prefix != nullptr) *request.mutable_prefix() = ToProto(*prefix);
   request.set_make_default(make_default);
   v1::PutNamespaceResponse response;
-  CACHECLIP_RETURN_IF_ERROR(CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
-    return stub.PutNamespace(&context, request, &response);
-  }));
+  CACHECLIP_RETURN_IF_ERROR(
+      CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
+        return stub.PutNamespace(&context, request, &response);
+      }));
   return response.prefix_id();
 }
 
@@ -159,9 +166,10 @@ absl::StatusOr<NamespaceInfo> IngestionClient::GetNamespace(const std::string& n
   v1::GetNamespaceRequest request;
   request.set_name(name);
   v1::GetNamespaceResponse response;
-  CACHECLIP_RETURN_IF_ERROR(CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
-    return stub.GetNamespace(&context, request, &response);
-  }));
+  CACHECLIP_RETURN_IF_ERROR(
+      CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
+        return stub.GetNamespace(&context, request, &response);
+      }));
   const v1::Namespace& found = response.namespace_();
   NamespaceInfo info{found.name(), absl::FromUnixSeconds(found.created_unix_seconds()), {}};
   for (const v1::Prefix& prefix : found.prefixes()) info.prefixes.push_back(FromProto(prefix));
@@ -170,9 +178,10 @@ absl::StatusOr<NamespaceInfo> IngestionClient::GetNamespace(const std::string& n
 
 absl::StatusOr<std::vector<Namespace>> IngestionClient::ListNamespaces() {
   v1::ListNamespacesResponse response;
-  CACHECLIP_RETURN_IF_ERROR(CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
-    return stub.ListNamespaces(&context, v1::ListNamespacesRequest(), &response);
-  }));
+  CACHECLIP_RETURN_IF_ERROR(
+      CallUnary(channel_, [&](v1::IngestionService::Stub& stub, grpc::ClientContext& context) {
+        return stub.ListNamespaces(&context, v1::ListNamespacesRequest(), &response);
+      }));
   std::vector<Namespace> namespaces;
   for (const v1::Namespace& found : response.namespaces())
     namespaces.push_back({found.name(), absl::FromUnixSeconds(found.created_unix_seconds())});

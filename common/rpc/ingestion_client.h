@@ -36,8 +36,9 @@ class IngestionClient {
  public:
   explicit IngestionClient(std::shared_ptr<grpc::Channel> channel) : channel_(std::move(channel)) {}
 
-  // Sends what `next_document` yields until it returns false; an error of the whole call is the status, an error of one
-  // document is in its result. One document is under way at a time, so a long list needs no memory here.
+  // Sends what `next_document` yields until it returns false; an error of the whole call is the status, an
+  // error of one document is in its result. One document is under way at a time, so a long list needs no
+  // memory here.
   using DocumentSource = std::function<bool(SourceDocument* document)>;
   absl::StatusOr<IngestTotals> Ingest(const IngestOptions& options, const DocumentSource& next_document,
                                       const IngestCallbacks& callbacks = {});
@@ -49,11 +50,12 @@ class IngestionClient {
 
   absl::Status PinChunks(const std::string& namespace_name, const std::vector<std::string>& chunk_ids,
                          const std::string& owner, absl::Duration duration);
-  absl::StatusOr<int64_t> UnpinChunks(const std::string& namespace_name, const std::vector<std::string>& chunk_ids,
-                                      const std::string& owner);
+  absl::StatusOr<int64_t> UnpinChunks(const std::string& namespace_name,
+                                      const std::vector<std::string>& chunk_ids, const std::string& owner);
 
   // `prefix` may be null. Returns the prefix's id, "" without one.
-  absl::StatusOr<std::string> PutNamespace(const std::string& name, const PrefixSpec* prefix, bool make_default);
+  absl::StatusOr<std::string> PutNamespace(const std::string& name, const PrefixSpec* prefix,
+                                           bool make_default);
   absl::StatusOr<NamespaceInfo> GetNamespace(const std::string& name);
   absl::StatusOr<std::vector<Namespace>> ListNamespaces();
 

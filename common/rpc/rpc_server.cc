@@ -41,7 +41,9 @@ std::string WhyNotListening(const std::string& address, int port) {
   sockaddr_in socket_address{};
   socket_address.sin_family = AF_INET;
   socket_address.sin_port = htons(static_cast<uint16_t>(port));
-  if (inet_pton(AF_INET, address == "localhost" ? "127.0.0.1" : address.c_str(), &socket_address.sin_addr) != 1) return "";
+  if (inet_pton(AF_INET, address == "localhost" ? "127.0.0.1" : address.c_str(), &socket_address.sin_addr) !=
+      1)
+    return "";
   const int descriptor = socket(AF_INET, SOCK_STREAM, 0);
   const int result = bind(descriptor, reinterpret_cast<sockaddr*>(&socket_address), sizeof(socket_address));
   const std::string reason = result == 0 ? "" : std::strerror(errno);
@@ -68,10 +70,12 @@ absl::Status CheckExposure(const RpcServerOptions& options) {
   if (IsLoopbackAddress(options.address)) return absl::OkStatus();
   if (!options.insecure_listen) {
     return FieldError(absl::StatusCode::kFailedPrecondition, "address",
-                      absl::StrCat(options.address, " is wider than loopback and nothing authenticates callers: set "
+                      absl::StrCat(options.address,
+                                   " is wider than loopback and nothing authenticates callers: set "
                                    "insecure_listen to allow it"));
   }
-  CACHECLIP_LOG(Warning) << "listening on " << options.address << " without authentication: anyone who reaches it may "
+  CACHECLIP_LOG(Warning) << "listening on " << options.address
+                         << " without authentication: anyone who reaches it may "
                          << "read and delete documents";
   return absl::OkStatus();
 }
@@ -79,12 +83,15 @@ absl::Status CheckExposure(const RpcServerOptions& options) {
 void Configure(grpc::ServerBuilder& builder, const RpcServerOptions& options) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   builder.SetMaxSendMessageSize(static_cast<int>(options.max_message_bytes));
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else a second server shares the port without a word
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_time)));
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
+                             0);  // else a second server shares the port without a word
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_time)));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                              static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_timeout)));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinClientPingMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kMinClientPingMilliseconds);
   grpc::ResourceQuota quota("cacheclip");
   quota.SetMaxThreads(std::max(options.max_threads, kMinThreads));
   quota.Resize(static_cast<size_t>(options.max_buffer_bytes));
@@ -110,7 +117,7 @@ class RpcServer::Impl {
  public:
   std::string address;
   int port = 0;
-  std::vector<RpcService> services;      // outlive the server below
+  std::vector<RpcService> services;  // outlive the server below
   std::unique_ptr<grpc::Server> server;
   std::once_flag shut_down;
 };
@@ -132,7 +139,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
   if (impl->server == nullptr || impl->port == 0) {
     std::string reason = WhyNotListening(options.address, options.port);
     if (reason.empty()) reason = "not possible";
-    return FieldError(absl::StatusCode::kUnavailable, "port", absl::StrCat("cannot listen on ", listen_on, ": ", reason));
+    return FieldError(absl::StatusCode::kUnavailable, "port",
+                      absl::StrCat("cannot listen on ", listen_on, ": ", reason));
   }
   std::unique_ptr<RpcServer> server(new RpcServer(std::move(impl)));
   for (const RpcService& service : server->impl_->services) server->SetServing(service.name, true);

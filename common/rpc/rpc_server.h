@@ -1,5 +1,5 @@
-// A gRPC server from start to drain: listens, answers health (one name per service and "") and reflection, counts and logs
-// every call, refuses to listen beyond loopback unless told to, drains on Shutdown().
+// A gRPC server from start to drain: listens, answers health (one name per service and "") and reflection,
+// counts and logs every call, refuses to listen beyond loopback unless told to, drains on Shutdown().
 //
 //   CACHECLIP_ASSIGN_OR_RETURN(auto server, RpcServer::Start(options, std::move(services)));
 //   WaitForShutdownSignal();            // common/rpc/shutdown_signal.h
@@ -30,20 +30,20 @@ struct TlsServerOptions {
 struct RpcServerOptions {
   std::string address = "127.0.0.1";  // IP literal or "localhost"; IPv6 without brackets
   int port = 0;                       // 0 = any free one; see port()
-  bool insecure_listen = false;       // allow an address beyond loopback although nothing authenticates callers
+  bool insecure_listen = false;  // allow an address beyond loopback although nothing authenticates callers
   TlsServerOptions tls;
-  int64_t max_message_bytes = int64_t{16} << 20;        // of one request message, and of one response message
-  int max_threads = 256;                                // running calls; raise together with admission limits
-  int64_t max_buffer_bytes = int64_t{512} << 20;        // network buffers of all calls together
-  absl::Duration keepalive_time = absl::Seconds(60);    // ping an idle connection this often
-  absl::Duration keepalive_timeout = absl::Seconds(20); // and give it up after this
-  Metrics* metrics = nullptr;                           // may be null
+  int64_t max_message_bytes = int64_t{16} << 20;      // of one request message, and of one response message
+  int max_threads = 256;                              // running calls; raise together with admission limits
+  int64_t max_buffer_bytes = int64_t{512} << 20;      // network buffers of all calls together
+  absl::Duration keepalive_time = absl::Seconds(60);  // ping an idle connection this often
+  absl::Duration keepalive_timeout = absl::Seconds(20);  // and give it up after this
+  Metrics* metrics = nullptr;                            // may be null
 };
 
 class RpcServer {
  public:
-  // FAILED_PRECONDITION naming the address for a wider address without insecure_listen; UNAVAILABLE naming address and port
-  // when the port is in use; NOT_FOUND or INVALID_ARGUMENT naming the file for TLS.
+  // FAILED_PRECONDITION naming the address for a wider address without insecure_listen; UNAVAILABLE naming
+  // address and port when the port is in use; NOT_FOUND or INVALID_ARGUMENT naming the file for TLS.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const RpcServerOptions& options,
                                                           std::vector<RpcService> services);
   ~RpcServer();  // Shutdown() without grace if it was not called
@@ -54,7 +54,8 @@ class RpcServer {
   // What health answers for the service ("" = all). Serving from the start.
   void SetServing(std::string_view service_name, bool serving);
 
-  // Health turns to NOT_SERVING, new calls are refused, running ones have `grace` to finish and are then cancelled.
+  // Health turns to NOT_SERVING, new calls are refused, running ones have `grace` to finish and are then
+  // cancelled.
   void Shutdown(absl::Duration grace);
 
  private:

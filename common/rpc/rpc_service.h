@@ -1,5 +1,5 @@
-// A gRPC service ready to be served, without gRPC in the header: what services/*/<x>_service.h hand to RpcServer.
-// Ownership: moves into the server. Plain value.
+// A gRPC service ready to be served, without gRPC in the header: what services/*/<x>_service.h hand to
+// RpcServer. Ownership: moves into the server. Plain value.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
-// TokenSelector over gRPC: generation's way to a selector service. Each call's deadline is the earlier of the request's
-// own and now + timeout, so a stalled selector costs `timeout` at most. A selector that is down fails at once
-// (UNAVAILABLE), never waits for it to come back. Thread-safe.
+// TokenSelector over gRPC: generation's way to a selector service. Each call's deadline is the earlier of the
+// request's own and now + timeout, so a stalled selector costs `timeout` at most. A selector that is down
+// fails at once (UNAVAILABLE), never waits for it to come back. Thread-safe.
 #pragma once
 
 #include <memory>
@@ -25,7 +25,8 @@ class RpcTokenSelector : public TokenSelector {
   // Before the first call, or later to move to another server. Until then Select() answers UNAVAILABLE.
   void Connect(std::shared_ptr<grpc::Channel> channel);
 
-  absl::StatusOr<SelectResult> Select(const SelectRequest& request, const CancellationToken& cancellation) override;
+  absl::StatusOr<SelectResult> Select(const SelectRequest& request,
+                                      const CancellationToken& cancellation) override;
 
   // Has the selector make its own KV of these chunks; returns how many it had to encode.
   absl::StatusOr<int> Prepare(const std::string& namespace_name, const std::string& prefix_id,

@@ -1,6 +1,6 @@
-// SIGTERM and SIGINT as a call that returns. BlockShutdownSignals() first thing in main, before any thread exists (threads
-// inherit the mask); then WaitForShutdownSignal() on one thread. A second signal, while draining, ends the process at
-// once. SIGPIPE is ignored. Process-wide; call each once.
+// SIGTERM and SIGINT as a call that returns. BlockShutdownSignals() first thing in main, before any thread
+// exists (threads inherit the mask); then WaitForShutdownSignal() on one thread. A second signal, while
+// draining, ends the process at once. SIGPIPE is ignored. Process-wide; call each once.
 #pragma once
 
 namespace cacheclip {

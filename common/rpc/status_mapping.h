@@ -1,6 +1,6 @@
-// absl::Status to grpc::Status and back. Codes map one to one. The field an error names travels in trailing metadata
-// (kFieldMetadataKey) and stays in the message, so that a caller without the metadata reads it as well.
-// For common/rpc and *_service.cc only: includes gRPC. Thread-safe.
+// absl::Status to grpc::Status and back. Codes map one to one. The field an error names travels in trailing
+// metadata (kFieldMetadataKey) and stays in the message, so that a caller without the metadata reads it as
+// well. For common/rpc and *_service.cc only: includes gRPC. Thread-safe.
 #pragma once
 
 #include <grpcpp/client_context.h>

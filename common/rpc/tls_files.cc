@@ -17,7 +17,8 @@ absl::StatusOr<std::string> ReadPem(std::string_view option, const std::string& 
   if (file.empty()) return std::string();
   absl::StatusOr<std::string> text = ReadFile(file, kMaxPemBytes);
   if (!text.ok()) return FieldError(text.status().code(), option, StdView(text.status().message()));
-  if (!absl::StrContains(*text, "-----BEGIN ")) return InvalidField(option, absl::StrCat(file, " is no PEM file"));
+  if (!absl::StrContains(*text, "-----BEGIN "))
+    return InvalidField(option, absl::StrCat(file, " is no PEM file"));
   return text;
 }
 

@@ -53,8 +53,10 @@ std::vector<MetricFamily> StoreFamilies(const std::vector<StoreGauges>& tiers) {
       {"store_misses_total", "Chunk look-ups that did not", MetricType::Counter, &StoreGauges::misses},
       {"store_puts_total", "Chunks added", MetricType::Counter, &StoreGauges::puts},
       {"store_evictions_total", "Chunks evicted", MetricType::Counter, &StoreGauges::evictions},
-      {"store_checksum_failures_total", "Damaged chunks, deleted when found", MetricType::Counter, &StoreGauges::corrupt},
-      {"store_rejected_puts_total", "Chunks that could not be stored", MetricType::Counter, &StoreGauges::rejected_puts},
+      {"store_checksum_failures_total", "Damaged chunks, deleted when found", MetricType::Counter,
+       &StoreGauges::corrupt},
+      {"store_rejected_puts_total", "Chunks that could not be stored", MetricType::Counter,
+       &StoreGauges::rejected_puts},
       {"store_bytes", "Bytes held", MetricType::Gauge, &StoreGauges::bytes},
       {"store_objects", "Chunks held", MetricType::Gauge, &StoreGauges::objects},
   };
@@ -102,7 +104,8 @@ void Metrics::RecordGeneration(const GenerationRecord& record) {
   to.recomputed_tokens.Increment(record.recomputed_tokens);
   to.reencoded_tokens.Increment(record.reencoded_tokens);
   to.assembled_chunks.Increment(record.num_chunks);
-  for (const auto& [tier, tokens] : record.cached_tokens) to.cached_tokens.Add({{"tier", tier}}).Increment(tokens);
+  for (const auto& [tier, tokens] : record.cached_tokens)
+    to.cached_tokens.Add({{"tier", tier}}).Increment(tokens);
   to.time_to_first_token.Observe(Seconds(record.time_to_first_token));
   to.request_latency.Observe(Seconds(record.duration));
   absl::Duration prefill;

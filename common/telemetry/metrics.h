@@ -1,6 +1,6 @@
-// Every metric of the project, by name: records come in, Prometheus text goes out (docs/api.md lists the names). Seconds and
-// bytes in names, counters end in _total, a reason on every failure, no tenant or request name as label. The other
-// layers know these plain records only; prometheus-cpp stays in metrics.cc.
+// Every metric of the project, by name: records come in, Prometheus text goes out (docs/api.md lists the
+// names). Seconds and bytes in names, counters end in _total, a reason on every failure, no tenant or request
+// name as label. The other layers know these plain records only; prometheus-cpp stays in metrics.cc.
 // Thread-safe. One object per process; it must outlive whoever records.
 #pragma once
 
@@ -22,8 +22,8 @@ struct FallbackCount {
 
 // One finished generation request.
 struct GenerationRecord {
-  std::string finish_reason;                   // "stop", "length", …
-  std::string method;                          // what ran
+  std::string finish_reason;  // "stop", "length", …
+  std::string method;         // what ran
   int64_t prompt_tokens = 0, completion_tokens = 0;
   int64_t context_tokens = 0, recomputed_tokens = 0, reencoded_tokens = 0;
   int64_t num_chunks = 0;
@@ -63,8 +63,8 @@ class Metrics {
   ~Metrics();
 
   void RecordGeneration(const GenerationRecord& record);
-  void RecordGenerationError(std::string_view reason);       // code in snake_case: "invalid_argument"
-  void RecordTokenInterval(absl::Duration interval);         // between two streamed tokens
+  void RecordGenerationError(std::string_view reason);  // code in snake_case: "invalid_argument"
+  void RecordTokenInterval(absl::Duration interval);    // between two streamed tokens
   void RecordSelection(const SelectionRecord& record);
   void RecordSelectionError(std::string_view reason);
   void RecordIngest(const IngestRecord& record);

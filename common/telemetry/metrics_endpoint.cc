@@ -38,7 +38,8 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(const st
                                                                         Metrics* metrics) {
   const std::string bind = absl::StrCat(address, ":", port);
   auto impl = std::make_unique<Impl>();
-  impl->collectable = std::make_shared<MetricsCollectable>([source = metrics->impl_.get()] { return source->Collect(); });
+  impl->collectable =
+      std::make_shared<MetricsCollectable>([source = metrics->impl_.get()] { return source->Collect(); });
   try {
     impl->exposer = std::make_unique<prometheus::Exposer>(bind, 1);
   } catch (const std::exception& error) {  // the library knows no other way to say it
@@ -49,7 +50,8 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Start(const st
   return std::unique_ptr<MetricsEndpoint>(new MetricsEndpoint(std::move(impl), bound_port));
 }
 
-MetricsEndpoint::MetricsEndpoint(std::unique_ptr<Impl> impl, int port) : impl_(std::move(impl)), port_(port) {}
+MetricsEndpoint::MetricsEndpoint(std::unique_ptr<Impl> impl, int port)
+    : impl_(std::move(impl)), port_(port) {}
 MetricsEndpoint::~MetricsEndpoint() = default;
 
 }  // namespace cacheclip

@@ -1,5 +1,5 @@
-// HTTP for Prometheus: GET /metrics answers Metrics::Text(). Listens on loopback unless told otherwise; stops when
-// destroyed. Thread-safe. The metrics must outlive it.
+// HTTP for Prometheus: GET /metrics answers Metrics::Text(). Listens on loopback unless told otherwise; stops
+// when destroyed. Thread-safe. The metrics must outlive it.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,8 @@ namespace cacheclip {
 class MetricsEndpoint {
  public:
   // `port` 0 = any free one. UNAVAILABLE naming address and port if it cannot listen.
-  static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Start(const std::string& address, int port, Metrics* metrics);
+  static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Start(const std::string& address, int port,
+                                                                Metrics* metrics);
   ~MetricsEndpoint();
 
   int port() const { return port_; }

@@ -40,13 +40,15 @@ MetricsFamilies::MetricsFamilies(Registry& r)
       generation_tokens(Counter(r, "generation_tokens_total", "Tokens generated")),
       context_tokens(Counter(r, "context_tokens_total", "Chunk tokens in prompts")),
       recomputed_tokens(Counter(r, "recomputed_tokens_total", "Chunk tokens computed fresh in context")),
-      reencoded_tokens(Counter(r, "reencoded_tokens_total", "Chunk tokens encoded anew because no tier had them")),
+      reencoded_tokens(
+          Counter(r, "reencoded_tokens_total", "Chunk tokens encoded anew because no tier had them")),
       assembled_chunks(Counter(r, "assembled_chunks_total", "Chunks laid into prompts")),
       cached_tokens(Counters(r, "cached_prompt_tokens_total", "Prompt tokens served from a cache, by tier")),
       time_to_first_token(Histogram(r, "time_to_first_token_seconds", "Arrival to first token")),
       inter_token_latency(Histogram(r, "inter_token_latency_seconds", "Between two streamed tokens")),
       request_latency(Histogram(r, "e2e_request_latency_seconds", "Arrival to last token")),
-      queue_time(Histogram(r, "request_queue_time_seconds", "Waiting for admission and for the compute thread")),
+      queue_time(
+          Histogram(r, "request_queue_time_seconds", "Waiting for admission and for the compute thread")),
       prefill_time(Histogram(r, "request_prefill_time_seconds", "Select, assemble, recompute and question")),
       stage_time(Histograms(r, "request_stage_seconds", "Time per pipeline stage")),
       selections(Counters(r, "selections_total", "Selections answered, by method")),

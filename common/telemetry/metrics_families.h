@@ -55,8 +55,8 @@ struct MetricsFamilies {
   prometheus::Histogram& document_time;
 
   // Calls.
-  CounterFamily& rpc_calls;    // {rpc, code}
-  HistogramFamily& rpc_time;   // {rpc}
+  CounterFamily& rpc_calls;   // {rpc, code}
+  HistogramFamily& rpc_time;  // {rpc}
 };
 
 // From a millisecond to minutes, factors of about two.

@@ -1,5 +1,6 @@
-// The measurements behind `cacheclip bench`. Each runs the real parts in this process (models, stores, engine; the selector
-// over gRPC on loopback) and returns what it measured as JSON, physical or arithmetic limits beside it. One thread.
+// The measurements behind `cacheclip bench`. Each runs the real parts in this process (models, stores,
+// engine; the selector over gRPC on loopback) and returns what it measured as JSON, physical or arithmetic
+// limits beside it. One thread.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@
 
 namespace cacheclip {
 
-// Question: how long until the first token over `context_tokens` of stored chunks, against full prefill in the same run?
+// Question: how long until the first token over `context_tokens` of stored chunks, against full prefill in
+// the same run?
 struct TtftBenchOptions {
   int context_tokens = 4096;  // chunk tokens
   int chunk_tokens = 512;
@@ -43,7 +45,8 @@ struct PromptShape {
 PassCost FullPrefillCost(const ModelConfig& model, const PromptShape& shape);
 PassCost RecomputeCost(const ModelConfig& model, const PromptShape& shape);  // selected tokens and suffix
 
-// The machine's limit for time to first token: the larger of loading and recomputing, and the scoring of the question's rows.
+// The machine's limit for time to first token: the larger of loading and recomputing, and the scoring of the
+// question's rows.
 double TtftFloorSeconds(const ModelConfig& model, const PromptShape& shape, const MachineLimits& limits);
 
 }  // namespace cacheclip

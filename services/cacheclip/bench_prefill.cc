@@ -3,9 +3,9 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/ascii.h"
 #include "common/base/status.h"
 #include "common/model/inference_session.h"
 #include "common/model/language_model.h"
@@ -27,7 +27,8 @@ PromptTokens MakePrompt(const LanguageModel& model, int num_tokens) {
   return prompt;
 }
 
-absl::StatusOr<double> PrefillSeconds(std::shared_ptr<const LanguageModel> model, const PromptTokens& prompt) {
+absl::StatusOr<double> PrefillSeconds(std::shared_ptr<const LanguageModel> model,
+                                      const PromptTokens& prompt) {
   CACHECLIP_ASSIGN_OR_RETURN(const auto session, InferenceSession::Create(std::move(model), prompt.size()));
   const auto start = std::chrono::steady_clock::now();
   CACHECLIP_RETURN_IF_ERROR(session->Run(FullRows(prompt)).status());
@@ -58,11 +59,13 @@ absl::StatusOr<nlohmann::json> RunTransformers(const Config& config, const Prefi
   python = std::string(absl::StripAsciiWhitespace(python));
   CACHECLIP_ASSIGN_OR_RETURN(
       const std::string text,
-      OutputOf(absl::StrCat(Quoted(python), " ", Quoted(absl::StrCat(tools, "/bench_transformers.py")), " --model ",
-                            Quoted(ModelFolder(config)), " --tokens ", absl::StrJoin(options.token_counts, ","),
-                            " --repeats ", options.repeat, " --json")));
+      OutputOf(absl::StrCat(Quoted(python), " ", Quoted(absl::StrCat(tools, "/bench_transformers.py")),
+                            " --model ", Quoted(ModelFolder(config)), " --tokens ",
+                            absl::StrJoin(options.token_counts, ","), " --repeats ", options.repeat,
+                            " --json")));
   nlohmann::json result = nlohmann::json::parse(text, nullptr, false);
-  if (result.is_discarded()) return absl::InternalError(absl::StrCat("bench_transformers.py answered ", text));
+  if (result.is_discarded())
+    return absl::InternalError(absl::StrCat("bench_transformers.py answered ", text));
   return result;
 }
 
@@ -76,7 +79,8 @@ double PeerTokensPerSecond(const nlohmann::json& peer, int tokens) {
 }  // namespace
 
 absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillBenchOptions& options) {
-  ModelOptions model_options{.directory = ModelFolder(config), .device = config.device, .cache_directory = CacheFolder()};
+  ModelOptions model_options{
+      .directory = ModelFolder(config), .device = config.device, .cache_directory = CacheFolder()};
   CACHECLIP_ASSIGN_OR_RETURN(model_options.dtype, ParseComputeDtype(config.dtype));
   CACHECLIP_ASSIGN_OR_RETURN(const auto model, LanguageModel::Load(model_options));
   CACHECLIP_RETURN_IF_ERROR(PrefillSeconds(model, MakePrompt(*model, 64)).status());  // warm up
@@ -98,10 +102,14 @@ absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillB
                        {"tokens_per_second", tokens / median},
                        {"floor_seconds", floor},
                        {"share_of_limit", floor / median}});
-    progress.Update("prefill", static_cast<int64_t>(i) + 1, static_cast<int64_t>(options.token_counts.size()));
+    progress.Update("prefill", static_cast<int64_t>(i) + 1,
+                    static_cast<int64_t>(options.token_counts.size()));
   }
-  nlohmann::json report = {{"benchmark", "prefill"}, {"model", model->name()}, {"dtype", config.dtype},
-                           {"repeat", options.repeat}, {"results", std::move(results)},
+  nlohmann::json report = {{"benchmark", "prefill"},
+                           {"model", model->name()},
+                           {"dtype", config.dtype},
+                           {"repeat", options.repeat},
+                           {"results", std::move(results)},
                            {"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},
                            {"num_threads", limits.num_threads}};
   if (options.peer.empty()) return report;

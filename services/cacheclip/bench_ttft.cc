@@ -26,9 +26,9 @@ namespace {
 
 constexpr char kNamespace[] = "bench";
 constexpr char kQuestion[] = "Which harbour did the third ship leave, and on which day?";
-constexpr const char* kWords[] = {"the",  "ship",  "left",   "harbour", "with", "grain", "and",   "timber", "for",
-                                  "a",    "long",  "voyage", "north",   "on",   "day",   "under", "captain", "of",
-                                  "blue", "water", "before", "winter",  "came", "again"};
+constexpr const char* kWords[] = {"the",     "ship", "left", "harbour", "with",   "grain",  "and",  "timber",
+                                  "for",     "a",    "long", "voyage",  "north",  "on",     "day",  "under",
+                                  "captain", "of",   "blue", "water",   "before", "winter", "came", "again"};
 
 // Running text, another for each chunk.
 std::string MakeText(int chunk_index, int num_words) {
@@ -43,7 +43,8 @@ std::string MakeText(int chunk_index, int num_words) {
 }
 
 // The longest such text of at most `num_tokens` tokens, separator included.
-absl::StatusOr<std::pair<std::string, Encoding>> MakeChunk(const PrefixContext& context, int chunk_index, int num_tokens) {
+absl::StatusOr<std::pair<std::string, Encoding>> MakeChunk(const PrefixContext& context, int chunk_index,
+                                                           int num_tokens) {
   std::pair<std::string, Encoding> best;
   int low = 1, high = num_tokens;
   while (low <= high) {
@@ -62,14 +63,18 @@ absl::StatusOr<std::pair<std::string, Encoding>> MakeChunk(const PrefixContext& 
 }
 
 // Encodes and stores the context and enters it in the catalogue, as ingestion would; returns the chunk ids.
-absl::StatusOr<std::vector<ChunkInput>> StoreContext(PrefixContexts& contexts, const TtftBenchOptions& options) {
+absl::StatusOr<std::vector<ChunkInput>> StoreContext(PrefixContexts& contexts,
+                                                     const TtftBenchOptions& options) {
   const Runtime& runtime = contexts.runtime();
   PrefixSpec spec;
   spec.system_prompt = "You answer questions about the documents.";
   CACHECLIP_RETURN_IF_ERROR(contexts.Register(kNamespace, spec, true).status());
   CACHECLIP_ASSIGN_OR_RETURN(const auto context, contexts.Get(kNamespace, ""));
-  Document document{.namespace_name = kNamespace, .document_id = "bench", .content_digest = "bench",
-                    .prefix_id = context->record().prefix_id, .writer_version = kWriterVersion};
+  Document document{.namespace_name = kNamespace,
+                    .document_id = "bench",
+                    .content_digest = "bench",
+                    .prefix_id = context->record().prefix_id,
+                    .writer_version = kWriterVersion};
   std::vector<ChunkRecord> records;
   std::vector<ChunkInput> inputs;
   ProgressLine progress;
@@ -98,13 +103,15 @@ struct Measured {
   nlohmann::json stages = nlohmann::json::object();
 };
 
-absl::StatusOr<Measured> Measure(GenerationEngine& engine, GenerateRequest request, Method method, int repeat) {
+absl::StatusOr<Measured> Measure(GenerationEngine& engine, GenerateRequest request, Method method,
+                                 int repeat) {
   request.options.method = method;
   std::vector<double> seconds;
   std::map<Stage, std::vector<double>> stages;
   Measured measured;
   for (int round = 0; round <= repeat; ++round) {
-    CACHECLIP_ASSIGN_OR_RETURN(const GenerateResult result, engine.Generate(request, CancellationToken(), {}));
+    CACHECLIP_ASSIGN_OR_RETURN(const GenerateResult result,
+                               engine.Generate(request, CancellationToken(), {}));
     if (round == 0) continue;  // warm-up
     measured.usage = result.usage;
     seconds.push_back(absl::ToDoubleSeconds(result.usage.time_to_first_token));
@@ -144,7 +151,8 @@ nlohmann::json LimitsJson(const LanguageModel& model, const PromptShape& shape) 
 nlohmann::json Report(const TtftBenchOptions& options, const Measured& full, const Measured& run,
                       nlohmann::json limits) {
   nlohmann::json fallbacks = nlohmann::json::array();
-  for (const Fallback& fallback : run.usage.fallbacks) fallbacks.push_back(fallback.reason + ": " + fallback.detail);
+  for (const Fallback& fallback : run.usage.fallbacks)
+    fallbacks.push_back(fallback.reason + ": " + fallback.detail);
   return {{"benchmark", "ttft"},
           {"method", std::string(MethodId(run.usage.method))},
           {"asked_method", options.method},
@@ -168,11 +176,12 @@ nlohmann::json Report(const TtftBenchOptions& options, const Measured& full, con
 absl::StatusOr<nlohmann::json> Run(const Config& config, const TtftBenchOptions& options) {
   CACHECLIP_ASSIGN_OR_RETURN(const Method method, ParseMethod(options.method));
   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadWrite));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts* primary, runtime->LoadPrimary());
-  CACHECLIP_ASSIGN_OR_RETURN(SelectorEngine* selector_engine, runtime->LoadSelector());
+  CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts * primary, runtime->LoadPrimary());
+  CACHECLIP_ASSIGN_OR_RETURN(SelectorEngine * selector_engine, runtime->LoadSelector());
   std::vector<RpcService> services;
   services.push_back(MakeSelectorService(selector_engine, &runtime->metrics()));
-  CACHECLIP_ASSIGN_OR_RETURN(const auto server, RpcServer::Start(ServerOptions(config, nullptr), std::move(services)));
+  CACHECLIP_ASSIGN_OR_RETURN(const auto server,
+                             RpcServer::Start(ServerOptions(config, nullptr), std::move(services)));
   const auto selector = MakeSelectorLink(config);
   CACHECLIP_RETURN_IF_ERROR(ConnectTo(*selector, config, server->target()));
   GenerationEngine engine(primary, selector.get(), runtime->generation_options());
@@ -192,7 +201,8 @@ absl::StatusOr<nlohmann::json> Run(const Config& config, const TtftBenchOptions&
 
 absl::StatusOr<nlohmann::json> BenchTtft(Config config, const TtftBenchOptions& options) {
   // Stores of its own: a benchmark neither reads nor evicts what a server keeps.
-  std::string folder = absl::StrCat(std::filesystem::temp_directory_path().string(), "/cacheclip_bench_XXXXXX");
+  std::string folder =
+      absl::StrCat(std::filesystem::temp_directory_path().string(), "/cacheclip_bench_XXXXXX");
   if (mkdtemp(folder.data()) == nullptr) return absl::InternalError("cannot make a temporary folder");
   const absl::Cleanup remove = [&folder] {
     std::error_code ignored;

@@ -6,7 +6,9 @@
 namespace cacheclip {
 
 void AddClientOptions(CLI::App& app, ClientOptions* options) {
-  app.add_option("--server", options->server, "host:port of the server")->envname("CACHECLIP_SERVER")->capture_default_str();
+  app.add_option("--server", options->server, "host:port of the server")
+      ->envname("CACHECLIP_SERVER")
+      ->capture_default_str();
   app.add_option("--tls-ca", options->tls_ca, "PEM file; reach the server by TLS and trust this authority")
       ->envname("CACHECLIP_TLS_CA");
   app.add_option("--namespace", options->namespace_name, "namespace of the documents")

@@ -19,7 +19,8 @@ struct ClientOptions {
   bool json = false;
 };
 
-// `options` must outlive the parse. Defaults come from CACHECLIP_SERVER, CACHECLIP_NAMESPACE and CACHECLIP_DATA_DIR.
+// `options` must outlive the parse. Defaults come from CACHECLIP_SERVER, CACHECLIP_NAMESPACE and
+// CACHECLIP_DATA_DIR.
 void AddClientOptions(CLI::App& app, ClientOptions* options);
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const ClientOptions& options);

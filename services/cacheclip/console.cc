@@ -22,12 +22,15 @@ void ProgressLine::Clear() {
 
 void ProgressLine::Update(const std::string& label, int64_t done, int64_t total) {
   if (!is_terminal_) {
-    if (done == total) std::fprintf(stderr, "%s %lld/%lld\n", label.c_str(), (long long)done, (long long)total);
+    if (done == total)
+      std::fprintf(stderr, "%s %lld/%lld\n", label.c_str(), (long long)done, (long long)total);
     return;
   }
-  const int filled = total > 0 ? static_cast<int>(std::min<int64_t>(kBarWidth, done * kBarWidth / total)) : kBarWidth;
+  const int filled =
+      total > 0 ? static_cast<int>(std::min<int64_t>(kBarWidth, done * kBarWidth / total)) : kBarWidth;
   const std::string bar = std::string(filled, '#') + std::string(kBarWidth - filled, ' ');
-  std::fprintf(stderr, "\r\033[K%s [%s] %lld/%lld", label.c_str(), bar.c_str(), (long long)done, (long long)total);
+  std::fprintf(stderr, "\r\033[K%s [%s] %lld/%lld", label.c_str(), bar.c_str(), (long long)done,
+               (long long)total);
   std::fflush(stderr);
   dirty_ = true;
 }

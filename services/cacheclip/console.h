@@ -1,5 +1,5 @@
-// Progress on stderr: one line that is rewritten on a terminal, plain lines elsewhere. And the one JSON object on stdout.
-// One thread.
+// Progress on stderr: one line that is rewritten on a terminal, plain lines elsewhere. And the one JSON
+// object on stdout. One thread.
 #pragma once
 
 #include <string>

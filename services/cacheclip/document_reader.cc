@@ -44,7 +44,8 @@ absl::StatusOr<DocumentReader> DocumentReader::Open(const std::vector<std::strin
     std::error_code error;
     if (!fs::exists(path, error)) return FieldError(absl::StatusCode::kNotFound, path, "does not exist");
     if (!fs::is_directory(path)) {
-      if (KindOf(path) == FileKind::kOther) return InvalidField(path, "must be .txt, .md, .jsonl or a folder");
+      if (KindOf(path) == FileKind::kOther)
+        return InvalidField(path, "must be .txt, .md, .jsonl or a folder");
       reader.files_.push_back({path, fs::path(path).filename().string()});
       continue;
     }
@@ -96,7 +97,8 @@ bool DocumentReader::NextLine(SourceDocument* document) {
     ++line_number_;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
-    if (!object.is_object() || StringOf(object, "id").empty() || !object.contains("text") || !object["text"].is_string()) {
+    if (!object.is_object() || StringOf(object, "id").empty() || !object.contains("text") ||
+        !object["text"].is_string()) {
       errors_.push_back(absl::StrCat(lines_path_, ":", line_number_, ": must be {\"id\": …, \"text\": …}"));
       continue;
     }

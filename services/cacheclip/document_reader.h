@@ -1,6 +1,7 @@
-// Reads documents from files and folders for `cacheclip ingest`: .txt and .md are one document each, .jsonl one per line
-// ({"id", "text", optional "title" and "metadata"}). A folder is walked in name order; other files in it are left out. Ids are
-// paths relative to the folder that was named. Yields one document at a time. One thread.
+// Reads documents from files and folders for `cacheclip ingest`: .txt and .md are one document each, .jsonl
+// one per line
+// ({"id", "text", optional "title" and "metadata"}). A folder is walked in name order; other files in it are
+// left out. Ids are paths relative to the folder that was named. Yields one document at a time. One thread.
 #pragma once
 
 #include <fstream>
@@ -15,10 +16,12 @@ namespace cacheclip {
 
 class DocumentReader {
  public:
-  // NOT_FOUND naming the path that does not exist; INVALID_ARGUMENT for a file of another kind that was named itself.
+  // NOT_FOUND naming the path that does not exist; INVALID_ARGUMENT for a file of another kind that was named
+  // itself.
   static absl::StatusOr<DocumentReader> Open(const std::vector<std::string>& paths);
 
-  // False at the end. A file that cannot be read, or a line that is no document, is counted, reported by errors(), passed over.
+  // False at the end. A file that cannot be read, or a line that is no document, is counted, reported by
+  // errors(), passed over.
   bool Next(SourceDocument* document);
 
   const std::vector<std::string>& errors() const { return errors_; }

@@ -17,7 +17,8 @@ absl::StatusOr<EmbeddedStores> OpenEmbeddedStores(const std::string& data_dir) {
   EmbeddedStores stores;
   stores.data_folder = DataFolder(config);
   if (!std::filesystem::is_directory(ChunksFolder(stores.data_folder)))
-    return FieldError(absl::StatusCode::kNotFound, "data_dir", absl::StrCat(stores.data_folder, " holds no chunk store"));
+    return FieldError(absl::StatusCode::kNotFound, "data_dir",
+                      absl::StrCat(stores.data_folder, " holds no chunk store"));
   // Looking must not evict, whatever budget the server has.
   DiskChunkStoreOptions options{.folder = ChunksFolder(stores.data_folder),
                                 .max_bytes = std::numeric_limits<int64_t>::max() / 2,

@@ -1,4 +1,5 @@
-// The disk tier and the catalogue of a data folder, opened beside a server that may be running: for inspect and verify.
+// The disk tier and the catalogue of a data folder, opened beside a server that may be running: for inspect
+// and verify.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// Flags that `ask` and `generate` share, and the call itself: streams the answer to stdout unless JSON is asked for.
+// Flags that `ask` and `generate` share, and the call itself: streams the answer to stdout unless JSON is
+// asked for.
 #pragma once
 
 #include <string>
@@ -29,6 +30,7 @@ void AddGenerateFlags(CLI::App& app, GenerateFlags* flags);
 absl::StatusOr<GenerateRequest> MakeRequest(const GenerateFlags& flags);
 
 // `stream`: write the answer to stdout as it comes.
-absl::StatusOr<GenerateResult> CallGenerate(const GenerateFlags& flags, const GenerateRequest& request, bool stream);
+absl::StatusOr<GenerateResult> CallGenerate(const GenerateFlags& flags, const GenerateRequest& request,
+                                            bool stream);
 
 }  // namespace cacheclip

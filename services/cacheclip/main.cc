@@ -8,8 +8,9 @@
 int main(int argc, char** argv) {
   CLI::App app("Answers over retrieved documents at a fraction of the prefill time.", "cacheclip");
   app.require_subcommand(1);
-  app.footer("Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 server not reachable.\n"
-             "`cacheclip VERB --help` shows examples.");
+  app.footer(
+      "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 server not reachable.\n"
+      "`cacheclip VERB --help` shows examples.");
   std::function<int()> run;
   for (const cacheclip::Verb& verb : cacheclip::AllVerbs()) {
     CLI::App* command = app.add_subcommand(verb.name, verb.summary);

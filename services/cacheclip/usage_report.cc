@@ -18,7 +18,8 @@ std::string CachedText(const Usage& usage) {
 }  // namespace
 
 nlohmann::json UsageJson(const Usage& usage) {
-  nlohmann::json cached = nlohmann::json::object(), stages = nlohmann::json::object(), fallbacks = nlohmann::json::array();
+  nlohmann::json cached = nlohmann::json::object(), stages = nlohmann::json::object(),
+                 fallbacks = nlohmann::json::array();
   int64_t cached_tokens = 0;
   for (const auto& [tier, tokens] : usage.cached_tokens) {
     cached[std::string(TierName(tier))] = tokens;
@@ -27,7 +28,8 @@ nlohmann::json UsageJson(const Usage& usage) {
   for (const auto& [stage, duration] : usage.stage_durations)
     stages[std::string(StageName(stage))] = absl::ToDoubleSeconds(duration);
   for (const Fallback& fallback : usage.fallbacks)
-    fallbacks.push_back({{"component", fallback.component}, {"reason", fallback.reason}, {"detail", fallback.detail}});
+    fallbacks.push_back(
+        {{"component", fallback.component}, {"reason", fallback.reason}, {"detail", fallback.detail}});
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.completion_tokens},
           {"cached_prompt_tokens", cached_tokens},
@@ -43,18 +45,18 @@ nlohmann::json UsageJson(const Usage& usage) {
 }
 
 std::string UsageLine(const Usage& usage) {
-  std::string line = absl::StrFormat("%s: first token after %.3f s, %d context tokens, %d recomputed (%.1f %%), cached %s",
-                                     std::string(MethodId(usage.method)), absl::ToDoubleSeconds(usage.time_to_first_token),
-                                     usage.context_tokens, usage.recomputed_tokens, 100 * usage.charged_budget,
-                                     CachedText(usage));
+  std::string line = absl::StrFormat(
+      "%s: first token after %.3f s, %d context tokens, %d recomputed (%.1f %%), cached %s",
+      std::string(MethodId(usage.method)), absl::ToDoubleSeconds(usage.time_to_first_token),
+      usage.context_tokens, usage.recomputed_tokens, 100 * usage.charged_budget, CachedText(usage));
   for (const Fallback& fallback : usage.fallbacks)
     absl::StrAppend(&line, "; without ", fallback.component, ": ", fallback.reason);
   return line;
 }
 
 std::string ComparisonTable(const std::vector<MethodRun>& runs) {
-  std::string table = absl::StrFormat("%-15s %12s %11s %9s  %-28s %s\n", "method", "first token", "recomputed", "speed-up",
-                                      "tokens from cache", "answer");
+  std::string table = absl::StrFormat("%-15s %12s %11s %9s  %-28s %s\n", "method", "first token",
+                                      "recomputed", "speed-up", "tokens from cache", "answer");
   for (const MethodRun& run : runs) {
     const Usage& usage = run.result.usage;
     const double seconds = absl::ToDoubleSeconds(usage.time_to_first_token);
@@ -63,9 +65,10 @@ std::string ComparisonTable(const std::vector<MethodRun>& runs) {
     const std::string name = run.asked == MethodId(usage.method)
                                  ? run.asked
                                  : absl::StrCat(run.asked, ">", AbslView(MethodId(usage.method)));
-    absl::StrAppend(&table, absl::StrFormat("%-15s %10.3f s %11d %8.2fx  %-28s %s\n", name, seconds,
-                                            usage.recomputed_tokens, seconds > 0 ? base / seconds : 0, CachedText(usage),
-                                            &run == &runs.front() ? "-" : (equal ? "equal" : "differs")));
+    absl::StrAppend(
+        &table, absl::StrFormat("%-15s %10.3f s %11d %8.2fx  %-28s %s\n", name, seconds,
+                                usage.recomputed_tokens, seconds > 0 ? base / seconds : 0, CachedText(usage),
+                                &run == &runs.front() ? "-" : (equal ? "equal" : "differs")));
   }
   return table;
 }

@@ -1,4 +1,5 @@
-// A request's account as JSON (field names of the API), as one line, and as a table that compares methods. Pure functions.
+// A request's account as JSON (field names of the API), as one line, and as a table that compares methods.
+// Pure functions.
 #pragma once
 
 #include <string>
@@ -20,7 +21,8 @@ struct MethodRun {
   GenerateResult result;
 };
 
-// One row per run: method, time to first token, tokens recomputed, tokens from cache per tier, answer equal to the first run's.
+// One row per run: method, time to first token, tokens recomputed, tokens from cache per tier, answer equal
+// to the first run's.
 std::string ComparisonTable(const std::vector<MethodRun>& runs);
 
 }  // namespace cacheclip

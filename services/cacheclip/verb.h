@@ -1,8 +1,9 @@
-// A verb of the command line: `cacheclip ask …`. One file per verb (verb_ask.cc), one line in the table (verbs.cc). Adding a
-// verb declares its flags on a CLI11 subcommand and returns what to run after parsing. One thread.
+// A verb of the command line: `cacheclip ask …`. One file per verb (verb_ask.cc), one line in the table
+// (verbs.cc). Adding a verb declares its flags on a CLI11 subcommand and returns what to run after parsing.
+// One thread.
 //
-// Conventions: results on stdout, progress and errors on stderr; with --json stdout is exactly one JSON object. Exit codes
-// are in services/runtime/program_options.h.
+// Conventions: results on stdout, progress and errors on stderr; with --json stdout is exactly one JSON
+// object. Exit codes are in services/runtime/program_options.h.
 #pragma once
 
 #include <functional>

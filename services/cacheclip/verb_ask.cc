@@ -1,5 +1,5 @@
-// cacheclip ask: the best chunks of the local index, then an answer. --compare runs the same question by full prefill,
-// auxiliary and primary_probe and prints what each cost.
+// cacheclip ask: the best chunks of the local index, then an answer. --compare runs the same question by full
+// prefill, auxiliary and primary_probe and prints what each cost.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -29,18 +29,21 @@ struct AskFlags {
 absl::StatusOr<std::vector<SearchResult>> Retrieve(const AskFlags& flags) {
   const ClientOptions& client = flags.generate.client;
   CACHECLIP_ASSIGN_OR_RETURN(const auto index, LocalIndex::Open(LocalIndexFileOf(client)));
-  CACHECLIP_ASSIGN_OR_RETURN(std::vector<SearchResult> found,
-                             index->Search(client.namespace_name, flags.generate.question,
-                                           {.limit = flags.num_chunks, .max_per_document = flags.max_per_document}));
+  CACHECLIP_ASSIGN_OR_RETURN(
+      std::vector<SearchResult> found,
+      index->Search(client.namespace_name, flags.generate.question,
+                    {.limit = flags.num_chunks, .max_per_document = flags.max_per_document}));
   if (found.empty())
-    return FieldError(absl::StatusCode::kNotFound, "question", "no word of it occurs in the local index of this namespace");
+    return FieldError(absl::StatusCode::kNotFound, "question",
+                      "no word of it occurs in the local index of this namespace");
   return found;
 }
 
 nlohmann::json SourcesJson(const std::vector<SearchResult>& sources) {
   nlohmann::json list = nlohmann::json::array();
   for (const SearchResult& source : sources)
-    list.push_back({{"chunk_id", source.chunk_id}, {"document_id", source.document_id}, {"score", source.score}});
+    list.push_back(
+        {{"chunk_id", source.chunk_id}, {"document_id", source.document_id}, {"score", source.score}});
   return list;
 }
 
@@ -72,7 +75,8 @@ absl::Status Ask(const AskFlags& flags) {
     CACHECLIP_ASSIGN_OR_RETURN(const std::vector<MethodRun> runs, Compare(flags, request));
     if (!json) std::printf("\n%s", ComparisonTable(runs).c_str());
     for (const MethodRun& run : runs)
-      report["comparison"].push_back({{"method", run.asked}, {"answer", run.result.text}, {"usage", UsageJson(run.result.usage)}});
+      report["comparison"].push_back(
+          {{"method", run.asked}, {"answer", run.result.text}, {"usage", UsageJson(run.result.usage)}});
   }
   if (json) PrintJson(report);
   return absl::OkStatus();

@@ -1,4 +1,5 @@
-// cacheclip bench: prefill and time to first token, measured with the real parts. bench.h says what each asks.
+// cacheclip bench: prefill and time to first token, measured with the real parts. bench.h says what each
+// asks.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -26,7 +27,8 @@ int Print(const absl::StatusOr<nlohmann::json>& report, bool json) {
     PrintJson(*report);
     return kExitOk;
   }
-  for (const auto& [key, value] : report->items()) std::printf("%-28s %s\n", key.c_str(), value.dump().c_str());
+  for (const auto& [key, value] : report->items())
+    std::printf("%-28s %s\n", key.c_str(), value.dump().c_str());
   return kExitOk;
 }
 
@@ -42,17 +44,31 @@ CLI::App* AddBenchmark(CLI::App& app, const char* name, const char* question, Fl
 VerbRun AddBench(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   app.require_subcommand(1);
-  CLI::App* ttft = AddBenchmark(app, "ttft", "time to first token over stored chunks, against full prefill", flags.get());
-  ttft->add_option("--context", flags->ttft.context_tokens, "chunk tokens")->capture_default_str()->check(CLI::Range(1, 1 << 20));
-  ttft->add_option("--chunk", flags->ttft.chunk_tokens, "tokens per chunk")->capture_default_str()->check(CLI::Range(8, 1 << 17));
-  ttft->add_option("--budget", flags->ttft.budget, "share of chunk tokens to recompute")->capture_default_str()->check(CLI::Range(0.0, 1.0));
+  CLI::App* ttft =
+      AddBenchmark(app, "ttft", "time to first token over stored chunks, against full prefill", flags.get());
+  ttft->add_option("--context", flags->ttft.context_tokens, "chunk tokens")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  ttft->add_option("--chunk", flags->ttft.chunk_tokens, "tokens per chunk")
+      ->capture_default_str()
+      ->check(CLI::Range(8, 1 << 17));
+  ttft->add_option("--budget", flags->ttft.budget, "share of chunk tokens to recompute")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
   ttft->add_option("--method", flags->ttft.method, KnownMethodIds())->capture_default_str();
-  ttft->add_option("--repeat", flags->ttft.repeat, "rounds; medians are reported")->capture_default_str()->check(CLI::Range(1, 1000));
+  ttft->add_option("--repeat", flags->ttft.repeat, "rounds; medians are reported")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
   ttft->parse_complete_callback([flags] { flags->wants_ttft = true; });
   CLI::App* prefill = AddBenchmark(app, "prefill", "prompt tokens a second", flags.get());
-  prefill->add_option("--tokens", flags->prefill.token_counts, "prompt lengths")->delimiter(',')->check(CLI::Range(1, 1 << 20));
-  prefill->add_option("--repeat", flags->prefill.repeat, "rounds; medians are reported")->capture_default_str()->check(CLI::Range(1, 1000));
-  prefill->add_option("--peer", flags->prefill.peer, "compare in the same run")->check(CLI::IsMember({"transformers"}));
+  prefill->add_option("--tokens", flags->prefill.token_counts, "prompt lengths")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20));
+  prefill->add_option("--repeat", flags->prefill.repeat, "rounds; medians are reported")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  prefill->add_option("--peer", flags->prefill.peer, "compare in the same run")
+      ->check(CLI::IsMember({"transformers"}));
   return [flags] {
     const absl::StatusOr<Config> config = ResolveConfig(flags->program);
     if (!config.ok()) {

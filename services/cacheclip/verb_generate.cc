@@ -59,8 +59,10 @@ VerbRun AddGenerate(CLI::App& app) {
   app.add_option("--chunk-text", flags->chunk_texts, "chunk by its text (repeatable)");
   app.add_option("--chunk-file", flags->chunk_files, "chunk by a file's text (repeatable)");
   app.add_flag("--write-back", flags->generate.options.write_back, "store chunks given by text");
-  app.add_flag("--allow-other-prefix", flags->generate.options.allow_other_prefix, "serve chunks of another prefix");
-  app.add_flag("--ignore-eos", flags->generate.options.ignore_end_of_sequence, "go on behind the end of sequence");
+  app.add_flag("--allow-other-prefix", flags->generate.options.allow_other_prefix,
+               "serve chunks of another prefix");
+  app.add_flag("--ignore-eos", flags->generate.options.ignore_end_of_sequence,
+               "go on behind the end of sequence");
   return [flags] {
     const absl::Status status = Generate(*flags);
     return status.ok() ? static_cast<int>(kExitOk) : ReportError(status);

@@ -46,7 +46,8 @@ absl::Status EnsurePrefix(IngestionClient& client, const IngestFlags& flags) {
 
 absl::Status Index(LocalIndex& index, const std::string& namespace_name, const DocumentResult& result) {
   std::vector<Passage> passages;
-  for (const ChunkRecord& chunk : result.chunks) passages.push_back({chunk.chunk_id, chunk.title, chunk.text});
+  for (const ChunkRecord& chunk : result.chunks)
+    passages.push_back({chunk.chunk_id, chunk.title, chunk.text});
   return index.Upsert(namespace_name, result.document_id, passages);
 }
 
@@ -70,7 +71,8 @@ absl::StatusOr<Outcome> Ingest(const IngestFlags& flags) {
   Outcome outcome;
   ProgressLine progress;
   const IngestCallbacks callbacks{
-      .on_progress = [&](const DocumentProgress& at) { progress.Update(at.document_id, at.chunks_done, at.num_chunks); },
+      .on_progress =
+          [&](const DocumentProgress& at) { progress.Update(at.document_id, at.chunks_done, at.num_chunks); },
       .on_result =
           [&](const DocumentResult& result) {
             absl::Status status = result.status;
@@ -80,7 +82,8 @@ absl::StatusOr<Outcome> Ingest(const IngestFlags& flags) {
             progress.Message(outcome.failures.back());
           }};
   CACHECLIP_ASSIGN_OR_RETURN(
-      outcome.totals, client.Ingest(options, [&](SourceDocument* next) { return reader.Next(next); }, callbacks));
+      outcome.totals, client.Ingest(
+                          options, [&](SourceDocument* next) { return reader.Next(next); }, callbacks));
   for (const std::string& error : reader.errors()) {
     outcome.failures.push_back(error);
     progress.Message(error);
@@ -105,7 +108,8 @@ void Report(const Outcome& outcome, bool json) {
   }
   std::printf("%lld documents (%lld unchanged, %zu failed), %lld chunks: %lld encoded, %lld reused; %.1f s\n",
               (long long)totals.num_documents, (long long)totals.num_unchanged, outcome.failures.size(),
-              (long long)totals.num_chunks, (long long)totals.chunks_encoded, (long long)totals.chunks_reused, seconds);
+              (long long)totals.num_chunks, (long long)totals.chunks_encoded, (long long)totals.chunks_reused,
+              seconds);
 }
 
 }  // namespace
@@ -115,8 +119,10 @@ VerbRun AddIngest(CLI::App& app) {
   AddClientOptions(app, &flags->client);
   app.add_option("PATH", flags->paths, "files or folders")->required();
   app.add_option("--prefix-id", flags->prefix_id, "prefix to encode behind; empty: the namespace's default");
-  app.add_option("--chunk-tokens", flags->chunk_tokens, "tokens at which a chunk should end")->capture_default_str();
-  app.add_option("--system-prompt", flags->system_prompt, "of the default prefix, where the namespace has none yet");
+  app.add_option("--chunk-tokens", flags->chunk_tokens, "tokens at which a chunk should end")
+      ->capture_default_str();
+  app.add_option("--system-prompt", flags->system_prompt,
+                 "of the default prefix, where the namespace has none yet");
   app.add_option("--instruction", flags->instruction, "before the chunks, likewise");
   app.add_flag("--omit-titles", flags->omit_titles, "leave titles out of the chunks");
   return [flags] {

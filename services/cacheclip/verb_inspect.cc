@@ -25,16 +25,20 @@ absl::StatusOr<nlohmann::json> DescribeNamespaces(Catalog& catalog) {
     int64_t num_documents = 0, num_chunks = 0;
     std::string page_token;
     do {
-      CACHECLIP_ASSIGN_OR_RETURN(const DocumentPage page, catalog.ListDocuments(found.name, kMaxPageSize, page_token));
+      CACHECLIP_ASSIGN_OR_RETURN(const DocumentPage page,
+                                 catalog.ListDocuments(found.name, kMaxPageSize, page_token));
       num_documents += static_cast<int64_t>(page.documents.size());
-      for (const Document& document : page.documents) num_chunks += static_cast<int64_t>(document.chunks.size());
+      for (const Document& document : page.documents)
+        num_chunks += static_cast<int64_t>(document.chunks.size());
       page_token = page.next_page_token;
     } while (!page_token.empty());
     nlohmann::json prefixes = nlohmann::json::array();
     CACHECLIP_ASSIGN_OR_RETURN(const auto registered, catalog.ListPrefixes(found.name));
     for (const Prefix& prefix : registered)
-      prefixes.push_back({{"prefix_id", prefix.prefix_id}, {"tokens", prefix.num_tokens()}, {"default", prefix.is_default}});
-    list.push_back({{"name", found.name}, {"documents", num_documents}, {"chunks", num_chunks}, {"prefixes", prefixes}});
+      prefixes.push_back(
+          {{"prefix_id", prefix.prefix_id}, {"tokens", prefix.num_tokens()}, {"default", prefix.is_default}});
+    list.push_back(
+        {{"name", found.name}, {"documents", num_documents}, {"chunks", num_chunks}, {"prefixes", prefixes}});
   }
   return list;
 }

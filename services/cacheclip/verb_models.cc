@@ -1,4 +1,5 @@
-// cacheclip models: hands over to the Python tool under tools/models (installed beside this program, or in the source tree).
+// cacheclip models: hands over to the Python tool under tools/models (installed beside this program, or in
+// the source tree).
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -20,7 +21,8 @@ namespace {
 std::string ToolFile() {
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  const auto installed = program.parent_path().parent_path() / "share/cacheclip/tools/models/cacheclip_models.py";
+  const auto installed =
+      program.parent_path().parent_path() / "share/cacheclip/tools/models/cacheclip_models.py";
   if (std::filesystem::exists(installed, error)) return installed.string();
   return std::string(CACHECLIP_TOOLS_DIR) + "/models/cacheclip_models.py";
 }

@@ -1,5 +1,5 @@
-// cacheclip serve: ingestion, selector and generation in one process, on one port and the embedded stores. Generation asks
-// the selector over gRPC on that same port, so that one process and three behave alike.
+// cacheclip serve: ingestion, selector and generation in one process, on one port and the embedded stores.
+// Generation asks the selector over gRPC on that same port, so that one process and three behave alike.
 #include <memory>
 #include <vector>
 
@@ -21,7 +21,7 @@ namespace {
 
 absl::Status Serve(const Config& config, bool json) {
   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadWrite));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts* primary, runtime->LoadPrimary());
+  CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts * primary, runtime->LoadPrimary());
   Metrics& metrics = runtime->metrics();
   const bool runs_selector = config.selector && config.selector_target.empty();
   const std::unique_ptr<RpcTokenSelector> selector = config.selector ? MakeSelectorLink(config) : nullptr;
@@ -30,9 +30,10 @@ absl::Status Serve(const Config& config, bool json) {
   IngestionBackend ingestion(primary, selector.get());
   std::vector<RpcService> services;
   services.push_back(MakeIngestionService(&ingestion, &metrics));
-  services.push_back(MakeGenerationService({&engine, &primary->runtime(), &metrics, config.selector, kVersion}));
+  services.push_back(
+      MakeGenerationService({&engine, &primary->runtime(), &metrics, config.selector, kVersion}));
   if (runs_selector) {
-    CACHECLIP_ASSIGN_OR_RETURN(SelectorEngine* selector_engine, runtime->LoadSelector());
+    CACHECLIP_ASSIGN_OR_RETURN(SelectorEngine * selector_engine, runtime->LoadSelector());
     services.push_back(MakeSelectorService(selector_engine, &metrics));
   }
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &metrics, std::move(services)));

@@ -1,6 +1,6 @@
-// cacheclip verify: reads every stored chunk and compares its checksums; compares catalogue and store. A damaged chunk is
-// deleted as at any read (its KV is computed again when asked for). Chunks of the catalogue that are not stored are no
-// damage either: evicted. Exit code 1 if anything was damaged.
+// cacheclip verify: reads every stored chunk and compares its checksums; compares catalogue and store. A
+// damaged chunk is deleted as at any read (its KV is computed again when asked for). Chunks of the catalogue
+// that are not stored are no damage either: evicted. Exit code 1 if anything was damaged.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -30,7 +30,8 @@ absl::Status VerifyChunks(DiskChunkStore& store, Findings& findings) {
   ProgressLine progress;
   for (size_t i = 0; i < keys.size(); ++i) {
     const absl::Status status = store.Get(keys[i]).status();
-    if (absl::IsDataLoss(status)) findings.damaged.push_back(keys[i].ToHex() + ": " + std::string(status.message()));
+    if (absl::IsDataLoss(status))
+      findings.damaged.push_back(keys[i].ToHex() + ": " + std::string(status.message()));
     progress.Update("chunks", static_cast<int64_t>(i) + 1, static_cast<int64_t>(keys.size()));
   }
   findings.num_stored = static_cast<int64_t>(keys.size());
@@ -64,7 +65,8 @@ absl::StatusOr<Findings> Verify(const std::string& data_dir) {
   Findings findings;
   CACHECLIP_RETURN_IF_ERROR(VerifyChunks(*stores.chunks, findings));
   const absl::Status status = VerifyReferences(stores, findings);
-  if (!status.ok() && !absl::IsUnavailable(status)) return status;  // no catalogue yet: nothing refers to anything
+  if (!status.ok() && !absl::IsUnavailable(status))
+    return status;  // no catalogue yet: nothing refers to anything
   return findings;
 }
 
@@ -79,9 +81,10 @@ void Report(const Findings& findings, bool json) {
                {"ok", findings.damaged.empty()}});
     return;
   }
-  std::printf("%lld chunks stored (%lld bytes), %zu damaged; %lld referenced by documents, %lld of them not stored\n",
-              (long long)findings.num_stored, (long long)findings.bytes, findings.damaged.size(),
-              (long long)findings.num_referenced, (long long)findings.num_missing);
+  std::printf(
+      "%lld chunks stored (%lld bytes), %zu damaged; %lld referenced by documents, %lld of them not stored\n",
+      (long long)findings.num_stored, (long long)findings.bytes, findings.damaged.size(),
+      (long long)findings.num_referenced, (long long)findings.num_missing);
   for (const std::string& line : findings.damaged) std::printf("damaged and removed: %s\n", line.c_str());
 }
 

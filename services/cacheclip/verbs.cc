@@ -5,11 +5,14 @@ namespace {
 
 constexpr Verb kVerbs[] = {
     {"serve", "run all services in this process on one port",
-     "  cacheclip serve\n  cacheclip serve --model ~/models/Qwen2.5-0.5B-Instruct --port 50060 --data-dir /srv/cacheclip\n"
+     "  cacheclip serve\n  cacheclip serve --model ~/models/Qwen2.5-0.5B-Instruct --port 50060 --data-dir "
+     "/srv/cacheclip\n"
      "  cacheclip serve --print-config",
      AddServe},
     {"ingest", "send documents to a server (.txt, .md, .jsonl, folders)",
-     "  cacheclip ingest docs/\n  cacheclip ingest notes.md articles.jsonl --namespace team-a --chunk-tokens 512 --json", AddIngest},
+     "  cacheclip ingest docs/\n  cacheclip ingest notes.md articles.jsonl --namespace team-a --chunk-tokens "
+     "512 --json",
+     AddIngest},
     {"ask", "retrieve with the local index and answer",
      "  cacheclip ask \"When was the lighthouse completed?\"\n"
      "  cacheclip ask \"Who designed it?\" --method primary_probe --budget 0.1 --json\n"
@@ -24,7 +27,8 @@ constexpr Verb kVerbs[] = {
     {"verify", "check every stored chunk and the catalogue against each other",
      "  cacheclip verify\n  cacheclip verify --data-dir /srv/cacheclip --json", AddVerify},
     {"models", "fetch, convert, list and verify models",
-     "  cacheclip models fetch\n  cacheclip models list --json\n  cacheclip models convert my.gguf --out ~/models/my",
+     "  cacheclip models fetch\n  cacheclip models list --json\n  cacheclip models convert my.gguf --out "
+     "~/models/my",
      AddModels},
     {"bench", "measure prefill and time to first token",
      "  cacheclip bench ttft --context 4096 --chunk 512 --budget 0.2 --method auxiliary --json\n"

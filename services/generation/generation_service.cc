@@ -19,7 +19,8 @@ namespace {
 
 using EventWriter = grpc::ServerWriter<v1::GenerateResponse>;
 
-GenerationRecord RecordOf(const GenerateResult& result, const GenerateRequest& request, absl::Duration duration) {
+GenerationRecord RecordOf(const GenerateResult& result, const GenerateRequest& request,
+                          absl::Duration duration) {
   const Usage& usage = result.usage;
   GenerationRecord record;
   record.finish_reason = std::string(FinishReasonName(result.finish_reason));
@@ -30,9 +31,12 @@ GenerationRecord RecordOf(const GenerateResult& result, const GenerateRequest& r
   record.recomputed_tokens = usage.recomputed_tokens;
   record.reencoded_tokens = usage.reencoded_tokens;
   record.num_chunks = static_cast<int64_t>(request.chunks.size());
-  for (const auto& [tier, tokens] : usage.cached_tokens) record.cached_tokens[std::string(TierName(tier))] = tokens;
-  for (const auto& [stage, time] : usage.stage_durations) record.stage_durations[std::string(StageName(stage))] = time;
-  for (const Fallback& fallback : usage.fallbacks) record.fallbacks.push_back({fallback.component, fallback.reason});
+  for (const auto& [tier, tokens] : usage.cached_tokens)
+    record.cached_tokens[std::string(TierName(tier))] = tokens;
+  for (const auto& [stage, time] : usage.stage_durations)
+    record.stage_durations[std::string(StageName(stage))] = time;
+  for (const Fallback& fallback : usage.fallbacks)
+    record.fallbacks.push_back({fallback.component, fallback.reason});
   record.time_to_first_token = usage.time_to_first_token;
   record.duration = duration;
   return record;
@@ -153,7 +157,8 @@ class Service final : public v1::GenerationService::Service {
     return grpc::Status::OK;
   }
 
-  grpc::Status Abort(grpc::ServerContext* context, const v1::AbortRequest* request, v1::AbortResponse*) override {
+  grpc::Status Abort(grpc::ServerContext* context, const v1::AbortRequest* request,
+                     v1::AbortResponse*) override {
     return ToGrpcStatus(parts_.engine->Abort(request->request_id()), context);
   }
 

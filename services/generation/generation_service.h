@@ -1,5 +1,5 @@
-// cacheclip.v1.GenerationService over GenerationEngine: translates requests, events and errors, and records metrics; it
-// decides nothing. Thread-safe. The parts must outlive the service.
+// cacheclip.v1.GenerationService over GenerationEngine: translates requests, events and errors, and records
+// metrics; it decides nothing. Thread-safe. The parts must outlive the service.
 #pragma once
 
 #include <string>

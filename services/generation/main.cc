@@ -12,12 +12,13 @@ namespace {
 
 absl::Status Run(const Config& config, bool json) {
   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadOnly));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts* primary, runtime->LoadPrimary());
+  CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts * primary, runtime->LoadPrimary());
   CACHECLIP_ASSIGN_OR_RETURN(auto selector, ConnectSelector(config));
   GenerationEngine engine(primary, selector.get(), runtime->generation_options());
   PublishLoad(engine, runtime->metrics());
   std::vector<RpcService> services;
-  services.push_back(MakeGenerationService({&engine, &primary->runtime(), &runtime->metrics(), selector != nullptr, kVersion}));
+  services.push_back(MakeGenerationService(
+      {&engine, &primary->runtime(), &runtime->metrics(), selector != nullptr, kVersion}));
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
   host->Run("cacheclip-generation", json);
   return absl::OkStatus();

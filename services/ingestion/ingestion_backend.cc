@@ -52,9 +52,10 @@ void IngestionBackend::PrepareAuxiliary(const DocumentResult& result, const Inge
     chunks.push_back({.chunk_id = chunk.chunk_id, .num_tokens = chunk.num_tokens});
   for (size_t begin = 0; begin < chunks.size(); begin += kMaxChunksPerRequest) {
     const size_t end = std::min(chunks.size(), begin + kMaxChunksPerRequest);
-    const absl::Status status =
-        selector_->Prepare(options.namespace_name, options.prefix_id,
-                           {chunks.begin() + begin, chunks.begin() + end}, cancellation).status();
+    const absl::Status status = selector_
+                                    ->Prepare(options.namespace_name, options.prefix_id,
+                                              {chunks.begin() + begin, chunks.begin() + end}, cancellation)
+                                    .status();
     if (status.ok()) continue;
     // The selector encodes what it misses when it is asked; only the first question pays.
     CACHECLIP_LOG(Warning) << "selector could not prepare " << result.document_id << ": " << status;
@@ -104,7 +105,8 @@ absl::Status IngestionBackend::Pin(std::string_view namespace_name, const std::v
 }
 
 absl::StatusOr<int64_t> IngestionBackend::Unpin(std::string_view namespace_name,
-                                                const std::vector<std::string>& chunk_ids, std::string_view owner) {
+                                                const std::vector<std::string>& chunk_ids,
+                                                std::string_view owner) {
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<ChunkKey> keys, ParseKeys(chunk_ids));
   CACHECLIP_ASSIGN_OR_RETURN(const int64_t count, catalog_->UnpinChunks(namespace_name, chunk_ids, owner));
   for (const ChunkKey& key : keys) CACHECLIP_RETURN_IF_ERROR(store_->Unpin(key, owner));
@@ -116,7 +118,8 @@ absl::StatusOr<std::string> IngestionBackend::PutNamespace(const std::string& na
   CACHECLIP_RETURN_IF_ERROR(catalog_->PutNamespace(name).status());
   if (spec == nullptr) return std::string();
   const bool has_default = catalog_->GetPrefix(name, "").ok();
-  CACHECLIP_ASSIGN_OR_RETURN(const Prefix prefix, contexts_->Register(name, *spec, make_default || !has_default));
+  CACHECLIP_ASSIGN_OR_RETURN(const Prefix prefix,
+                             contexts_->Register(name, *spec, make_default || !has_default));
   return prefix.prefix_id;
 }
 
@@ -127,6 +130,8 @@ absl::StatusOr<NamespaceInfo> IngestionBackend::GetNamespace(std::string_view na
   return info;
 }
 
-absl::StatusOr<std::vector<Namespace>> IngestionBackend::ListNamespaces() { return catalog_->ListNamespaces(); }
+absl::StatusOr<std::vector<Namespace>> IngestionBackend::ListNamespaces() {
+  return catalog_->ListNamespaces();
+}
 
 }  // namespace cacheclip

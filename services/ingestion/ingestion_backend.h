@@ -1,6 +1,6 @@
-// What ingestion does beyond the pipeline: has the selector prepare its own KV after each document, pins chunks in catalogue
-// and store together, registers prefixes with namespaces, completes documents with their chunks' texts. Free of transport.
-// Thread-safe. The parts must outlive it.
+// What ingestion does beyond the pipeline: has the selector prepare its own KV after each document, pins
+// chunks in catalogue and store together, registers prefixes with namespaces, completes documents with their
+// chunks' texts. Free of transport. Thread-safe. The parts must outlive it.
 #pragma once
 
 #include <string>
@@ -29,18 +29,22 @@ class IngestionBackend {
   // Namespace and prefix exist; expired documents are swept. To be called before a run of Ingest().
   absl::Status Begin(const IngestOptions& options);
   DocumentResult Ingest(const SourceDocument& document, const IngestOptions& options,
-                        const CancellationToken& cancellation, const IngestPipeline::ProgressCallback& progress);
+                        const CancellationToken& cancellation,
+                        const IngestPipeline::ProgressCallback& progress);
   absl::Status Delete(std::string_view namespace_name, std::string_view document_id);
   absl::StatusOr<DocumentWithChunks> Get(std::string_view namespace_name, std::string_view document_id);
-  absl::StatusOr<DocumentPage> List(std::string_view namespace_name, int page_size, std::string_view page_token);
+  absl::StatusOr<DocumentPage> List(std::string_view namespace_name, int page_size,
+                                    std::string_view page_token);
 
-  absl::Status Pin(std::string_view namespace_name, const std::vector<std::string>& chunk_ids, std::string_view owner,
-                   absl::Duration duration);
+  absl::Status Pin(std::string_view namespace_name, const std::vector<std::string>& chunk_ids,
+                   std::string_view owner, absl::Duration duration);
   absl::StatusOr<int64_t> Unpin(std::string_view namespace_name, const std::vector<std::string>& chunk_ids,
                                 std::string_view owner);
 
-  // Creates the namespace; registers `spec` if not null, as default if asked or if there is none yet. Returns its id.
-  absl::StatusOr<std::string> PutNamespace(const std::string& name, const PrefixSpec* spec, bool make_default);
+  // Creates the namespace; registers `spec` if not null, as default if asked or if there is none yet. Returns
+  // its id.
+  absl::StatusOr<std::string> PutNamespace(const std::string& name, const PrefixSpec* spec,
+                                           bool make_default);
   absl::StatusOr<NamespaceInfo> GetNamespace(std::string_view name);
   absl::StatusOr<std::vector<Namespace>> ListNamespaces();
 

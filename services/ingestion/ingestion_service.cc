@@ -51,7 +51,8 @@ class Service final : public v1::IngestionService::Service {
 
   grpc::Status GetDocument(grpc::ServerContext* context, const v1::GetDocumentRequest* request,
                            v1::GetDocumentResponse* response) override {
-    const absl::StatusOr<DocumentWithChunks> found = backend_->Get(request->namespace_name(), request->document_id());
+    const absl::StatusOr<DocumentWithChunks> found =
+        backend_->Get(request->namespace_name(), request->document_id());
     if (!found.ok()) return ToGrpcStatus(found.status(), context);
     v1::Document& document = *response->mutable_document();
     document = ToProto(found->document);
@@ -99,8 +100,8 @@ class Service final : public v1::IngestionService::Service {
   grpc::Status PutNamespace(grpc::ServerContext* context, const v1::PutNamespaceRequest* request,
                             v1::PutNamespaceResponse* response) override {
     const PrefixSpec spec = FromProto(request->prefix());
-    const absl::StatusOr<std::string> prefix_id =
-        backend_->PutNamespace(request->name(), request->has_prefix() ? &spec : nullptr, request->make_default());
+    const absl::StatusOr<std::string> prefix_id = backend_->PutNamespace(
+        request->name(), request->has_prefix() ? &spec : nullptr, request->make_default());
     if (!prefix_id.ok()) return ToGrpcStatus(prefix_id.status(), context);
     response->set_prefix_id(*prefix_id);
     const absl::StatusOr<NamespaceInfo> info = backend_->GetNamespace(request->name());
@@ -135,7 +136,8 @@ class Service final : public v1::IngestionService::Service {
     v1::IngestDocumentsResponse last;
     v1::IngestSummary& summary = *last.mutable_summary();
     while (stream.Read(&message)) {
-      if (!message.has_document()) return InvalidField("document", "must be set in every message after the first");
+      if (!message.has_document())
+        return InvalidField("document", "must be set in every message after the first");
       Add(summary, IngestOne(stream, FromProto(message.document()), options, cancellation));
       CACHECLIP_RETURN_IF_ERROR(cancellation.Check());
     }

@@ -1,5 +1,5 @@
-// cacheclip.v1.IngestionService over IngestionBackend: translates, streams progress, records metrics; it decides nothing.
-// Thread-safe. The parts must outlive the service.
+// cacheclip.v1.IngestionService over IngestionBackend: translates, streams progress, records metrics; it
+// decides nothing. Thread-safe. The parts must outlive the service.
 #pragma once
 
 #include "common/rpc/rpc_service.h"

@@ -12,7 +12,7 @@ namespace {
 
 absl::Status Run(const Config& config, bool json) {
   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadWrite));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts* primary, runtime->LoadPrimary());
+  CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts * primary, runtime->LoadPrimary());
   CACHECLIP_ASSIGN_OR_RETURN(auto selector, ConnectSelector(config));
   IngestionBackend backend(primary, selector.get());
   std::vector<RpcService> services;
@@ -26,5 +26,6 @@ absl::Status Run(const Config& config, bool json) {
 }  // namespace cacheclip
 
 int main(int argc, char** argv) {
-  return cacheclip::RunServerProgram(argc, argv, "Takes documents, stores chunks (IngestionService).", cacheclip::Run);
+  return cacheclip::RunServerProgram(argc, argv, "Takes documents, stores chunks (IngestionService).",
+                                     cacheclip::Run);
 }

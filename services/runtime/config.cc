@@ -27,7 +27,8 @@ const Setting* FindSetting(std::string_view name) {
 
 absl::StatusOr<double> ParseNumber(const Setting& setting, std::string text) {
   double scale = 1;
-  constexpr std::pair<std::string_view, double> kUnits[] = {{"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
   for (const auto& [unit, factor] : kUnits) {
     if (!setting.is_size || !std::string_view(text).ends_with(unit)) continue;
     scale = factor;
@@ -39,8 +40,8 @@ absl::StatusOr<double> ParseNumber(const Setting& setting, std::string text) {
   value *= scale;
   const bool is_bounded = setting.minimum != 0 || setting.maximum != 0;
   if (is_bounded && !(value >= setting.minimum && value <= setting.maximum)) {
-    return InvalidField(setting.name, absl::StrCat("must be between ", setting.minimum, " and ", setting.maximum,
-                                                   ", got ", value));
+    return InvalidField(setting.name, absl::StrCat("must be between ", setting.minimum, " and ",
+                                                   setting.maximum, ", got ", value));
   }
   return value;
 }
@@ -72,7 +73,8 @@ struct Assign {
   absl::Status operator()(int64_t Config::*member) const {
     CACHECLIP_ASSIGN_OR_RETURN(const double value, ParseNumber(setting, text));
     config.*member = static_cast<int64_t>(value);
-    if (static_cast<double>(config.*member) != value) return InvalidField(setting.name, "must be a whole number");
+    if (static_cast<double>(config.*member) != value)
+      return InvalidField(setting.name, "must be a whole number");
     return absl::OkStatus();
   }
   absl::Status operator()(double Config::*member) const {
@@ -93,7 +95,8 @@ absl::Status SetValue(Config& config, std::string_view name, const std::string& 
 
 absl::Status SetSalts(Config& config, const YAML::Node& salts) {
   if (!salts.IsMap()) return InvalidField(kSaltsKey, "must map namespaces to salts");
-  for (const auto& entry : salts) config.namespace_salts[entry.first.as<std::string>()] = entry.second.as<std::string>();
+  for (const auto& entry : salts)
+    config.namespace_salts[entry.first.as<std::string>()] = entry.second.as<std::string>();
   return absl::OkStatus();
 }
 
@@ -121,7 +124,8 @@ absl::Status ApplyFile(Config& config, const std::string& file) {
 
 absl::Status ValidateConfig(const Config& config) {
   if (config.tls_certificate.empty() != config.tls_key.empty())
-    return InvalidField(config.tls_key.empty() ? "tls_key" : "tls_certificate", "tls_certificate and tls_key go together");
+    return InvalidField(config.tls_key.empty() ? "tls_key" : "tls_certificate",
+                        "tls_certificate and tls_key go together");
   if (!config.tls_client_ca.empty() && config.tls_certificate.empty())
     return InvalidField("tls_client_ca", "needs tls_certificate and tls_key");
   if (!config.selector && !config.selector_target.empty())
@@ -129,8 +133,8 @@ absl::Status ValidateConfig(const Config& config) {
   if (!config.selector_tls_ca.empty() && config.selector_target.empty())
     return InvalidField("selector_tls_ca", "needs selector_target");
   if (config.seam_tokens > config.window) {
-    return InvalidField("seam_tokens", absl::StrCat("must not exceed window, ", config.window, ", got ",
-                                                    config.seam_tokens));
+    return InvalidField(
+        "seam_tokens", absl::StrCat("must not exceed window, ", config.window, ", got ", config.seam_tokens));
   }
   return absl::OkStatus();
 }
@@ -139,7 +143,8 @@ absl::StatusOr<Config> LoadConfig(const ConfigSources& sources) {
   Config config;
   if (!sources.file.empty()) CACHECLIP_RETURN_IF_ERROR(ApplyFile(config, sources.file));
   for (const auto& [name, text] : sources.environment) {
-    if (absl::Status status = SetValue(config, name, text); !status.ok()) return WithContext(status, "environment");
+    if (absl::Status status = SetValue(config, name, text); !status.ok())
+      return WithContext(status, "environment");
   }
   for (const auto& [name, text] : sources.flags) CACHECLIP_RETURN_IF_ERROR(SetValue(config, name, text));
   CACHECLIP_RETURN_IF_ERROR(ValidateConfig(config));

@@ -1,8 +1,11 @@
-// Everything that can be configured, in one table: name, type, default, what it is for. The table drives the command line
-// (--data-dir), the environment (CACHECLIP_DATA_DIR), the YAML file (data_dir:), --print-config, --check-config and
-// docs/configuration.md. A flag beats the environment, that beats the file, that beats the default.
+// Everything that can be configured, in one table: name, type, default, what it is for. The table drives the
+// command line
+// (--data-dir), the environment (CACHECLIP_DATA_DIR), the YAML file (data_dir:), --print-config,
+// --check-config and docs/configuration.md. A flag beats the environment, that beats the file, that beats the
+// default.
 //
-//   CACHECLIP_ASSIGN_OR_RETURN(Config config, LoadConfig({.flags = flags, .environment = EnvironmentSettings()}));
+//   CACHECLIP_ASSIGN_OR_RETURN(Config config, LoadConfig({.flags = flags, .environment =
+//   EnvironmentSettings()}));
 //
 // Plain values; thread-safe.
 #pragma once
@@ -47,9 +50,9 @@ struct Setting {
   std::string_view name;  // snake_case, as in YAML
   Member member;
   std::string_view help;
-  double minimum = 0, maximum = 0;    // of numbers; both 0 = not bounded
+  double minimum = 0, maximum = 0;  // of numbers; both 0 = not bounded
   bool is_size = false, is_secret = false;
-  std::string_view choices = "";      // "a|b|c": the only texts allowed
+  std::string_view choices = "";  // "a|b|c": the only texts allowed
 };
 
 std::span<const Setting> AllSettings();
@@ -68,7 +71,8 @@ struct ConfigSources {
 // Those settings whose variable is set in this process's environment.
 std::map<std::string, std::string> EnvironmentSettings();
 
-// INVALID_ARGUMENT naming the key that is unknown, malformed or out of bounds, or the two that contradict each other.
+// INVALID_ARGUMENT naming the key that is unknown, malformed or out of bounds, or the two that contradict
+// each other.
 absl::StatusOr<Config> LoadConfig(const ConfigSources& sources);
 absl::Status ValidateConfig(const Config& config);
 

@@ -30,42 +30,54 @@ constexpr Setting Secret(std::string_view name, std::string Config::*member, std
 }
 
 constexpr Setting kSettings[] = {
-    {"model", &Config::model, "Hugging Face folder of the primary model; empty: the demo model in the models folder"},
+    {"model", &Config::model,
+     "Hugging Face folder of the primary model; empty: the demo model in the models folder"},
     Choice("dtype", &Config::dtype, "arithmetic and weights", "bf16|fp32"),
     {"device", &Config::device, "libtorch device: cpu, cuda, cuda:1"},
     {"data_dir", &Config::data_dir,
      "catalogue, disk tier and local index; empty: $XDG_DATA_HOME/cacheclip, else ~/.local/share/cacheclip"},
     {"address", &Config::address, "IP address to listen on; wider than loopback needs insecure_listen"},
     {"port", &Config::port, "gRPC port; 0: any free one, printed at start", 0, kMaxPort},
-    {"insecure_listen", &Config::insecure_listen, "allow an address beyond loopback although callers are not authenticated"},
-    {"tls_certificate", &Config::tls_certificate, "PEM file of the server's certificate chain; needs tls_key"},
+    {"insecure_listen", &Config::insecure_listen,
+     "allow an address beyond loopback although callers are not authenticated"},
+    {"tls_certificate", &Config::tls_certificate,
+     "PEM file of the server's certificate chain; needs tls_key"},
     {"tls_key", &Config::tls_key, "PEM file of the server's key; needs tls_certificate"},
     {"tls_client_ca", &Config::tls_client_ca, "PEM file; clients must show a certificate signed by it"},
-    {"metrics_port", &Config::metrics_port, "HTTP port of /metrics on the same address; 0: any free one, -1: none", -1,
-     kMaxPort},
-    {"selector", &Config::selector, "ask an auxiliary model which tokens to recompute; no: primary_probe does"},
+    {"metrics_port", &Config::metrics_port,
+     "HTTP port of /metrics on the same address; 0: any free one, -1: none", -1, kMaxPort},
+    {"selector", &Config::selector,
+     "ask an auxiliary model which tokens to recompute; no: primary_probe does"},
     {"selector_target", &Config::selector_target,
      "host:port of the selector service; empty: serve runs one itself, cacheclip-generation has none"},
-    {"selector_tls_ca", &Config::selector_tls_ca, "PEM file; reach the selector by TLS and trust this authority"},
-    {"selector_model", &Config::selector_model, "Hugging Face folder of the auxiliary; empty: the primary, truncated"},
+    {"selector_tls_ca", &Config::selector_tls_ca,
+     "PEM file; reach the selector by TLS and trust this authority"},
+    {"selector_model", &Config::selector_model,
+     "Hugging Face folder of the auxiliary; empty: the primary, truncated"},
     {"selector_layers", &Config::selector_layers,
-     "layers of the auxiliary that are loaded; 0: two thirds of a truncated primary, all of another model", 0, 512},
-    {"selector_timeout_seconds", &Config::selector_timeout_seconds, "longest wait for a selection, then primary_probe",
-     0.001, kMaxSeconds},
+     "layers of the auxiliary that are loaded; 0: two thirds of a truncated primary, all of another model", 0,
+     512},
+    {"selector_timeout_seconds", &Config::selector_timeout_seconds,
+     "longest wait for a selection, then primary_probe", 0.001, kMaxSeconds},
     Choice("grouping", &Config::grouping, "how scores become groups of tokens", "windows|paper|tokens"),
     {"window", &Config::window, "tokens per window", 1, 64},
-    {"seam_tokens", &Config::seam_tokens, "first tokens of each chunk that are always selected, inside the budget", 0, 64},
+    {"seam_tokens", &Config::seam_tokens,
+     "first tokens of each chunk that are always selected, inside the budget", 0, 64},
     Size("memory_bytes", &Config::memory_bytes, "memory tier", 0, kMaxSize),
-    Size("disk_bytes", &Config::disk_bytes, "disk tier, shared by the processes of a data folder", 0, kMaxSize),
+    Size("disk_bytes", &Config::disk_bytes, "disk tier, shared by the processes of a data folder", 0,
+         kMaxSize),
     Size("kv_bytes", &Config::kv_bytes, "KV of all admitted requests", 1, kMaxSize),
     {"max_running_requests", &Config::max_running_requests, "generation requests admitted at once", 1, 1024},
-    {"max_waiting_requests", &Config::max_waiting_requests, "waiting for admission; more are refused", 0, 65536},
+    {"max_waiting_requests", &Config::max_waiting_requests, "waiting for admission; more are refused", 0,
+     65536},
     {"max_threads", &Config::max_threads, "running calls of all kinds; more are refused", 16, 65536},
     Size("max_message_bytes", &Config::max_message_bytes, "one gRPC message", 65536, 2147483647),
-    {"default_deadline_seconds", &Config::default_deadline_seconds, "of a generation request that names none", 0.001,
+    {"default_deadline_seconds", &Config::default_deadline_seconds, "of a generation request that names none",
+     0.001, kMaxSeconds},
+    {"drain_seconds", &Config::drain_seconds, "how long running calls may go on after SIGTERM", 0,
      kMaxSeconds},
-    {"drain_seconds", &Config::drain_seconds, "how long running calls may go on after SIGTERM", 0, kMaxSeconds},
-    Secret("default_salt", &Config::default_salt, "enters the key of every chunk whose namespace has no salt of its own"),
+    Secret("default_salt", &Config::default_salt,
+           "enters the key of every chunk whose namespace has no salt of its own"),
     Choice("log_level", &Config::log_level, "lines below it are dropped", "info|warning|error"),
 };
 
@@ -114,7 +126,8 @@ std::string ValueOf(const Setting& setting, const Config& config) {
 std::map<std::string, std::string> EnvironmentSettings() {
   std::map<std::string, std::string> found;
   for (const Setting& setting : kSettings)
-    if (const char* value = std::getenv(EnvironmentOf(setting).c_str())) found[std::string(setting.name)] = value;
+    if (const char* value = std::getenv(EnvironmentOf(setting).c_str()))
+      found[std::string(setting.name)] = value;
   return found;
 }
 
@@ -131,12 +144,12 @@ std::string PrintConfig(const Config& config) {
 }
 
 std::string ConfigTable() {
-  std::string table =
-      "| file | flag | environment | type | default | meaning |\n|---|---|---|---|---|---|\n";
+  std::string table = "| file | flag | environment | type | default | meaning |\n|---|---|---|---|---|---|\n";
   const Config defaults;
   for (const Setting& setting : kSettings) {
-    absl::StrAppend(&table, "| `", AbslView(setting.name), "` | `", FlagOf(setting), "` | `", EnvironmentOf(setting),
-                    "` | ", TypeOf(setting), " | ", ValueOf(setting, defaults), " | ", AbslView(setting.help), " |\n");
+    absl::StrAppend(&table, "| `", AbslView(setting.name), "` | `", FlagOf(setting), "` | `",
+                    EnvironmentOf(setting), "` | ", TypeOf(setting), " | ", ValueOf(setting, defaults), " | ",
+                    AbslView(setting.help), " |\n");
   }
   return table;
 }

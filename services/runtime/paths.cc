@@ -43,9 +43,13 @@ std::string DataFolder(const Config& config) {
   return config.data_dir.empty() ? UserFolder("XDG_DATA_HOME", ".local/share") : config.data_dir;
 }
 
-std::string CatalogFile(const std::string& data_folder) { return absl::StrCat(data_folder, "/catalog.sqlite"); }
+std::string CatalogFile(const std::string& data_folder) {
+  return absl::StrCat(data_folder, "/catalog.sqlite");
+}
 std::string ChunksFolder(const std::string& data_folder) { return absl::StrCat(data_folder, "/chunks"); }
-std::string LocalIndexFile(const std::string& data_folder) { return absl::StrCat(data_folder, "/index.sqlite"); }
+std::string LocalIndexFile(const std::string& data_folder) {
+  return absl::StrCat(data_folder, "/index.sqlite");
+}
 
 absl::Status MakeDataFolder(const std::string& data_folder) {
   namespace fs = std::filesystem;
@@ -56,7 +60,8 @@ absl::Status MakeDataFolder(const std::string& data_folder) {
     return FieldError(absl::StatusCode::kFailedPrecondition, "data_dir",
                       absl::StrCat("cannot create ", data_folder, ": ", error.message()));
   }
-  if (!existed) fs::permissions(data_folder, fs::perms::owner_all, error);  // documents are nobody else's business
+  if (!existed)
+    fs::permissions(data_folder, fs::perms::owner_all, error);  // documents are nobody else's business
   return absl::OkStatus();
 }
 

@@ -1,5 +1,5 @@
-// Where things lie when nobody says: models, data, cache; the same rules as tools/models. Reads the environment; thread-safe
-// while nobody changes it.
+// Where things lie when nobody says: models, data, cache; the same rules as tools/models. Reads the
+// environment; thread-safe while nobody changes it.
 #pragma once
 
 #include <string>
@@ -13,7 +13,8 @@ std::string CacheFolder();   // $CACHECLIP_CACHE, else $XDG_CACHE_HOME/cacheclip
 std::string ModelsFolder();  // $CACHECLIP_MODELS, else models/ in the cache folder
 
 std::string ModelFolder(const Config& config);  // config.model, else the demo model
-std::string DataFolder(const Config& config);   // config.data_dir, else $XDG_DATA_HOME/cacheclip, else ~/.local/share/…
+std::string DataFolder(
+    const Config& config);  // config.data_dir, else $XDG_DATA_HOME/cacheclip, else ~/.local/share/…
 
 std::string CatalogFile(const std::string& data_folder);
 std::string ChunksFolder(const std::string& data_folder);

@@ -35,9 +35,11 @@ void AddSettings(CLI::App& app, ProgramOptions* options) {
 
 absl::StatusOr<Config> ResolveConfig(const ProgramOptions& options) {
   std::string file = options.config_file;
-  if (const char* variable = std::getenv("CACHECLIP_CONFIG"); file.empty() && variable != nullptr) file = variable;
+  if (const char* variable = std::getenv("CACHECLIP_CONFIG"); file.empty() && variable != nullptr)
+    file = variable;
   CACHECLIP_ASSIGN_OR_RETURN(
-      const Config config, LoadConfig({.flags = options.flags, .environment = EnvironmentSettings(), .file = file}));
+      const Config config,
+      LoadConfig({.flags = options.flags, .environment = EnvironmentSettings(), .file = file}));
   SetMinLogSeverity(SeverityOf(config.log_level));
   return config;
 }

@@ -1,5 +1,5 @@
-// The command line of a server program: a flag per setting, --config FILE, --print-config, --check-config, --json. For the
-// three service binaries and `cacheclip serve`. Belongs to one thread.
+// The command line of a server program: a flag per setting, --config FILE, --print-config, --check-config,
+// --json. For the three service binaries and `cacheclip serve`. Belongs to one thread.
 #pragma once
 
 #include <map>

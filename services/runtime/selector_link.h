@@ -1,4 +1,5 @@
-// How generation and ingestion reach a selector service, and what generation publishes about its load. Thread-safe.
+// How generation and ingestion reach a selector service, and what generation publishes about its load.
+// Thread-safe.
 #pragma once
 
 #include <memory>

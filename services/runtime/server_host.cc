@@ -29,10 +29,12 @@ absl::StatusOr<std::unique_ptr<ServerHost>> ServerHost::Start(const Config& conf
                                                               std::vector<RpcService> services) {
   std::unique_ptr<ServerHost> host(new ServerHost());
   host->drain_ = absl::Seconds(config.drain_seconds);
-  CACHECLIP_ASSIGN_OR_RETURN(host->server_, RpcServer::Start(ServerOptions(config, metrics), std::move(services)));
+  CACHECLIP_ASSIGN_OR_RETURN(host->server_,
+                             RpcServer::Start(ServerOptions(config, metrics), std::move(services)));
   if (config.metrics_port >= 0) {
     CACHECLIP_ASSIGN_OR_RETURN(
-        host->metrics_, MetricsEndpoint::Start(config.address, static_cast<int>(config.metrics_port), metrics));
+        host->metrics_,
+        MetricsEndpoint::Start(config.address, static_cast<int>(config.metrics_port), metrics));
   }
   return host;
 }
@@ -41,16 +43,21 @@ void ServerHost::Run(const std::string& name, bool json) {
   const int metrics_port = metrics_ == nullptr ? -1 : metrics_->port();
   std::string line;
   if (json) {
-    line = nlohmann::json{{"name", name}, {"address", server_->target()}, {"port", server_->port()},
-                          {"metrics_port", metrics_port}}.dump();
+    line = nlohmann::json{{"name", name},
+                          {"address", server_->target()},
+                          {"port", server_->port()},
+                          {"metrics_port", metrics_port}}
+               .dump();
   } else {
     line = absl::StrCat(name, " listening on ", server_->target());
-    if (metrics_ != nullptr) absl::StrAppend(&line, ", metrics on http://127.0.0.1:", metrics_port, "/metrics");
+    if (metrics_ != nullptr)
+      absl::StrAppend(&line, ", metrics on http://127.0.0.1:", metrics_port, "/metrics");
   }
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
   const int number = WaitForShutdownSignal();
-  CACHECLIP_LOG(Info) << name << ": signal " << number << ", draining for at most " << absl::FormatDuration(drain_);
+  CACHECLIP_LOG(Info) << name << ": signal " << number << ", draining for at most "
+                      << absl::FormatDuration(drain_);
   server_->Shutdown(drain_);
   CACHECLIP_LOG(Info) << name << ": stopped";
 }

@@ -1,6 +1,8 @@
-// Runs services until a signal: gRPC and /metrics up, one line on stdout when ready, drain on SIGTERM or SIGINT.
-// The line: "NAME listening on 127.0.0.1:50051, metrics on http://127.0.0.1:9464/metrics"; with `json`, one object
-// {"name", "address", "port", "metrics_port"}. Used by one thread, main's; BlockShutdownSignals() comes first.
+// Runs services until a signal: gRPC and /metrics up, one line on stdout when ready, drain on SIGTERM or
+// SIGINT. The line: "NAME listening on 127.0.0.1:50051, metrics on http://127.0.0.1:9464/metrics"; with
+// `json`, one object
+// {"name", "address", "port", "metrics_port"}. Used by one thread, main's; BlockShutdownSignals() comes
+// first.
 #pragma once
 
 #include <functional>

@@ -25,8 +25,15 @@ absl::Status NameField(const absl::Status& status, std::string_view field) {
 
 StoreGauges GaugesOf(const ChunkStore& store) {
   const StoreStats stats = store.stats();
-  return {std::string(store.tier_name()), stats.hits,          stats.misses, stats.puts,   stats.evictions,
-          stats.corrupt,                  stats.rejected_puts, stats.bytes,  stats.objects};
+  return {std::string(store.tier_name()),
+          stats.hits,
+          stats.misses,
+          stats.puts,
+          stats.evictions,
+          stats.corrupt,
+          stats.rejected_puts,
+          stats.bytes,
+          stats.objects};
 }
 
 Grouping GroupingOf(const std::string& name) {
@@ -36,7 +43,8 @@ Grouping GroupingOf(const std::string& name) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Config& config, CatalogAccess access) {
+absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Config& config,
+                                                                     CatalogAccess access) {
   std::unique_ptr<ServiceRuntime> runtime(new ServiceRuntime(config));
   CACHECLIP_RETURN_IF_ERROR(MakeDataFolder(DataFolder(config)));
   CACHECLIP_RETURN_IF_ERROR(runtime->OpenStores());
@@ -48,10 +56,12 @@ absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Confi
 ServiceRuntime::~ServiceRuntime() = default;
 
 absl::Status ServiceRuntime::OpenStores() {
-  DiskChunkStoreOptions disk_options{.folder = ChunksFolder(DataFolder(config_)), .max_bytes = config_.disk_bytes};
+  DiskChunkStoreOptions disk_options{.folder = ChunksFolder(DataFolder(config_)),
+                                     .max_bytes = config_.disk_bytes};
   absl::StatusOr<std::unique_ptr<DiskChunkStore>> disk = DiskChunkStore::Open(std::move(disk_options));
   if (!disk.ok()) return NameField(disk.status(), "data_dir");
-  auto memory = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{.max_bytes = config_.memory_bytes});
+  auto memory =
+      std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{.max_bytes = config_.memory_bytes});
   store_ = std::make_shared<TieredChunkStore>(std::move(memory), *std::move(disk));
   return absl::OkStatus();
 }
@@ -69,7 +79,9 @@ absl::Status ServiceRuntime::OpenCatalog(CatalogAccess access) {
 }
 
 absl::StatusOr<PrefixContexts*> ServiceRuntime::Load(const std::string& directory, int num_layers) {
-  ModelOptions options{.directory = directory, .device = config_.device, .num_layers = num_layers,
+  ModelOptions options{.directory = directory,
+                       .device = config_.device,
+                       .num_layers = num_layers,
                        .cache_directory = CacheFolder()};
   CACHECLIP_ASSIGN_OR_RETURN(options.dtype, ParseComputeDtype(config_.dtype));
   auto loaded = std::make_unique<LoadedModel>();
@@ -101,8 +113,8 @@ absl::StatusOr<PrefixContexts*> ServiceRuntime::LoadTruncatedPrimary() {
   if (!model_config.ok()) return NameField(model_config.status(), "model");
   const int num_layers = static_cast<int>(model_config->num_layers);
   if (config_.selector_layers > num_layers) {
-    return InvalidField("selector_layers", absl::StrCat("the model has ", num_layers, " layers, got ",
-                                                        config_.selector_layers));
+    return InvalidField("selector_layers",
+                        absl::StrCat("the model has ", num_layers, " layers, got ", config_.selector_layers));
   }
   const int kept = config_.selector_layers > 0 ? static_cast<int>(config_.selector_layers)
                                                : std::max(1, 2 * num_layers / 3);
@@ -127,8 +139,8 @@ absl::StatusOr<SelectorEngine*> ServiceRuntime::LoadSelector() {
     if (!other.ok()) return NameField(other.status(), "selector_model");
     auxiliary = *other;
   }
-  selector_ =
-      std::make_unique<SelectorEngine>(primary, auxiliary, SelectorEngineOptions{.selection = selection_options()});
+  selector_ = std::make_unique<SelectorEngine>(primary, auxiliary,
+                                               SelectorEngineOptions{.selection = selection_options()});
   return selector_.get();
 }
 

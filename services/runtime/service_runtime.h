@@ -1,12 +1,12 @@
-// The parts every service is built from, opened from one Config: stores (memory over disk), the SQLite catalogue, the
-// compute thread, models with their text side, metrics. A main takes what its service needs:
+// The parts every service is built from, opened from one Config: stores (memory over disk), the SQLite
+// catalogue, the compute thread, models with their text side, metrics. A main takes what its service needs:
 //
 //   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadOnly));
 //   CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts* primary, runtime->LoadPrimary());
 //   GenerationEngine engine(primary, selector, runtime->generation_options());
 //
-// Owns everything it hands out; build and load on one thread, then thread-safe. Several processes may open the same data
-// folder; only one of them should write the catalogue.
+// Owns everything it hands out; build and load on one thread, then thread-safe. Several processes may open
+// the same data folder; only one of them should write the catalogue.
 #pragma once
 
 #include <memory>

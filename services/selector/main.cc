@@ -10,7 +10,7 @@ namespace {
 
 absl::Status Run(const Config& config, bool json) {
   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadOnly));
-  CACHECLIP_ASSIGN_OR_RETURN(SelectorEngine* engine, runtime->LoadSelector());
+  CACHECLIP_ASSIGN_OR_RETURN(SelectorEngine * engine, runtime->LoadSelector());
   std::vector<RpcService> services;
   services.push_back(MakeSelectorService(engine, &runtime->metrics()));
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
@@ -22,5 +22,6 @@ absl::Status Run(const Config& config, bool json) {
 }  // namespace cacheclip
 
 int main(int argc, char** argv) {
-  return cacheclip::RunServerProgram(argc, argv, "Chooses the tokens to recompute (SelectorService).", cacheclip::Run);
+  return cacheclip::RunServerProgram(argc, argv, "Chooses the tokens to recompute (SelectorService).",
+                                     cacheclip::Run);
 }

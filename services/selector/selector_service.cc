@@ -36,9 +36,10 @@ class Service final : public v1::SelectorService::Service {
   grpc::Status PrepareChunks(grpc::ServerContext* context, const v1::PrepareChunksRequest* request,
                              v1::PrepareChunksResponse* response) override {
     if (request->chunks_size() > kMaxChunksPerRequest) {
-      return ToGrpcStatus(FieldError(absl::StatusCode::kResourceExhausted, "chunks",
-                                     absl::StrCat("at most ", kMaxChunksPerRequest, ", got ", request->chunks_size())),
-                          context);
+      return ToGrpcStatus(
+          FieldError(absl::StatusCode::kResourceExhausted, "chunks",
+                     absl::StrCat("at most ", kMaxChunksPerRequest, ", got ", request->chunks_size())),
+          context);
     }
     std::vector<SelectChunk> chunks;
     for (const v1::SelectorChunk& chunk : request->chunks()) chunks.push_back(FromProto(chunk));
@@ -50,7 +51,8 @@ class Service final : public v1::SelectorService::Service {
   }
 
  private:
-  absl::StatusOr<SelectResult> Select(const v1::SelectTokensRequest& request, const grpc::ServerContext& context) {
+  absl::StatusOr<SelectResult> Select(const v1::SelectTokensRequest& request,
+                                      const grpc::ServerContext& context) {
     CACHECLIP_ASSIGN_OR_RETURN(const SelectRequest plain, FromProto(request));
     return engine_->Select(plain, CancellationOf(context));
   }

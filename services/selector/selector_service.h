@@ -1,5 +1,5 @@
-// cacheclip.v1.SelectorService over SelectorEngine: translates and records metrics; it decides nothing. Thread-safe. The
-// parts must outlive the service.
+// cacheclip.v1.SelectorService over SelectorEngine: translates and records metrics; it decides nothing.
+// Thread-safe. The parts must outlive the service.
 #pragma once
 
 #include "common/engine/selector_engine.h"

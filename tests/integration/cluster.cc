@@ -38,7 +38,8 @@ Server Cluster::Start(const std::string& program, const std::vector<std::string>
   command.insert(command.end(), common.begin(), common.end());
   command.insert(command.end(), settings.begin(), settings.end());
   Server server;
-  server.process = std::make_unique<Subprocess>(std::move(command), absl::StrCat(folder(), "/stderr_", num_started_++));
+  server.process =
+      std::make_unique<Subprocess>(std::move(command), absl::StrCat(folder(), "/stderr_", num_started_++));
   const nlohmann::json ready = nlohmann::json::parse(server.process->ReadLine(), nullptr, false);
   if (!ready.is_object()) {
     ADD_FAILURE() << program << " did not get ready: " << server.process->Stderr();
@@ -67,7 +68,8 @@ std::vector<std::string> Cluster::Ingest(const Server& server, int num_documents
       {.namespace_name = "default", .chunker = {.target_tokens = 96, .max_tokens = 192}},
       [&](SourceDocument* document) {
         if (next == num_documents) return false;
-        *document = {.document_id = absl::StrCat("document-", next), .title = "Ships", .text = DocumentText(next)};
+        *document = {
+            .document_id = absl::StrCat("document-", next), .title = "Ships", .text = DocumentText(next)};
         ++next;
         return true;
       },
@@ -80,7 +82,9 @@ std::vector<std::string> Cluster::Ingest(const Server& server, int num_documents
   return chunk_ids;
 }
 
-std::shared_ptr<grpc::Channel> ChannelTo(const Server& server) { return *MakeChannel({.target = server.address}); }
+std::shared_ptr<grpc::Channel> ChannelTo(const Server& server) {
+  return *MakeChannel({.target = server.address});
+}
 
 GenerateRequest RequestOver(const std::vector<std::string>& chunk_ids, Method method, int max_new_tokens) {
   GenerateRequest request;
@@ -101,7 +105,8 @@ absl::StatusOr<GenerateResult> Generate(const Server& server, const GenerateRequ
 std::string FetchMetrics(const Server& server) {
   std::string body;
   CURL* curl = curl_easy_init();
-  curl_easy_setopt(curl, CURLOPT_URL, absl::StrCat("http://127.0.0.1:", server.metrics_port, "/metrics").c_str());
+  curl_easy_setopt(curl, CURLOPT_URL,
+                   absl::StrCat("http://127.0.0.1:", server.metrics_port, "/metrics").c_str());
   curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, Append);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);

@@ -1,5 +1,6 @@
-// The real programs on loopback with a tiny random model: what every integration test starts. Each program's settings are those
-// of a user; ports are free ones, read from the line that the program prints when it is ready. Belongs to one test.
+// The real programs on loopback with a tiny random model: what every integration test starts. Each program's
+// settings are those of a user; ports are free ones, read from the line that the program prints when it is
+// ready. Belongs to one test.
 #pragma once
 
 #include <memory>
@@ -28,7 +29,8 @@ class Cluster {
   // Runs a program to its end.
   CommandResult Run(const std::vector<std::string>& arguments);
 
-  // A namespace "default" with a default prefix, and `num_documents` documents; returns the chunk ids in order.
+  // A namespace "default" with a default prefix, and `num_documents` documents; returns the chunk ids in
+  // order.
   std::vector<std::string> Ingest(const Server& server, int num_documents, IngestTotals* totals = nullptr);
 
   const std::string& model() const { return model_; }

@@ -1,6 +1,6 @@
 // The verbs, as a user types them, against a running server.
-#include <filesystem>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -28,10 +28,12 @@ json OneObject(const CommandResult& result) {
 
 void WriteCorpus(const std::string& folder) {
   fs::create_directories(folder + "/more");
-  std::ofstream(folder + "/lighthouse.md") << "# The lighthouse\n\nThe lighthouse was completed in 1887 by Isobel Trent.\n";
+  std::ofstream(folder + "/lighthouse.md")
+      << "# The lighthouse\n\nThe lighthouse was completed in 1887 by Isobel Trent.\n";
   std::ofstream(folder + "/more/tunnel.txt") << "The tunnel under the hill is 1,386 metres long.\n";
-  std::ofstream(folder + "/lines.jsonl") << R"({"id": "ship", "text": "The ship left the harbour.", "metadata": {"year": 1901}})"
-                                         << "\nnot json\n";
+  std::ofstream(folder + "/lines.jsonl")
+      << R"({"id": "ship", "text": "The ship left the harbour.", "metadata": {"year": 1901}})"
+      << "\nnot json\n";
   std::ofstream(folder + "/ignored.png") << "x";
 }
 
@@ -40,7 +42,8 @@ TEST(CommandLine, IngestsAFolderAsksAndShowsWhatIsStored) {
   const Server server = cluster.Start("cacheclip");
   const std::string corpus = cluster.folder() + "/corpus";
   WriteCorpus(corpus);
-  const std::vector<std::string> common = {"--server", server.address, "--data-dir", cluster.data(), "--json"};
+  const std::vector<std::string> common = {"--server", server.address, "--data-dir", cluster.data(),
+                                           "--json"};
   const auto run = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), "cacheclip");
     arguments.insert(arguments.end(), common.begin(), common.end());
@@ -62,12 +65,13 @@ TEST(CommandLine, IngestsAFolderAsksAndShowsWhatIsStored) {
   EXPECT_EQ(answer["usage"]["reencoded_tokens"], 0);
   const std::string chunk_id = answer["sources"][0]["chunk_id"];
 
-  const CommandResult generated = run({"generate", "When?", "--chunk-id", chunk_id, "--chunk-text", "It rained.",
-                                       "--method", "primary_probe", "--max-new-tokens", "3"});
+  const CommandResult generated = run({"generate", "When?", "--chunk-id", chunk_id, "--chunk-text",
+                                       "It rained.", "--method", "primary_probe", "--max-new-tokens", "3"});
   ASSERT_EQ(generated.status, 0) << generated.error;
   EXPECT_EQ(OneObject(generated)["usage"]["method"], "primary_probe");
 
-  const CommandResult chunk = cluster.Run({"cacheclip", "inspect", chunk_id, "--data-dir", cluster.data(), "--json"});
+  const CommandResult chunk =
+      cluster.Run({"cacheclip", "inspect", chunk_id, "--data-dir", cluster.data(), "--json"});
   EXPECT_EQ(OneObject(chunk)["writer_version"], "cacheclip 0.1.0");
   const CommandResult folder = cluster.Run({"cacheclip", "inspect", "--data-dir", cluster.data(), "--json"});
   EXPECT_EQ(OneObject(folder)["namespaces"][0]["documents"], 3);
@@ -97,8 +101,8 @@ TEST(CommandLine, VerifyFindsDamageAndTheServerStillAnswersRight) {
 
 TEST(CommandLine, UnreachableServerIsAnExitCodeOfItsOwn) {
   Cluster cluster;
-  const CommandResult result =
-      cluster.Run({"cacheclip", "generate", "Hello?", "--server", "127.0.0.1:1", "--chunk-text", "x", "--json"});
+  const CommandResult result = cluster.Run(
+      {"cacheclip", "generate", "Hello?", "--server", "127.0.0.1:1", "--chunk-text", "x", "--json"});
   EXPECT_EQ(result.status, 3) << result.error;
   EXPECT_EQ(result.output, "");
 }

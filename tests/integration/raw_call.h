@@ -1,5 +1,6 @@
-// Calls a method by name with serialised bytes, as a client would that learned everything through reflection: for services
-// whose protos are not packaged (health, reflection) and for requests that no typed client would send. Functions only.
+// Calls a method by name with serialised bytes, as a client would that learned everything through reflection:
+// for services whose protos are not packaged (health, reflection) and for requests that no typed client would
+// send. Functions only.
 #pragma once
 
 #include <string>

@@ -26,12 +26,15 @@ TEST(Serve, AnswersHealthPerServiceAndReflection) {
   EXPECT_EQ(CallRaw(server.address, kHealthCheck, "").bytes, kServing);
   for (const std::string name : {"IngestionService", "SelectorService", "GenerationService"}) {
     const std::string service = "cacheclip.v1." + name;
-    const std::string request = absl::StrCat("\x0a", std::string(1, static_cast<char>(service.size())), service);
+    const std::string request =
+        absl::StrCat("\x0a", std::string(1, static_cast<char>(service.size())), service);
     EXPECT_EQ(CallRaw(server.address, kHealthCheck, request).bytes, kServing) << service;
   }
-  EXPECT_EQ(CallRaw(server.address, kHealthCheck, "\x0a\x01x").status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(CallRaw(server.address, kHealthCheck, "\x0a\x01x").status.error_code(),
+            grpc::StatusCode::NOT_FOUND);
   const std::string list_services("\x3a\x00", 2);  // ServerReflectionRequest{list_services: ""}
-  EXPECT_THAT(CallRaw(server.address, kReflection, list_services).bytes, HasSubstr("cacheclip.v1.GenerationService"));
+  EXPECT_THAT(CallRaw(server.address, kReflection, list_services).bytes,
+              HasSubstr("cacheclip.v1.GenerationService"));
 }
 
 TEST(Serve, AsksItsOwnSelectorAndCountsWhatItDid) {
@@ -45,10 +48,11 @@ TEST(Serve, AsksItsOwnSelectorAndCountsWhatItDid) {
   const std::string metrics = FetchMetrics(server);
   EXPECT_THAT(metrics, HasSubstr("cacheclip_request_success_total{finished_reason=\"length\"} 1\n"));
   EXPECT_THAT(metrics, HasSubstr("cacheclip_selections_total{method=\"auxiliary\"} 1\n"));
-  EXPECT_THAT(metrics, HasSubstr(absl::StrCat("\ncacheclip_prompt_tokens_total ", result->usage.prompt_tokens, "\n")));
-  EXPECT_THAT(metrics, HasSubstr("\ncacheclip_generation_tokens_total 4\n"));
   EXPECT_THAT(metrics,
-              HasSubstr(absl::StrCat("\ncacheclip_recomputed_tokens_total ", result->usage.recomputed_tokens, "\n")));
+              HasSubstr(absl::StrCat("\ncacheclip_prompt_tokens_total ", result->usage.prompt_tokens, "\n")));
+  EXPECT_THAT(metrics, HasSubstr("\ncacheclip_generation_tokens_total 4\n"));
+  EXPECT_THAT(metrics, HasSubstr(absl::StrCat("\ncacheclip_recomputed_tokens_total ",
+                                              result->usage.recomputed_tokens, "\n")));
   EXPECT_THAT(metrics, HasSubstr("cacheclip_ingested_documents_total{outcome=\"stored\"} 2\n"));
   EXPECT_THAT(metrics, HasSubstr("cacheclip_rpc_calls_total{"));
 }
@@ -64,11 +68,13 @@ TEST(Serve, TextsGiveTheSameAnswerAsIds) {
   const auto seen = ingestion.Ingest(
       {.namespace_name = "default", .chunker = {.target_tokens = 96, .max_tokens = 192}},
       [&](SourceDocument* document) {
-        *document = {.document_id = "other", .title = "Ships", .text = "Ship number 7 left the harbour with grain."};
+        *document = {
+            .document_id = "other", .title = "Ships", .text = "Ship number 7 left the harbour with grain."};
         return next++ == 0;
       },
       {.on_result = [&](const DocumentResult& done) {
-        for (const ChunkRecord& chunk : done.chunks) by_text.chunks.push_back({.text = chunk.text, .title = chunk.title});
+        for (const ChunkRecord& chunk : done.chunks)
+          by_text.chunks.push_back({.text = chunk.text, .title = chunk.title});
       }});
   ASSERT_TRUE(seen.ok()) << seen.status();
   ASSERT_EQ(by_text.chunks.size(), 1);
@@ -120,7 +126,8 @@ TEST(Serve, DrainsOnSigterm) {
   bool first_token = true;
   const auto result = client.Generate(RequestOver(chunks, Method::kNone, 200), CancellationToken(),
                                       {.on_token = [&](const TokenEvent&) {
-                                        if (std::exchange(first_token, false)) server.process->Signal(SIGTERM);
+                                        if (std::exchange(first_token, false))
+                                          server.process->Signal(SIGTERM);
                                       }});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->usage.completion_tokens, 200);

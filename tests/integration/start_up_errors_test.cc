@@ -1,4 +1,5 @@
-// What keeps a server from starting is said in one line that names the setting; the exit code tells usage from failure.
+// What keeps a server from starting is said in one line that names the setting; the exit code tells usage
+// from failure.
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -17,8 +18,8 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 CommandResult RunServe(Cluster& cluster, const std::string& model, std::vector<std::string> more = {}) {
-  std::vector<std::string> command = {"cacheclip", "serve", "--model", model, "--dtype", "fp32", "--data-dir",
-                                      cluster.data(), "--port", "0"};
+  std::vector<std::string> command = {"cacheclip", "serve",      "--model",      model,    "--dtype",
+                                      "fp32",      "--data-dir", cluster.data(), "--port", "0"};
   command.insert(command.end(), more.begin(), more.end());
   return cluster.Run(command);
 }
@@ -29,7 +30,8 @@ TEST(StartUpErrors, PortInUse) {
   const std::string port = first.address.substr(first.address.find(':') + 1);
   const CommandResult second = RunServe(cluster, cluster.model(), {"--port", port});
   EXPECT_EQ(second.status, 3);
-  EXPECT_THAT(second.error, HasSubstr(absl::StrCat("port: cannot listen on 127.0.0.1:", port, ": Address already in use")));
+  EXPECT_THAT(second.error,
+              HasSubstr(absl::StrCat("port: cannot listen on 127.0.0.1:", port, ": Address already in use")));
 }
 
 TEST(StartUpErrors, WiderThanLoopbackUnlessToldTo) {
@@ -65,7 +67,8 @@ TEST(StartUpErrors, MissingModelAndUnknownSettings) {
   EXPECT_EQ(bad.status, 2);
   EXPECT_THAT(bad.error, HasSubstr("dtype: must be one of bf16, fp32"));
   std::ofstream(cluster.folder() + "/config.yaml") << "prot: 1\n";
-  const CommandResult unknown = RunServe(cluster, cluster.model(), {"--config", cluster.folder() + "/config.yaml"});
+  const CommandResult unknown =
+      RunServe(cluster, cluster.model(), {"--config", cluster.folder() + "/config.yaml"});
   EXPECT_EQ(unknown.status, 2);
   EXPECT_THAT(unknown.error, HasSubstr("prot: is no known setting"));
 }

@@ -50,7 +50,9 @@ TEST(ThreeProcesses, LosingTheSelectorUnderLoadCostsTheMethodOnly) {
   std::vector<std::thread> clients;
   for (int i = 0; i < 3; ++i) {
     clients.emplace_back([&] {
-      while (!stop) ++(Generate(processes.generation, RequestOver(chunks, Method::kAuto)).ok() ? num_answered : num_failed);
+      while (!stop)
+        ++(Generate(processes.generation, RequestOver(chunks, Method::kAuto)).ok() ? num_answered
+                                                                                   : num_failed);
     });
   }
   EXPECT_TRUE(PollUntil([&] { return num_answered >= 3; }));
@@ -112,11 +114,13 @@ TEST(ThreeProcesses, KilledWhileIngestingLeavesNoHalfChunk) {
     spec.system_prompt = "You answer questions.";
     (void)to.PutNamespace("default", &spec, true).ok();
     int next = 0;
-    (void)to.Ingest({.namespace_name = "default", .chunker = {.target_tokens = 96, .max_tokens = 192}},
-              [&](SourceDocument* document) {
-                *document = {.document_id = std::to_string(next), .text = std::string(2000, 'a' + next % 26)};
-                return ++next < 1000;
-              })
+    (void)to
+        .Ingest({.namespace_name = "default", .chunker = {.target_tokens = 96, .max_tokens = 192}},
+                [&](SourceDocument* document) {
+                  *document = {.document_id = std::to_string(next),
+                               .text = std::string(2000, 'a' + next % 26)};
+                  return ++next < 1000;
+                })
         .ok();
   });
   EXPECT_TRUE(PollUntil([&] { return MetricValue(ingestion, "cacheclip_chunks_encoded_total") >= 3; }));

@@ -1,5 +1,6 @@
-// The one place where a test waits: PollUntil asks a condition again and again until it holds or the deadline passes.
-// The deadline only bounds a broken test; no test may depend on how long it is. Thread-safe if the condition is.
+// The one place where a test waits: PollUntil asks a condition again and again until it holds or the deadline
+// passes. The deadline only bounds a broken test; no test may depend on how long it is. Thread-safe if the
+// condition is.
 #pragma once
 
 #include <chrono>

@@ -12,7 +12,8 @@
 
 namespace cacheclip {
 
-Subprocess::Subprocess(std::vector<std::string> command, std::string stderr_file) : stderr_file_(std::move(stderr_file)) {
+Subprocess::Subprocess(std::vector<std::string> command, std::string stderr_file)
+    : stderr_file_(std::move(stderr_file)) {
   std::vector<char*> arguments;
   for (std::string& argument : command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);

@@ -1,5 +1,5 @@
-// A program started by a test: its standard output is read through a pipe, standard error goes to a file. Killed with
-// SIGKILL, if it still runs, when the object goes. Belongs to one test.
+// A program started by a test: its standard output is read through a pipe, standard error goes to a file.
+// Killed with SIGKILL, if it still runs, when the object goes. Belongs to one test.
 #pragma once
 
 #include <string>
@@ -17,12 +17,12 @@ class Subprocess {
   Subprocess(const Subprocess&) = delete;
   Subprocess& operator=(const Subprocess&) = delete;
 
-  std::string ReadLine();       // one line of stdout without its end; "" at the end of the stream
-  std::string ReadAll();        // the rest of stdout
-  void Signal(int number);      // SIGTERM, SIGKILL, …
-  int Wait();                   // exit status, or 128 + the signal that ended it
+  std::string ReadLine();   // one line of stdout without its end; "" at the end of the stream
+  std::string ReadAll();    // the rest of stdout
+  void Signal(int number);  // SIGTERM, SIGKILL, …
+  int Wait();               // exit status, or 128 + the signal that ended it
   pid_t pid() const { return pid_; }
-  std::string Stderr() const;   // what it wrote so far
+  std::string Stderr() const;  // what it wrote so far
 
  private:
   const std::string stderr_file_;

@@ -209,7 +209,9 @@ v1::Token ToProto(const TokenEvent& event) {
   return token;
 }
 
-TokenEvent FromProto(const v1::Token& token) { return {token.text(), token.token_id(), token.log_probability()}; }
+TokenEvent FromProto(const v1::Token& token) {
+  return {token.text(), token.token_id(), token.log_probability()};
+}
 
 v1::Error ToProto(const absl::Status& status) {
   v1::Error error;
@@ -236,7 +238,8 @@ ModelInfo FromProto(const v1::GetModelInfoResponse& from) {
   to.tokenizer_fingerprint = from.tokenizer_fingerprint();
   to.chunk_format_version = from.chunk_format_version();
   to.kv_bytes_per_token = from.kv_bytes_per_token();
-  for (const v1::MethodDescription& method : from.methods()) to.methods.emplace_back(method.id(), method.summary());
+  for (const v1::MethodDescription& method : from.methods())
+    to.methods.emplace_back(method.id(), method.summary());
   to.has_selector = from.has_selector();
   to.server_version = from.server_version();
   return to;

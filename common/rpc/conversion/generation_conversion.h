@@ -1,5 +1,6 @@
-// Generation's values to and from their protobuf twins; used by the client and by the service, so that both agree.
-// ToProto never fails; FromProto names the field that does not convert. For common/rpc and *_service.cc only.
+// Generation's values to and from their protobuf twins; used by the client and by the service, so that both
+// agree. ToProto never fails; FromProto names the field that does not convert. For common/rpc and
+// *_service.cc only.
 #pragma once
 
 #include "absl/status/statusor.h"
@@ -10,7 +11,8 @@
 namespace cacheclip {
 
 v1::GenerateRequest ToProto(const GenerateRequest& request);
-// Limits are the engine's to check (ValidateGenerateRequest); here only what has no place in the plain struct.
+// Limits are the engine's to check (ValidateGenerateRequest); here only what has no place in the plain
+// struct.
 absl::StatusOr<GenerateRequest> FromProto(const v1::GenerateRequest& request);
 
 v1::Usage ToProto(const Usage& usage);

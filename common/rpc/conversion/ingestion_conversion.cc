@@ -32,7 +32,9 @@ v1::Placement ToPlacement(const std::string& name) {
 
 }  // namespace
 
-int64_t ToExpirySeconds(absl::Time time) { return time == absl::InfiniteFuture() ? 0 : absl::ToUnixSeconds(time); }
+int64_t ToExpirySeconds(absl::Time time) {
+  return time == absl::InfiniteFuture() ? 0 : absl::ToUnixSeconds(time);
+}
 
 absl::Time FromExpirySeconds(int64_t seconds) {
   return seconds == 0 ? absl::InfiniteFuture() : absl::FromUnixSeconds(seconds);
@@ -56,8 +58,8 @@ absl::StatusOr<IngestOptions> FromProto(const v1::IngestOptions& from) {
   }
   const int cap = from.max_chunk_tokens() == 0 ? 2 * target : from.max_chunk_tokens();
   if (cap < target || cap > kMaxChunkTokenCap) {
-    return InvalidField("options.max_chunk_tokens",
-                        absl::StrCat("must be between the target, ", target, ", and ", kMaxChunkTokenCap, ", got ", cap));
+    return InvalidField("options.max_chunk_tokens", absl::StrCat("must be between the target, ", target,
+                                                                 ", and ", kMaxChunkTokenCap, ", got ", cap));
   }
   IngestOptions to;
   to.namespace_name = from.namespace_name();
@@ -172,8 +174,8 @@ PrefixSpec FromProto(const v1::PrefixSpec& from) {
   PrefixSpec to;
   to.system_prompt = from.system_prompt();
   to.instruction = from.instruction();
-  to.placement =
-      from.placement() == v1::PLACEMENT_SYSTEM ? PrefixSpec::Placement::kSystem : PrefixSpec::Placement::kUser;
+  to.placement = from.placement() == v1::PLACEMENT_SYSTEM ? PrefixSpec::Placement::kSystem
+                                                          : PrefixSpec::Placement::kUser;
   if (from.has_separator()) to.separator = from.separator();
   to.template_time = absl::FromUnixSeconds(from.template_time_unix_seconds());
   return to;
@@ -183,7 +185,8 @@ v1::PrefixSpec ToProto(const PrefixSpec& from) {
   v1::PrefixSpec to;
   to.set_system_prompt(from.system_prompt);
   to.set_instruction(from.instruction);
-  to.set_placement(from.placement == PrefixSpec::Placement::kSystem ? v1::PLACEMENT_SYSTEM : v1::PLACEMENT_USER);
+  to.set_placement(from.placement == PrefixSpec::Placement::kSystem ? v1::PLACEMENT_SYSTEM
+                                                                    : v1::PLACEMENT_USER);
   to.set_separator(from.separator);
   to.set_template_time_unix_seconds(absl::ToUnixSeconds(from.template_time));
   return to;

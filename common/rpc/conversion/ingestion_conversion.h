@@ -1,5 +1,5 @@
-// Ingestion's values to and from their protobuf twins; used by the client and by the service, so that both agree.
-// For common/rpc and *_service.cc only.
+// Ingestion's values to and from their protobuf twins; used by the client and by the service, so that both
+// agree. For common/rpc and *_service.cc only.
 #pragma once
 
 #include "absl/status/statusor.h"

@@ -74,8 +74,8 @@ absl::StatusOr<SelectResult> FromProto(const v1::SelectTokensResponse& from) {
   int32_t previous = -1;
   for (const int32_t index : from.indices()) {
     if (index <= previous || index >= to.num_context_tokens) {
-      return absl::InternalError(absl::StrCat("the selector answered index ", index, " after ", previous, " of ",
-                                              to.num_context_tokens, " tokens"));
+      return absl::InternalError(absl::StrCat("the selector answered index ", index, " after ", previous,
+                                              " of ", to.num_context_tokens, " tokens"));
     }
     previous = index;
     to.indices.push_back(index);

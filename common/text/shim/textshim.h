@@ -1,7 +1,8 @@
-/* The C interface of the Rust text library: Hugging Face tokenizers and a Jinja interpreter. Strings are UTF-8
- * and counted, never zero-terminated. Handles are immutable after creation and may be used by many threads at
- * once, except ts_stream (one thread at a time). Every call that can fail returns TS_OK or an error code; the
- * calling thread's message is then in ts_last_error(). A panic inside the library becomes TS_PANIC. */
+/* The C interface of the Rust text library: Hugging Face tokenizers and a Jinja interpreter. Strings are
+ * UTF-8 and counted, never zero-terminated. Handles are immutable after creation and may be used by many
+ * threads at once, except ts_stream (one thread at a time). Every call that can fail returns TS_OK or an
+ * error code; the calling thread's message is then in ts_last_error(). A panic inside the library becomes
+ * TS_PANIC. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -13,11 +14,24 @@ typedef struct ts_tokenizer ts_tokenizer;
 typedef struct ts_encoding ts_encoding;
 typedef struct ts_stream ts_stream;
 typedef struct ts_template ts_template;
-typedef struct { const char* ptr; size_t len; } ts_str;       /* borrowed */
-typedef struct { char* ptr; size_t len; size_t cap; } ts_buf; /* owned by the caller: free with ts_buf_free */
+typedef struct {
+  const char* ptr;
+  size_t len;
+} ts_str; /* borrowed */
+typedef struct {
+  char* ptr;
+  size_t len;
+  size_t cap;
+} ts_buf; /* owned by the caller: free with ts_buf_free */
 
 enum {
-  TS_OK = 0, TS_INVALID_ARGUMENT = 1, TS_PARSE = 2, TS_ENCODE = 3, TS_DECODE = 4, TS_RENDER = 5, TS_PANIC = 99
+  TS_OK = 0,
+  TS_INVALID_ARGUMENT = 1,
+  TS_PARSE = 2,
+  TS_ENCODE = 3,
+  TS_DECODE = 4,
+  TS_RENDER = 5,
+  TS_PANIC = 99
 };
 
 /* How ts_encode treats the text; flags, combined with |. */

@@ -8,7 +8,9 @@
 namespace cacheclip {
 namespace {
 
-std::string HexOf(const std::string& text) { return ToHex(Sha256().AddBytes(text.data(), text.size()).Finish()); }
+std::string HexOf(const std::string& text) {
+  return ToHex(Sha256().AddBytes(text.data(), text.size()).Finish());
+}
 
 // The example vectors of FIPS 180-2, appendix B, and the empty message.
 TEST(Sha256, MatchesTheNistVectors) {
@@ -16,13 +18,15 @@ TEST(Sha256, MatchesTheNistVectors) {
   EXPECT_EQ(HexOf("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(HexOf("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
-  EXPECT_EQ(HexOf(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_EQ(HexOf(std::string(1000000, 'a')),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 TEST(Sha256, DoesNotDependOnHowBytesAreHandedOver) {
   const std::string text(1000, 'x');
   Sha256 hash;
-  for (size_t at = 0; at < text.size(); at += 7) hash.AddBytes(text.data() + at, std::min<size_t>(7, text.size() - at));
+  for (size_t at = 0; at < text.size(); at += 7)
+    hash.AddBytes(text.data() + at, std::min<size_t>(7, text.size() - at));
   EXPECT_EQ(ToHex(hash.Finish()), HexOf(text));
 }
 

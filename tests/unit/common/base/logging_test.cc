@@ -52,7 +52,8 @@ TEST_F(Logging, ATrueInvariantWritesNothing) {
 
 TEST_F(Logging, ABrokenInvariantAbortsWithConditionAndText) {
   const int num_tokens = 3;
-  EXPECT_DEATH(CACHECLIP_CHECK(num_tokens == 4) << "got " << num_tokens, "invariant violated: num_tokens == 4 got 3");
+  EXPECT_DEATH(CACHECLIP_CHECK(num_tokens == 4) << "got " << num_tokens,
+               "invariant violated: num_tokens == 4 got 3");
 }
 
 TEST_F(Logging, FatalLinesCannotBeHidden) {

@@ -15,7 +15,8 @@
 namespace cacheclip {
 namespace {
 
-// Holds the executor inside a first task while others queue up behind it in a known order; Open() lets them run.
+// Holds the executor inside a first task while others queue up behind it in a known order; Open() lets them
+// run.
 class Gate {
  public:
   explicit Gate(SerialExecutor* executor) : executor_(executor) {

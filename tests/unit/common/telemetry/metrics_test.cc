@@ -81,7 +81,8 @@ TEST(Metrics, ReadsGaugesAtEachScrape) {
   Metrics metrics;
   int64_t running = 1;
   metrics.SetLoadSource([&running] { return LoadGauges{running, 2, 50, 200}; });
-  metrics.SetStoreSource([] { return std::vector<StoreGauges>{{.tier = "disk", .hits = 5, .corrupt = 1, .bytes = 4096}}; });
+  metrics.SetStoreSource(
+      [] { return std::vector<StoreGauges>{{.tier = "disk", .hits = 5, .corrupt = 1, .bytes = 4096}}; });
   EXPECT_THAT(metrics.Text(), HasSubstr("cacheclip_num_requests_running 1\n"));
   running = 4;
   const std::string text = metrics.Text();

@@ -28,7 +28,8 @@ std::string FieldOfLoading(const ConfigSources& sources) { return FieldOf(LoadCo
 TEST(Config, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
   TempFolder folder;
   const std::string file = WriteYaml(folder, "port: 1\nwindow: 4\ndtype: fp32\n");
-  const auto config = LoadConfig({.flags = {{"port", "3"}}, .environment = {{"port", "2"}, {"window", "16"}}, .file = file});
+  const auto config =
+      LoadConfig({.flags = {{"port", "3"}}, .environment = {{"port", "2"}, {"window", "16"}}, .file = file});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->port, 3);
   EXPECT_EQ(config->window, 16);
@@ -37,7 +38,8 @@ TEST(Config, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
 }
 
 TEST(Config, SizesTakeUnits) {
-  const auto config = LoadConfig({.flags = {{"memory_bytes", "2GiB"}, {"disk_bytes", "512MiB"}, {"kv_bytes", "1000"}}});
+  const auto config =
+      LoadConfig({.flags = {{"memory_bytes", "2GiB"}, {"disk_bytes", "512MiB"}, {"kv_bytes", "1000"}}});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->memory_bytes, int64_t{2} << 30);
   EXPECT_EQ(config->disk_bytes, int64_t{512} << 20);
@@ -59,7 +61,8 @@ TEST(Config, RefusesByName) {
 TEST(Config, RefusesContradictions) {
   EXPECT_EQ(FieldOfLoading({.flags = {{"tls_key", "k.pem"}}}), "tls_certificate");
   EXPECT_EQ(FieldOfLoading({.flags = {{"tls_client_ca", "ca.pem"}}}), "tls_client_ca");
-  EXPECT_EQ(FieldOfLoading({.flags = {{"selector", "no"}, {"selector_target", "host:1"}}}), "selector_target");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"selector", "no"}, {"selector_target", "host:1"}}}),
+            "selector_target");
   EXPECT_EQ(FieldOfLoading({.flags = {{"window", "4"}, {"seam_tokens", "8"}}}), "seam_tokens");
 }
 
@@ -75,7 +78,8 @@ TEST(Config, KeepsSecretsOutOfWhatItPrints) {
 
 TEST(Config, WhatItPrintsLoadsAgain) {
   TempFolder folder;
-  const auto config = LoadConfig({.flags = {{"window", "16"}, {"model", "a \"b\" \\c"}, {"kv_bytes", "3MiB"}}});
+  const auto config =
+      LoadConfig({.flags = {{"window", "16"}, {"model", "a \"b\" \\c"}, {"kv_bytes", "3MiB"}}});
   ASSERT_TRUE(config.ok()) << config.status();
   const auto again = LoadConfig({.file = WriteYaml(folder, PrintConfig(*config))});
   ASSERT_TRUE(again.ok()) << again.status();

@@ -20,7 +20,8 @@ GenerateRequest FullRequest() {
   request.options.allow_other_prefix = true;
   request.options.max_new_tokens = 7;
   request.options.stop = {"\n"};
-  request.options.sampling = {.temperature = 0.5, .top_p = 0.9, .top_k = 3, .repetition_penalty = 1.1, .seed = 9};
+  request.options.sampling = {
+      .temperature = 0.5, .top_p = 0.9, .top_k = 3, .repetition_penalty = 1.1, .seed = 9};
   return request;
 }
 
