@@ -103,7 +103,9 @@ def main():
         ids = tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         decoded.append({"ids": ids, "all": tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=False),
                         "skip_special": tokenizer.backend_tokenizer.decode(ids, skip_special_tokens=True)})
-    golden = {"frozen_time": FROZEN_TIME, "as_text": encodings(tokenizer, True), "recognized": encodings(tokenizer, False),
+    golden = {"frozen_time": FROZEN_TIME,
+              "as_text": encodings(tokenizer, True),
+              "recognized": encodings(tokenizer, False),
               "decoded": decoded, "rendered": rendered}
     (HERE / "golden.json").write_text(json.dumps(golden, ensure_ascii=True, indent=None) + "\n")
 

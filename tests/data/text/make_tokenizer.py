@@ -18,13 +18,15 @@ CONTROL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CORPUS = """
 The harbour of Port Alder opens to the west. Every morning at 05:40 the first ferry leaves for the island of Senn, and
 returns at 09:15 with fish, letters and the two teachers who live there. The ferry carries 48 passengers and 6 cars.
-A chunk is a piece of a document. The cache keeps the keys and values of a chunk, so that the model does not compute them
+A chunk is a piece of a document. The cache keeps the keys and values of a chunk, so that the model \
+does not compute them
 again. When a question arrives, the selector chooses the tokens that matter, and only those tokens are computed anew.
 What is the capital of France? The capital of France is Paris. What is the capital of Norway? It is Oslo.
 One of the special magic numbers for harbour is: 7241983. One of the special magic words for lantern is: quiet-river.
 # Heading one
 ## The lighthouse
-The lighthouse of Port Alder was built in 1874 from grey granite. Its lamp turned once in 12 seconds. In 1931 the keeper,
+The lighthouse of Port Alder was built in 1874 from grey granite. Its lamp turned once in 12 \
+seconds. In 1931 the keeper,
 Ines Marlow, wrote: "The fog came in at four o'clock and did not lift until Thursday." She counted 31 ships that week.
 - First item: a rope of 20 metres
 - Second item: two lamps, oil and wick
@@ -36,7 +38,8 @@ for (int i = 0; i < 10; ++i) { sum += values[i]; }
 You are a helpful assistant. Answer the question from the documents. If the documents do not contain the answer, say so.
 system user assistant document question answer prefix suffix context token number the and of to in is that for it was
 The river Tamsel rises in the hills above Greyford, passes the mill, and reaches the sea after 143 kilometres.
-Bread is baked from flour, water, salt and yeast; the dough rests for two hours before it is shaped and baked at 230 degrees.
+Bread is baked from flour, water, salt and yeast; the dough rests for two hours before it is shaped \
+and baked at 230 degrees.
 Der Hafen öffnet sich nach Westen. Die Fähre fährt jeden Morgen um 05:40 Uhr; das Fräulein grüßt höflich.
 Le phare a été bâti en 1874. La lumière éclairait la côte, même pendant l'été. Où est la bibliothèque?
 El barco salió del puerto por la mañana y volvió al anochecer. ¿Cuántos años tiene el niño?
@@ -77,7 +80,8 @@ def main():
 
     folder = HERE / "tiny-chatml"
     folder.mkdir(exist_ok=True)
-    (folder / "tokenizer.json").write_text(json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, indent=0) + "\n")
+    text = json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, indent=0)
+    (folder / "tokenizer.json").write_text(text + "\n")
     config = {
         "add_bos_token": False,
         "bos_token": "<|im_start|>",
