@@ -12,7 +12,8 @@ PassCost Scaled(PassCost cost, double factor) {
 }
 
 PassCost Sum(const PassCost& a, const PassCost& b) {
-  return {a.linear_flops + b.linear_flops, a.attention_flops + b.attention_flops, a.exponentials + b.exponentials};
+  return {a.linear_flops + b.linear_flops, a.attention_flops + b.attention_flops,
+          a.exponentials + b.exponentials};
 }
 
 PassCost SuffixCost(const ModelConfig& model, const PromptShape& shape) {
@@ -43,7 +44,8 @@ PassCost RecomputeCost(const ModelConfig& model, const PromptShape& shape) {
 double TtftFloorSeconds(const ModelConfig& model, const PromptShape& shape, const MachineLimits& limits) {
   const double recompute = FloorSeconds(RecomputeCost(model, shape), limits);
   const double scoring = FloorSeconds(Scaled(SuffixCost(model, shape), kScoringLayerShare), limits);
-  const double load = limits.read_bytes_per_second > 0 ? shape.stored_bytes / limits.read_bytes_per_second : 0;
+  const double load =
+      limits.read_bytes_per_second > 0 ? shape.stored_bytes / limits.read_bytes_per_second : 0;
   return std::max(load, recompute) + scoring;
 }
 

@@ -13,8 +13,10 @@ void AddGenerateFlags(CLI::App& app, GenerateFlags* flags) {
   AddClientOptions(app, &flags->client);
   GenerateOptions& options = flags->options;
   app.add_option("QUESTION", flags->question, "the user's words")->required();
-  app.add_option("--method", flags->method, "how tokens to recompute are chosen: " + KnownMethodIds())->capture_default_str();
-  app.add_option("--budget", options.budget, "share of chunk tokens to recompute, 0 to 1")->capture_default_str();
+  app.add_option("--method", flags->method, "how tokens to recompute are chosen: " + KnownMethodIds())
+      ->capture_default_str();
+  app.add_option("--budget", options.budget, "share of chunk tokens to recompute, 0 to 1")
+      ->capture_default_str();
   app.add_option("--max-new-tokens", options.max_new_tokens, "longest answer")->capture_default_str();
   app.add_option("--answer-start", flags->answer_start, "words that the answer begins with");
   app.add_option("--stop", options.stop, "end the answer before this text (repeatable)");
@@ -38,7 +40,8 @@ absl::StatusOr<GenerateRequest> MakeRequest(const GenerateFlags& flags) {
   return request;
 }
 
-absl::StatusOr<GenerateResult> CallGenerate(const GenerateFlags& flags, const GenerateRequest& request, bool stream) {
+absl::StatusOr<GenerateResult> CallGenerate(const GenerateFlags& flags, const GenerateRequest& request,
+                                            bool stream) {
   CACHECLIP_ASSIGN_OR_RETURN(auto channel, Connect(flags.client));
   GenerationClient client(std::move(channel));
   GenerateStreamCallbacks callbacks;
@@ -51,7 +54,10 @@ absl::StatusOr<GenerateResult> CallGenerate(const GenerateFlags& flags, const Ge
   const absl::Time deadline = flags.deadline_seconds > 0 ? absl::Now() + absl::Seconds(flags.deadline_seconds)
                                                          : absl::InfiniteFuture();
   absl::StatusOr<GenerateResult> result = client.Generate(request, CancellationToken(deadline), callbacks);
-  if (stream) std::fputs("\n", stdout);
+  if (stream) {
+    std::fputs("\n", stdout);
+    std::fflush(stdout);  // before what stderr says about it
+  }
   return result;
 }
 

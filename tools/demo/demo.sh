@@ -48,5 +48,5 @@ say "Ingesting examples/corpus"
 
 for question in "${QUESTIONS[@]}"; do
   say "$question"
-  "$BIN/cacheclip" ask "$question" --data-dir "$DATA" --max-new-tokens 48 --compare
+  "$BIN/cacheclip" ask "$question" --data-dir "$DATA" --max-new-tokens 24 --compare
 done

@@ -17,7 +17,10 @@ ModelConfig SmallModel() {
 }
 
 MachineLimits Machine() {
-  return {.gemm_flops_per_second = 1e9, .read_bytes_per_second = 1e9, .exponentials_per_second = 1e9, .num_threads = 1};
+  return {.gemm_flops_per_second = 1e9,
+          .read_bytes_per_second = 1e9,
+          .exponentials_per_second = 1e9,
+          .num_threads = 1};
 }
 
 PromptShape Shape(int64_t recomputed) {

@@ -43,7 +43,8 @@ TEST(DocumentReader, WalksAFolderInNameOrderAndLeavesOtherFilesOut) {
 TEST(DocumentReader, JsonLinesAreDocumentsAndBadOnesAreReported) {
   TempFolder folder;
   const std::string file = folder.path() + "/d.jsonl";
-  std::ofstream(file) << R"({"id": "one", "text": "first", "title": "T", "metadata": {"year": 1901}})" << "\n\n"
+  std::ofstream(file) << R"({"id": "one", "text": "first", "title": "T", "metadata": {"year": 1901}})"
+                      << "\n\n"
                       << "{\"id\": 7}\n"
                       << R"({"id": "two", "text": "second"})";
   auto reader = DocumentReader::Open({file});
@@ -61,7 +62,8 @@ TEST(DocumentReader, NamesThePathItCannotTake) {
   TempFolder folder;
   EXPECT_EQ(FieldOf(DocumentReader::Open({folder.path() + "/nowhere"}).status()), folder.path() + "/nowhere");
   std::ofstream(folder.path() + "/a.png") << "image";
-  EXPECT_EQ(DocumentReader::Open({folder.path() + "/a.png"}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(DocumentReader::Open({folder.path() + "/a.png"}).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

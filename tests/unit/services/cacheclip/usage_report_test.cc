@@ -37,9 +37,10 @@ TEST(UsageReport, LineSaysWhatWentOnWithoutAPart) {
 }
 
 TEST(UsageReport, TableComparesWithTheFirstRun) {
-  const std::string table = ComparisonTable({{"full", Result(Method::kFull, absl::Seconds(2), "yes")},
-                                             {"auxiliary", Result(Method::kPrimaryProbe, absl::Seconds(1), "yes")},
-                                             {"none", Result(Method::kNone, absl::Seconds(1), "no")}});
+  const std::string table =
+      ComparisonTable({{"full", Result(Method::kFull, absl::Seconds(2), "yes")},
+                       {"auxiliary", Result(Method::kPrimaryProbe, absl::Seconds(1), "yes")},
+                       {"none", Result(Method::kNone, absl::Seconds(1), "no")}});
   EXPECT_THAT(table, HasSubstr("auxiliary>primary_probe"));
   EXPECT_THAT(table, HasSubstr("2.00x"));
   EXPECT_THAT(table, HasSubstr("memory 90 disk 30"));
