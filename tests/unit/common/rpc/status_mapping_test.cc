@@ -7,25 +7,20 @@
 namespace cacheclip {
 namespace {
 
-TEST(StatusMapping, EveryCodeSurvivesTheRoundTrip) {
-  for (int code = 0; code <= 16; ++code) {
-    const absl::Status status(static_cast<absl::StatusCode>(code), "what happened");
-    const grpc::ClientContext context;
-    const absl::Status back = FromGrpcStatus(ToGrpcStatus(status, nullptr), context);
-    EXPECT_EQ(back.code(), status.code());
-    if (!status.ok()) EXPECT_EQ(back.message(), "what happened");
+TEST(StatusMapping, EveryCodeMapsToItself) {
+  grpc::ClientContext context;
+  for (int code = 1; code <= 16; ++code) {
+    const absl::Status status(static_cast<absl::StatusCode>(code), "why");
+    const grpc::Status mapped = ToGrpcStatus(status, nullptr);
+    EXPECT_EQ(static_cast<int>(mapped.error_code()), code);
+    EXPECT_EQ(mapped.error_message(), "why");
   }
+  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus(), nullptr).ok());
+  EXPECT_TRUE(FromGrpcStatus(grpc::Status::OK, context).ok());
 }
 
-TEST(StatusMapping, TheFieldStaysInTheMessage) {
-  const grpc::Status status = ToGrpcStatus(InvalidField("options.budget", "must be at most 1"), nullptr);
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(status.error_message(), "options.budget: must be at most 1");
-}
-
-TEST(StatusMapping, NonAsciiMessagesAreKept) {
-  const grpc::Status status = ToGrpcStatus(absl::NotFoundError("Straße → 道"), nullptr);
-  EXPECT_EQ(status.error_message(), "Straße → 道");
+TEST(StatusMapping, TheFieldStaysInTheMessageWithoutMetadata) {
+  EXPECT_EQ(ToGrpcStatus(InvalidField("budget", "too much"), nullptr).error_message(), "budget: too much");
 }
 
 }  // namespace
