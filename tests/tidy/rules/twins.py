@@ -3,16 +3,7 @@ from source_tree import Violation
 
 # Source -> why it has no test file of its own. An entry that is no longer needed is a violation.
 _TEXT = "a private part of tokenizer, template and layout: their tests and transformers' golden data drive it"
-_RPC = "needs both ends of a connection: rpc_server_test and tests/integration drive it over loopback"
 EXCEPTIONS = {
-    "common/rpc/call_observer.cc": _RPC,
-    "common/rpc/channel.cc": _RPC,
-    "common/rpc/generation_client.cc": _RPC,
-    "common/rpc/ingestion_client.cc": _RPC,
-    "common/rpc/rpc_service.cc": _RPC,
-    "common/rpc/shutdown_signal.cc": "signals of a whole process: tests/integration sends them",
-    "common/rpc/tls_files.cc": _RPC,
-    "common/telemetry/metrics_families.cc": "a table; metrics_test reads every family of it",
     "common/text/model_files.cc": _TEXT,
     "common/text/piece_encoder.cc": _TEXT,
     "common/text/shim_status.cc": _TEXT,
