@@ -14,6 +14,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <grpcpp/support/channel_arguments.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -155,6 +156,10 @@ int RpcServer::port() const { return impl_->port; }
 std::string RpcServer::target() const {
   const bool any = impl_->address == "0.0.0.0" || impl_->address == "::";
   return JoinHostPort(any ? "127.0.0.1" : impl_->address, impl_->port);
+}
+
+std::shared_ptr<grpc::Channel> RpcServer::InProcessChannel() {
+  return impl_->server->InProcessChannel(grpc::ChannelArguments());
 }
 
 void RpcServer::SetServing(std::string_view service_name, bool serving) {

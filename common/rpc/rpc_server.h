@@ -18,6 +18,10 @@
 #include "absl/time/time.h"
 #include "common/rpc/rpc_service.h"
 
+namespace grpc {
+class Channel;
+}
+
 namespace cacheclip {
 
 class Metrics;
@@ -50,6 +54,9 @@ class RpcServer {
 
   int port() const;
   std::string target() const;  // "127.0.0.1:50051", for clients on this machine
+
+  // A channel to this server that needs neither port nor certificate: for a process that calls itself.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
 
   // What health answers for the service ("" = all). Serving from the start.
   void SetServing(std::string_view service_name, bool serving);

@@ -76,6 +76,16 @@ double PeerTokensPerSecond(const nlohmann::json& peer, int tokens) {
   return 0;
 }
 
+// Runs the peer and puts our speed over its into each row.
+absl::Status AddPeer(const Config& config, const PrefillBenchOptions& options, nlohmann::json& report) {
+  CACHECLIP_ASSIGN_OR_RETURN(report["peer"], RunTransformers(config, options));
+  for (nlohmann::json& row : report["results"]) {
+    const double peer = PeerTokensPerSecond(report["peer"], row["tokens"].get<int>());
+    if (peer > 0) row["ratio_to_peer"] = row["tokens_per_second"].get<double>() / peer;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillBenchOptions& options) {
@@ -112,12 +122,7 @@ absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillB
                            {"results", std::move(results)},
                            {"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},
                            {"num_threads", limits.num_threads}};
-  if (options.peer.empty()) return report;
-  CACHECLIP_ASSIGN_OR_RETURN(report["peer"], RunTransformers(config, options));
-  for (nlohmann::json& row : report["results"]) {
-    const double peer = PeerTokensPerSecond(report["peer"], row["tokens"].get<int>());
-    if (peer > 0) row["ratio_to_peer"] = row["tokens_per_second"].get<double>() / peer;
-  }
+  if (!options.peer.empty()) CACHECLIP_RETURN_IF_ERROR(AddPeer(config, options, report));
   return report;
 }
 

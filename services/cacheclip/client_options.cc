@@ -11,6 +11,10 @@ void AddClientOptions(CLI::App& app, ClientOptions* options) {
       ->capture_default_str();
   app.add_option("--tls-ca", options->tls_ca, "PEM file; reach the server by TLS and trust this authority")
       ->envname("CACHECLIP_TLS_CA");
+  app.add_option("--tls-client-certificate", options->tls_certificate, "PEM file, for servers that want one")
+      ->envname("CACHECLIP_TLS_CLIENT_CERTIFICATE");
+  app.add_option("--tls-client-key", options->tls_key, "PEM file of its key")
+      ->envname("CACHECLIP_TLS_CLIENT_KEY");
   app.add_option("--namespace", options->namespace_name, "namespace of the documents")
       ->envname("CACHECLIP_NAMESPACE")
       ->capture_default_str();
@@ -22,6 +26,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> Connect(const ClientOptions& opti
   ChannelOptions channel{.target = options.server};
   channel.tls.enabled = !options.tls_ca.empty();
   channel.tls.ca_file = options.tls_ca;
+  channel.tls.certificate_file = options.tls_certificate;
+  channel.tls.key_file = options.tls_key;
   return MakeChannel(channel);
 }
 

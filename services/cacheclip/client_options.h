@@ -13,7 +13,7 @@ namespace cacheclip {
 
 struct ClientOptions {
   std::string server = "127.0.0.1:50051";
-  std::string tls_ca;
+  std::string tls_ca, tls_certificate, tls_key;
   std::string namespace_name = "default";
   std::string data_dir;  // where the local index is
   bool json = false;

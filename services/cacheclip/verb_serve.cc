@@ -37,7 +37,9 @@ absl::Status Serve(const Config& config, bool json) {
     services.push_back(MakeSelectorService(selector_engine, &metrics));
   }
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &metrics, std::move(services)));
-  if (selector != nullptr) {
+  if (runs_selector && !config.tls_certificate.empty()) {
+    selector->Connect(host->server().InProcessChannel());  // has no certificate to show itself
+  } else if (selector != nullptr) {
     const std::string target = runs_selector ? host->server().target() : config.selector_target;
     CACHECLIP_RETURN_IF_ERROR(ConnectTo(*selector, config, target));
   }

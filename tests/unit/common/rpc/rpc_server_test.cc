@@ -81,6 +81,15 @@ TEST(RpcServer, NamesTheTlsFileItCannotRead) {
   EXPECT_EQ(FieldOf(half.status()), "tls_certificate");
 }
 
+TEST(RpcServer, ReachesItselfWithoutAPort) {
+  auto server = RpcServer::Start({}, Services());
+  ASSERT_TRUE(server.ok()) << server.status();
+  RpcTokenSelector selector({.timeout = absl::Seconds(30)});
+  selector.Connect((*server)->InProcessChannel());
+  const absl::Status status = selector.Select({.namespace_name = "space"}, CancellationToken()).status();
+  EXPECT_EQ(FieldOf(status), "budget");
+}
+
 TEST(RpcServer, RefusesCallsAfterShutdown) {
   auto server = RpcServer::Start({}, Services());
   ASSERT_TRUE(server.ok()) << server.status();
