@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The demo: real documents in, two questions answered over gRPC, and what each method cost. `make demo` builds and
 # calls this.
-# calls this.
 #   CACHECLIP_BIN    folder of the binaries (default build/release/bin)
 #   CACHECLIP_DEMO   data folder (default build/demo); kept, so that a second run has everything stored
 #   CACHECLIP_DEMO_MODEL   a Hugging Face folder instead of the demo model
