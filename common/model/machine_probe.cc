@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/rand.h>
@@ -40,14 +41,17 @@ MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration du
   const at::Tensor x = at::rand({kRows, kInner}, options).to(typed),
                    w = at::rand({kColumns, kInner}, options).to(typed);
   constexpr int64_t kBigElements = int64_t{32} << 20;  // 128 MiB of fp32
-  const at::Tensor big = at::rand({kBigElements}, options), small = at::rand({int64_t{64} << 10}, options);
+  const at::Tensor big = at::rand({kBigElements}, options);
+  // Few enough that libtorch keeps them on one thread and in its cache: what one core does, times the cores.
+  const at::Tensor small = at::rand({int64_t{16} << 10}, options);
+  at::Tensor exponentials = at::empty_like(small);
   MachineLimits limits;
   limits.num_threads = at::get_num_threads();
   limits.gemm_flops_per_second =
       BestRate(duration, 2.0 * kRows * kColumns * kInner, [&] { at::linear(x, w); });
   limits.read_bytes_per_second = BestRate(duration, 4.0 * kBigElements, [&] { at::sum(big); });
-  limits.exponentials_per_second =
-      BestRate(duration, static_cast<double>(small.numel()), [&] { at::exp(small); });
+  limits.exponentials_per_second = limits.num_threads * BestRate(duration, static_cast<double>(small.numel()),
+                                                                 [&] { at::exp_out(exponentials, small); });
   return limits;
 }
 

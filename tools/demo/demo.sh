@@ -49,5 +49,5 @@ say "Ingesting examples/corpus"
 
 for question in "${QUESTIONS[@]}"; do
   say "$question"
-  "$BIN/cacheclip" ask "$question" --data-dir "$DATA" --max-new-tokens 24 --compare
+  "$BIN/cacheclip" ask "$question" --data-dir "$DATA" --max-new-tokens 40 --stop . --compare
 done
