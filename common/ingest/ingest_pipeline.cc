@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/logging.h"
@@ -25,11 +26,25 @@ std::string ContentDigest(const SourceDocument& document, const IngestOptions& o
   return ToHex(hash.Finish());
 }
 
+// Data that was taken for text (base64, a dump) would become thousands of chunks that nobody ever retrieves.
+absl::Status CheckWords(std::string_view text) {
+  size_t begin = 0;
+  for (size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size() && !absl::ascii_isspace(static_cast<unsigned char>(text[i]))) continue;
+    if (i - begin > kMaxUnbrokenBytes)
+      return InvalidField("text", absl::StrCat("has a word of ", i - begin, " bytes at byte ", begin,
+                                               ", at most ", kMaxUnbrokenBytes, ": is this text?"));
+    begin = i + 1;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckDocument(const SourceDocument& document) {
   if (document.document_id.empty()) return InvalidField("document_id", "must not be empty");
   CACHECLIP_RETURN_IF_ERROR(CheckUtf8("document_id", document.document_id));
   CACHECLIP_RETURN_IF_ERROR(CheckUtf8("title", document.title));
-  return CheckUtf8("text", document.text);
+  CACHECLIP_RETURN_IF_ERROR(CheckUtf8("text", document.text));
+  return CheckWords(document.text);
 }
 
 bool SameEntry(const Document& a, const Document& b) {

@@ -23,6 +23,9 @@
 
 namespace cacheclip {
 
+// A document with a longer run without white space is no text: INVALID_ARGUMENT naming "text".
+inline constexpr size_t kMaxUnbrokenBytes = size_t{1} << 20;
+
 struct SourceDocument {
   std::string document_id;
   std::string title;  // shown to the model above each chunk if options.title_in_chunks
