@@ -2,10 +2,12 @@
 #include <functional>
 #include <string>
 
+#include "common/base/openmp_environment.h"
 #include "services/cacheclip/verb.h"
 #include "services/runtime/program_options.h"
 
 int main(int argc, char** argv) {
+  cacheclip::EnsurePassiveOpenMp(argv);
   CLI::App app("Answers over retrieved documents at a fraction of the prefill time.", "cacheclip");
   app.require_subcommand(1);
   app.footer(

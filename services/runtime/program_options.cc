@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "common/base/logging.h"
+#include "common/base/openmp_environment.h"
 #include "common/base/status.h"
 #include "common/base/string_view.h"
 #include "common/rpc/shutdown_signal.h"
@@ -63,6 +64,7 @@ int RunConfigured(const ProgramOptions& options, absl::Status (*body)(const Conf
 
 int RunServerProgram(int argc, char** argv, const std::string& description,
                      absl::Status (*body)(const Config& config, bool json)) {
+  EnsurePassiveOpenMp(argv);
   BlockShutdownSignals();
   CLI::App app(description);
   ProgramOptions options;
