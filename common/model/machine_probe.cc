@@ -68,8 +68,8 @@ PassCost CostOfPass(const ModelConfig& config, int64_t num_rows, double mean_con
 }
 
 double FloorSeconds(const PassCost& cost, const MachineLimits& limits) {
-  return (cost.linear_flops + cost.attention_flops) / limits.gemm_flops_per_second +
-         cost.exponentials / limits.exponentials_per_second;
+  return std::max((cost.linear_flops + cost.attention_flops) / limits.gemm_flops_per_second,
+                  cost.exponentials / limits.exponentials_per_second);
 }
 
 }  // namespace cacheclip

@@ -28,9 +28,10 @@ TEST(CostOfPass, CountsProductsByTheirShapes) {
   EXPECT_DOUBLE_EQ(cost.exponentials, 4.0 * 3 * 5 * 7);
 }
 
-TEST(FloorSeconds, AddsWorkAtEachLimit) {
+TEST(FloorSeconds, IsTheLongerOfProductsAndExponentials) {
   const PassCost cost{.linear_flops = 100, .attention_flops = 50, .exponentials = 30};
-  EXPECT_DOUBLE_EQ(FloorSeconds(cost, {.gemm_flops_per_second = 10, .exponentials_per_second = 6}), 20);
+  EXPECT_DOUBLE_EQ(FloorSeconds(cost, {.gemm_flops_per_second = 10, .exponentials_per_second = 6}), 15);
+  EXPECT_DOUBLE_EQ(FloorSeconds(cost, {.gemm_flops_per_second = 10, .exponentials_per_second = 1}), 30);
 }
 
 TEST(MachineLimits, AreMeasured) {
