@@ -85,9 +85,7 @@ absl::StatusOr<std::shared_ptr<const EncodedChunk>> ChunkEncoder::RunAndCapture(
                                  return absl::OkStatus();
                                },
                            .cancellation = cancellation};
-  const int last = model_->num_layers() - 1;
-  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, last, hooks));
-  CACHECLIP_RETURN_IF_ERROR(pass.ProjectLayer(last, hooks));
+  CACHECLIP_RETURN_IF_ERROR(pass.RunToProjections(model_->num_layers() - 1, hooks));
   return std::move(builder).Finish();
 }
 

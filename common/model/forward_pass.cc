@@ -82,9 +82,10 @@ absl::Status ForwardPass::RunLayers(int begin, int end, const ForwardHooks& hook
   return absl::OkStatus();
 }
 
-absl::Status ForwardPass::ProjectLayer(int layer, const ForwardHooks& hooks) {
+absl::Status ForwardPass::RunToProjections(int last, const ForwardHooks& hooks) {
+  CACHECLIP_RETURN_IF_ERROR(RunLayers(0, last, hooks));
   Projections projections;
-  return ProjectAndStore(layer, hooks, projections);
+  return ProjectAndStore(last, hooks, projections);
 }
 
 at::Tensor ForwardPass::Logits(int32_t first_row) const {

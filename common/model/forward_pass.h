@@ -41,9 +41,9 @@ class ForwardPass {
 
   absl::Status RunLayers(int begin, int end, const ForwardHooks& hooks);
 
-  // Stops after a layer's projections and store: no attention, no MLP. For probes, whose last layer needs no
-  // more.
-  absl::Status ProjectLayer(int layer, const ForwardHooks& hooks);
+  // Runs the layers before `last`, and of `last` only projections and store: no attention, no MLP. For probes
+  // and encoding, whose last layer needs no more.
+  absl::Status RunToProjections(int last, const ForwardHooks& hooks);
 
   // fp32 [num_rows - first_row, vocab_size]; after all layers.
   at::Tensor Logits(int32_t first_row) const;

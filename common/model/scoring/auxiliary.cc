@@ -124,8 +124,7 @@ class AuxiliaryScorer {
               return absl::OkStatus();
             },
         .cancellation = cancellation_};
-    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, layers_.band.end - 1, hooks));
-    return pass.ProjectLayer(layers_.band.end - 1, hooks);
+    return pass.RunToProjections(layers_.band.end - 1, hooks);
   }
 
   // [num_heads, num_rows, all context tokens]: attention mass, over one softmax or one per chunk.

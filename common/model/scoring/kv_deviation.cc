@@ -46,8 +46,7 @@ absl::StatusOr<std::vector<float>> ScoreByKvDeviation(InferenceSession& session,
                                  return absl::OkStatus();
                                },
                            .cancellation = cancellation};
-  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, check_layer, hooks));
-  CACHECLIP_RETURN_IF_ERROR(pass.ProjectLayer(check_layer, hooks));
+  CACHECLIP_RETURN_IF_ERROR(pass.RunToProjections(check_layer, hooks));
   const std::vector<float> fresh = ToVector(deviation);
   std::copy(fresh.begin(), fresh.end(), scores.begin() + first);
   return scores;

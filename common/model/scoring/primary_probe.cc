@@ -49,8 +49,7 @@ absl::StatusOr<std::vector<float>> ScoreByPrimaryProbe(InferenceSession& session
             return absl::OkStatus();
           },
       .cancellation = cancellation};
-  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, band.end - 1, hooks));
-  CACHECLIP_RETURN_IF_ERROR(pass.ProjectLayer(band.end - 1, hooks));
+  CACHECLIP_RETURN_IF_ERROR(pass.RunToProjections(band.end - 1, hooks));
   return ToVector(total.div_(band.end - band.begin));
 }
 
