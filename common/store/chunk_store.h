@@ -18,6 +18,7 @@
 #include "absl/time/time.h"
 #include "common/kv/chunk_key.h"
 #include "common/kv/encoded_chunk.h"
+#include "common/store/chunk_arrival.h"
 
 namespace cacheclip {
 
@@ -28,6 +29,16 @@ std::string_view TierName(Tier tier);  // "memory", "disk", "redis", "object", "
 struct StoreHit {
   std::shared_ptr<const EncodedChunk> chunk;
   Tier tier = Tier::kMemory;
+  // Null: every byte is there and checked. Else header, ids and shape are, and layer l may be read once
+  // arrival->WaitForLayer(l) returned OK. Only given to callers that accept it.
+  std::shared_ptr<ChunkArrival> arrival;
+};
+
+struct GetOptions {
+  // When to give up with DEADLINE_EXCEEDED. Tiers without a network need not look at it.
+  absl::Time deadline = absl::InfiniteFuture();
+  // Whether a chunk may be returned whose layers are still coming in, in order from layer 0.
+  bool accept_arriving = false;
 };
 
 struct StoreStats {
@@ -50,7 +61,9 @@ class ChunkStore {
   virtual ~ChunkStore() = default;
 
   // NOT_FOUND is a miss. DATA_LOSS: the object was damaged and has been deleted; treat as a miss.
-  virtual absl::StatusOr<StoreHit> Get(const ChunkKey& key) = 0;
+  // UNAVAILABLE: the tier cannot be reached; DEADLINE_EXCEEDED: it is late.
+  virtual absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) = 0;
+  absl::StatusOr<StoreHit> Get(const ChunkKey& key) { return Get(key, GetOptions{}); }
 
   // RESOURCE_EXHAUSTED: larger than the budget, everything else pinned, or the disk is full.
   virtual absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) = 0;

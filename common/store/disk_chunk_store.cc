@@ -30,7 +30,7 @@ absl::StatusOr<std::unique_ptr<DiskChunkStore>> DiskChunkStore::Open(DiskChunkSt
   return store;
 }
 
-absl::StatusOr<StoreHit> DiskChunkStore::Get(const ChunkKey& key) {
+absl::StatusOr<StoreHit> DiskChunkStore::Get(const ChunkKey& key, const GetOptions& /*options*/) {
   auto file = MapFile(folder_->ObjectPath(key), options_.clock->Now());
   if (!file.ok()) {
     ++misses_;

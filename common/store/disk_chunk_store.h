@@ -51,7 +51,8 @@ class DiskChunkStore : public ChunkStore {
   static absl::StatusOr<std::unique_ptr<DiskChunkStore>> Open(DiskChunkStoreOptions options);
   ~DiskChunkStore() override;
 
-  absl::StatusOr<StoreHit> Get(const ChunkKey& key) override;
+  using ChunkStore::Get;
+  absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) override;
   absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override;
   absl::Status Delete(const ChunkKey& key) override;
   absl::StatusOr<bool> Contains(const ChunkKey& key) override;

@@ -17,7 +17,7 @@ absl::Status NoSuchChunk(const ChunkKey& key) {
 
 }  // namespace
 
-absl::StatusOr<StoreHit> MemoryChunkStore::Get(const ChunkKey& key) {
+absl::StatusOr<StoreHit> MemoryChunkStore::Get(const ChunkKey& key, const GetOptions& /*options*/) {
   std::lock_guard lock(mutex_);
   const auto it = entries_.find(key);
   if (it == entries_.end()) {

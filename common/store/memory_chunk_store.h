@@ -31,7 +31,8 @@ class MemoryChunkStore : public ChunkStore {
  public:
   explicit MemoryChunkStore(MemoryChunkStoreOptions options) : options_(options) {}
 
-  absl::StatusOr<StoreHit> Get(const ChunkKey& key) override;
+  using ChunkStore::Get;
+  absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) override;
   absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override;
   absl::Status Delete(const ChunkKey& key) override;
   absl::StatusOr<bool> Contains(const ChunkKey& key) override;

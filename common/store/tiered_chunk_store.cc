@@ -12,7 +12,7 @@ TieredChunkStore::TieredChunkStore(std::shared_ptr<ChunkStore> fast, std::shared
                                    TieredChunkStoreOptions options)
     : fast_(std::move(fast)), slow_(std::move(slow)), options_(options) {}
 
-absl::StatusOr<StoreHit> TieredChunkStore::Get(const ChunkKey& key) {
+absl::StatusOr<StoreHit> TieredChunkStore::Get(const ChunkKey& key, const GetOptions& options) {
   if (auto hit = fast_->Get(key); hit.ok()) {
     slow_->MarkUsed(key);
     std::lock_guard lock(mutex_);
@@ -28,15 +28,16 @@ absl::StatusOr<StoreHit> TieredChunkStore::Get(const ChunkKey& key) {
     if (leads) entry = std::make_shared<Load>();
     load = entry;
   }
-  if (leads) load->promise.set_value(LoadAndPromote(key, *load));
+  if (leads) load->promise.set_value(LoadAndPromote(key, options.deadline, *load));
   auto hit = load->result.get();
   std::lock_guard lock(mutex_);
   ++(hit.ok() ? stats_.hits : stats_.misses);
   return hit;
 }
 
-absl::StatusOr<StoreHit> TieredChunkStore::LoadAndPromote(const ChunkKey& key, Load& load) {
-  auto hit = slow_->Get(key);
+absl::StatusOr<StoreHit> TieredChunkStore::LoadAndPromote(const ChunkKey& key, absl::Time deadline,
+                                                          Load& load) {
+  auto hit = slow_->Get(key, {.deadline = deadline});
   if (hit.ok()) {
     // What the fast tier keeps is on the heap: a mapped file's pages may be read from disk again, unchecked.
     const int64_t bytes = hit->chunk->total_bytes();

@@ -32,7 +32,9 @@ class TieredChunkStore : public ChunkStore {
   TieredChunkStore(std::shared_ptr<ChunkStore> fast, std::shared_ptr<ChunkStore> slow,
                    TieredChunkStoreOptions options = {});
 
-  absl::StatusOr<StoreHit> Get(const ChunkKey& key) override;  // StoreHit::tier = the tier that held it
+  using ChunkStore::Get;
+  absl::StatusOr<StoreHit> Get(const ChunkKey& key,
+                               const GetOptions& options) override;  // StoreHit::tier = the tier that held it
   absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override;
   absl::Status Delete(const ChunkKey& key) override;
   absl::StatusOr<bool> Contains(const ChunkKey& key) override;
@@ -53,7 +55,7 @@ class TieredChunkStore : public ChunkStore {
     std::shared_future<absl::StatusOr<StoreHit>> result = promise.get_future().share();
     bool deleted = false;  // Delete() came while the load was under way: do not promote
   };
-  absl::StatusOr<StoreHit> LoadAndPromote(const ChunkKey& key, Load& load);
+  absl::StatusOr<StoreHit> LoadAndPromote(const ChunkKey& key, absl::Time deadline, Load& load);
   void AcquireInFlight(int64_t bytes);  // waits for its share
   void ReleaseInFlight(int64_t bytes);
   std::mutex& KeyMutex(const ChunkKey& key) { return key_mutexes_[key.digest[0] % key_mutexes_.size()]; }

@@ -71,10 +71,10 @@ class FaultyStore : public MemoryChunkStore {
   std::function<std::optional<absl::StatusOr<StoreHit>>(const ChunkKey&)> on_get;
   std::function<absl::Status()> on_put;
 
-  absl::StatusOr<StoreHit> Get(const ChunkKey& key) override {
+  absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) override {
     if (on_get)
       if (auto answer = on_get(key); answer.has_value()) return *std::move(answer);
-    return MemoryChunkStore::Get(key);
+    return MemoryChunkStore::Get(key, options);
   }
   absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override {
     if (on_put)

@@ -52,8 +52,8 @@ INSTANTIATE_TEST_SUITE_P(Tiered, ChunkStoreContract, testing::Values(StoreHarnes
 class GatedStore : public MemoryChunkStore {
  public:
   GatedStore() : MemoryChunkStore({}) {}
-  absl::StatusOr<StoreHit> Get(const ChunkKey& key) override {
-    auto hit = MemoryChunkStore::Get(key);
+  absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) override {
+    auto hit = MemoryChunkStore::Get(key, options);
     ++num_gets;
     while (closed) std::this_thread::yield();
     return hit;
