@@ -39,7 +39,9 @@ def check(tree):
         declared = {word for target in declared_targets for word in target.dependencies}
         included = _included(tree, folder, folders)
         own = {f"cacheclip::{target.name.removeprefix('cacheclip_')}" for target in declared_targets}
-        problems = _compare_own(declared, included, own, _through_support(tree, included))
+        problems = _compare_own(declared, _libraries(included, folders) - own, own,
+                                _libraries(_through_support(tree, included), folders),
+                                any(path.startswith(("services/", "tests/")) for path in included))
         if not is_test(path):
             problems += _compare_others(declared, included)
         violations += [Violation(path, 0, problem) for problem in problems]
@@ -70,24 +72,30 @@ def _through_support(tree, included):
     return found
 
 
-def _compare_own(declared, included, own, permitted):
-    used = _libraries(included) - own
+def _compare_own(declared, used, own, permitted, includes_services_or_tests):
     libraries = {word for word in declared if word.startswith("cacheclip::") and word != "cacheclip::proto"} - own
-    if any(path.startswith(("services/", "tests/")) for path in included):
+    if includes_services_or_tests:
         libraries = {word for word in libraries if word in used or not _is_unknown(word)}
     return ([f"{word} is included but not in DEPS" for word in sorted(used - libraries)] +
-            [f"{word} is in DEPS but nothing of it is included"
-             for word in sorted(libraries - used - _libraries(permitted))])
+            [f"{word} is in DEPS but nothing of it is included" for word in sorted(libraries - used - permitted)])
 
 
-def _libraries(included):
-    return {f"cacheclip::{path.split('/')[1]}" for path in included if path.startswith("common/")}
+def _libraries(included, folders):
+    """common/store/redis/a.h belongs to store_redis if that folder has a CMakeLists.txt, else to store."""
+    found = set()
+    for path in included:
+        if path.startswith("common/"):
+            folder = folder_of(path)
+            while folder not in folders and folder.count("/") > 1:
+                folder = folder_of(folder)
+            found.add("cacheclip::" + folder.removeprefix("common/").replace("/", "_"))
+    return found
 
 
 def _is_unknown(word):
     """A library of a service or of tests/support: its folder cannot be told from its name."""
-    return word.removeprefix("cacheclip::") not in {
-        "base", "telemetry", "kv", "select", "text", "store", "catalog", "model", "ingest", "engine", "rpc"}
+    return word.removeprefix("cacheclip::").split("_")[0] not in {
+        "base", "telemetry", "redis", "kv", "select", "text", "store", "catalog", "model", "ingest", "engine", "rpc"}
 
 
 def _compare_others(declared, included):

@@ -10,11 +10,12 @@ _PARTS = _MIDDLE | {"model", "store", "catalog", "text"}
 ARROWS = {
     "base": set(),
     "telemetry": {"base"},
+    "redis": _LOW,  # below store and catalogue, which both talk to Redis (ADR 0008)
     "kv": _LOW,
     "select": _LOW,
     "text": _MIDDLE,
-    "store": _MIDDLE,
-    "catalog": _MIDDLE,
+    "store": _MIDDLE | {"redis"},
+    "catalog": _MIDDLE | {"redis"},
     "model": _MIDDLE,
     "ingest": _PARTS,
     "engine": _PARTS | {"ingest"},  # a miss is encoded by ingestion's code (ADR 0006)
@@ -32,7 +33,7 @@ SERVICE_ARROWS = {
 # (include prefixes, where they are allowed as path prefixes with an optional "*suffix", what to say)
 THIRD_PARTY = [
     (("torch/", "ATen/", "c10/"), ("common/model/", "tests/"), "torch belongs to common/model"),
-    (("hiredis",), ("common/store/redis",), "hiredis belongs to common/store/redis*"),
+    (("hiredis",), ("common/redis/reply_reader.cc",), "hiredis belongs to common/redis/reply_reader.cc"),
     (("sqlite3.h",), ("common/catalog/sqlite_*.cc", "services/cacheclip/local_index/*.cc"),
      "SQLite belongs to common/catalog/sqlite_*.cc and the local index of the CLI"),
     (("grpc/", "grpcpp/", "google/protobuf/", "proto/", "cacheclip/v1/"),

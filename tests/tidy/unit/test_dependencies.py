@@ -51,6 +51,14 @@ class Dependencies(unittest.TestCase):
         files["tests/support/contract.h"] = ""
         self.assertEqual(len(dependencies.check(SourceTree(files))), 1)
 
+    def test_a_subfolder_with_its_own_list_is_a_library_of_its_own(self):
+        files = {"common/store/redis/CMakeLists.txt": "cacheclip_library(store_redis SRCS a.cc)",
+                 "common/catalog/CMakeLists.txt": "cacheclip_library(catalog SRCS b.cc DEPS cacheclip::store_redis)",
+                 "common/catalog/b.cc": '#include "common/store/redis/a.h"\n'}
+        self.assertEqual(dependencies.check(SourceTree(files)), [])
+        files["common/catalog/CMakeLists.txt"] = "cacheclip_library(catalog SRCS b.cc DEPS cacheclip::store)"
+        self.assertEqual(len(dependencies.check(SourceTree(files))), 2)
+
     def test_a_subfolder_with_its_own_list_is_its_own(self):
         files = {"common/store/CMakeLists.txt": "cacheclip_library(store)",
                  "common/store/redis/CMakeLists.txt": "cacheclip_library(store_redis SRCS a.cc DEPS cacheclip::kv)",

@@ -13,6 +13,8 @@ class Layers(unittest.TestCase):
         for path, include in [("common/kv/key.h", '"common/base/hash.h"'), ("common/kv/key.cc", '"common/kv/key.h"'),
                               ("common/engine/a.cc", '"common/model/model.h"'),
                               ("common/engine/a.cc", '"common/ingest/job.h"'),
+                              ("common/store/redis/a.cc", '"common/redis/redis_client.h"'),
+                              ("common/catalog/redis/a.cc", '"common/redis/redis_client.h"'),
                               ("services/generation/main.cc", '"services/runtime/config.h"'),
                               ("services/generation/main.cc", '"common/rpc/server.h"'),
                               ("services/cacheclip/serve.cc", '"services/generation/generation_service.h"')]:
@@ -27,6 +29,8 @@ class Layers(unittest.TestCase):
                               ("services/runtime/a.cc", '"services/generation/generation.h"'),
                               ("services/generation/a.cc", '"services/selector/selector.h"'),
                               ("common/kv/a.cc", '"tests/support/poll.h"'),
+                              ("common/redis/a.cc", '"common/kv/key.h"'),
+                              ("common/engine/a.cc", '"common/redis/redis_client.h"'),
                               ("common/new/a.cc", '"common/base/hash.h"')]:
             self.assertEqual(len(problems(path, include)), 1, (path, include))
 
@@ -37,7 +41,7 @@ class Layers(unittest.TestCase):
         for good, bad, include in [
                 ("common/model/weights.h", "common/engine/weights.h", "<ATen/core/Tensor.h>"),
                 ("common/model/weights.h", "services/selector/a.cc", "<torch/torch.h>"),
-                ("common/store/redis_connection.cc", "common/store/disk.cc", "<hiredis/hiredis.h>"),
+                ("common/redis/reply_reader.cc", "common/redis/connection.cc", "<hiredis/read.h>"),
                 ("common/catalog/sqlite_catalog.cc", "common/catalog/sqlite_catalog.h", "<sqlite3.h>"),
                 ("services/cacheclip/local_index/index.cc", "services/cacheclip/ask.cc", "<sqlite3.h>"),
                 ("common/rpc/server.h", "common/engine/engine.h", "<grpcpp/grpcpp.h>"),
