@@ -10,8 +10,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,6 +29,21 @@ namespace cacheclip {
 enum class Tier { kMemory, kDisk, kRedis, kObject, kComputed };
 std::string_view TierName(Tier tier);  // "memory", "disk", "redis", "object", "computed"
 
+class TierSet {
+ public:
+  TierSet() = default;
+  TierSet(std::initializer_list<Tier> tiers) {
+    for (const Tier tier : tiers) Add(tier);
+  }
+  void Add(Tier tier) { bits_ |= 1u << static_cast<int>(tier); }
+  bool Contains(Tier tier) const { return (bits_ >> static_cast<int>(tier) & 1u) != 0; }
+  bool IsWithin(TierSet other) const { return (bits_ & ~other.bits_) == 0; }
+  bool empty() const { return bits_ == 0; }
+
+ private:
+  uint32_t bits_ = 0;
+};
+
 struct StoreHit {
   std::shared_ptr<const EncodedChunk> chunk;
   Tier tier = Tier::kMemory;
@@ -39,6 +57,8 @@ struct GetOptions {
   absl::Time deadline = absl::InfiniteFuture();
   // Whether a chunk may be returned whose layers are still coming in, in order from layer 0.
   bool accept_arriving = false;
+  // Tiers of a stack that are not worth asking; what only they hold is NOT_FOUND. A single tier ignores it.
+  TierSet avoid;
 };
 
 struct StoreStats {
@@ -68,6 +88,12 @@ class ChunkStore {
   // RESOURCE_EXHAUSTED: larger than the budget, everything else pinned, or the disk is full.
   virtual absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) = 0;
 
+  // The same, with the bytes counted to a quota group ("" = none). A group over its quota loses its own
+  // oldest chunks first. Tiers without quotas ignore the group.
+  virtual absl::Status PutInGroup(std::shared_ptr<const EncodedChunk> chunk, std::string_view /*group*/) {
+    return Put(std::move(chunk));
+  }
+
   // OK also when the key is not there. Deletes pinned chunks too, with their pins.
   virtual absl::Status Delete(const ChunkKey& key) = 0;
 
@@ -78,6 +104,16 @@ class ChunkStore {
   // that what is hot in memory is not the first to go on disk. A hint; nothing happens when the key is not
   // there.
   virtual void MarkUsed(const ChunkKey& /*key*/) {}
+
+  // Hint that these chunks will be asked for soon: a stack brings them into its fast tiers in the background,
+  // as long as that is done by `deadline`.
+  virtual void Prefetch(std::span<const ChunkKey> /*keys*/, absl::Time /*deadline*/) {}
+
+  // Whether a chunk of this size could be put without an eviction.
+  virtual bool HasRoomFor(int64_t /*bytes*/) const { return true; }
+
+  // Evicts down to the low-water mark if the tier is above its high-water mark, so that puts find room.
+  virtual void EvictToLowWater() {}
 
   // Keeps the chunk from eviction until `expiry` or Unpin(); the same owner pinning again replaces its
   // expiry. NOT_FOUND: no such chunk. INVALID_ARGUMENT: owner or expiry out of bounds. RESOURCE_EXHAUSTED:

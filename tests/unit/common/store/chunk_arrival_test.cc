@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <thread>
+#include <vector>
 
 namespace cacheclip {
 namespace {
@@ -57,6 +58,36 @@ TEST(ChunkArrival, TheWriterLearnsThatNobodyWaits) {
   EXPECT_FALSE(arrival.IsAbandoned());
   arrival.Abandon();
   EXPECT_TRUE(arrival.IsAbandoned());
+}
+
+TEST(ChunkArrival, GoesOnWhileOneReaderWaits) {
+  ChunkArrival arrival(2);
+  ASSERT_TRUE(arrival.Share());
+  arrival.Abandon();
+  EXPECT_FALSE(arrival.IsAbandoned());
+  arrival.Abandon();
+  EXPECT_TRUE(arrival.IsAbandoned());
+  EXPECT_FALSE(arrival.Share()) << "the writer may have stopped";
+}
+
+TEST(ChunkArrival, SaysOnceHowItEnded) {
+  ChunkArrival whole(2), broken(2);
+  std::vector<absl::Status> ends;
+  const auto note = [&](const absl::Status& status) { ends.push_back(status); };
+  whole.OnEnd(note);
+  broken.OnEnd(note);
+  whole.Publish(1);
+  EXPECT_TRUE(ends.empty());
+  whole.Publish(2);
+  whole.Publish(2);
+  whole.Fail(absl::UnavailableError("too late"));
+  broken.Fail(absl::DataLossError("slice 7"));
+  broken.Fail(absl::UnavailableError("again"));
+  broken.OnEnd(note);
+  ASSERT_EQ(ends.size(), 3u);
+  EXPECT_TRUE(ends[0].ok());
+  EXPECT_TRUE(absl::IsDataLoss(ends[1]));
+  EXPECT_TRUE(absl::IsDataLoss(ends[2])) << "it had ended when asked";
 }
 
 }  // namespace
