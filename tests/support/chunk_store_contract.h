@@ -30,6 +30,9 @@ class StoreHarness {
   FakeClock& clock() { return clock_; }
   // Flips a bit of the stored chunk behind the store's back. False where that is impossible (memory).
   virtual bool Corrupt(const ChunkKey& /*key*/) { return false; }
+  // False where a server of its own decides what goes (Redis' maxmemory, a bucket's lifecycle rules): the
+  // tests of budgets are then reported as skipped.
+  virtual bool has_budget() const { return true; }
 
  private:
   FakeClock clock_;
