@@ -27,8 +27,8 @@ struct PassCost {
 };
 PassCost CostOfPass(const ModelConfig& config, int64_t num_rows, double mean_context);
 
-// Seconds the pass needs at least: the longer of products at GEMM peak and exponentials at their own rate, which a
-// kernel can overlap.
+// Seconds the pass needs at least: the longer of products at GEMM peak and exponentials at their own rate,
+// which a kernel can overlap.
 double FloorSeconds(const PassCost& cost, const MachineLimits& limits);
 
 }  // namespace cacheclip

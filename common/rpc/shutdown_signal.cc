@@ -32,6 +32,7 @@ void BlockShutdownSignals() {
   const sigset_t signals = ShutdownSignals();
   CACHECLIP_CHECK(pthread_sigmask(SIG_BLOCK, &signals, nullptr) == 0);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 int WaitForShutdownSignal() {

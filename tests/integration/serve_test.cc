@@ -2,6 +2,8 @@
 #include <csignal>
 #include <utility>
 
+#include <sys/resource.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +12,7 @@
 #include "tests/integration/cluster.h"
 #include "tests/integration/raw_call.h"
 #include "tests/support/poll.h"
+#include "tests/support/tiny_model.h"
 
 namespace cacheclip {
 namespace {
@@ -55,6 +58,61 @@ TEST(Serve, AsksItsOwnSelectorAndCountsWhatItDid) {
                                               result->usage.recomputed_tokens, "\n")));
   EXPECT_THAT(metrics, HasSubstr("cacheclip_ingested_documents_total{outcome=\"stored\"} 2\n"));
   EXPECT_THAT(metrics, HasSubstr("cacheclip_rpc_calls_total{"));
+}
+
+TEST(Serve, AsksAnAuxiliaryOfAnotherFamilyThatHasItsOwnTokenizer) {
+  Cluster cluster;
+  const std::string auxiliary =
+      WriteTinyModel(cluster.folder() + "/auxiliary", {.family = "qwen3", .num_layers = 3, .seed = "other"});
+  MakeByteTokenizer(auxiliary);
+  const Server server = cluster.Start("cacheclip", {"--selector-model", auxiliary});
+  const auto chunks = cluster.Ingest(server, 2);
+  for (int i = 0; i < 2; ++i) {
+    const auto result = Generate(server, RequestOver(chunks, Method::kAuxiliary));
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->usage.method, Method::kAuxiliary);
+    EXPECT_TRUE(result->usage.fallbacks.empty()) << result->usage.fallbacks.front().detail;
+    EXPECT_GT(result->usage.recomputed_tokens, 0);
+    EXPECT_LE(result->usage.charged_budget, 0.2);
+  }
+}
+
+TEST(Serve, AFullDiskFailsWritesAndNothingElse) {
+  Cluster cluster;
+  const Server server = cluster.Start("cacheclip");
+  const auto chunks = cluster.Ingest(server, 1);
+  // What a full disk does to writes, for this process alone: no file may grow.
+  const rlimit full{.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+  ASSERT_EQ(::prlimit(server.process->pid(), RLIMIT_FSIZE, &full, nullptr), 0);
+
+  GenerateRequest request = RequestOver(chunks, Method::kPrimaryProbe);
+  request.chunks.push_back({.text = "Ship number 9 went down off the cape.", .title = "Ships"});
+  request.options.write_back = true;
+  const auto answered = Generate(server, request);
+  ASSERT_TRUE(answered.ok()) << answered.status();
+  ASSERT_EQ(answered->usage.fallbacks.size(), 1);
+  EXPECT_EQ(answered->usage.fallbacks[0].reason, "write_failed");
+
+  const auto ingest = [&] {
+    IngestionClient client(ChannelTo(server));
+    absl::Status outcome;
+    bool sent = false;
+    const auto totals = client.Ingest(
+        {.namespace_name = "default"},
+        [&](SourceDocument* document) {
+          *document = {
+              .document_id = "late", .title = "Ships", .text = "Ship number 11 was never seen again."};
+          return !std::exchange(sent, true);
+        },
+        {.on_result = [&](const DocumentResult& done) { outcome = done.status; }});
+    return totals.ok() ? outcome : totals.status();
+  };
+  EXPECT_EQ(ingest().code(), absl::StatusCode::kResourceExhausted) << ingest();
+
+  const rlimit free{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+  ASSERT_EQ(::prlimit(server.process->pid(), RLIMIT_FSIZE, &free, nullptr), 0);
+  EXPECT_TRUE(ingest().ok());
+  EXPECT_TRUE(Generate(server, RequestOver(chunks, Method::kAuto)).ok());
 }
 
 TEST(Serve, TextsGiveTheSameAnswerAsIds) {

@@ -2,13 +2,11 @@
 // that every byte is a token. Loaded once per process; functions only.
 #pragma once
 
-#include <fstream>
 #include <memory>
 #include <string>
 
-#include <nlohmann/json.hpp>
-
 #include "tests/support/engine_harness.h"
+#include "tests/support/tiny_model.h"
 
 namespace cacheclip {
 
@@ -17,10 +15,7 @@ inline const LoadedModel& ByteTokenModel() {
   if (loaded->model != nullptr) return *loaded;
   const TempFolder folder;
   WriteTinyModel(folder.path(), {.num_layers = 3, .seed = "auxiliary"});
-  const std::string path = folder.path() + "/tokenizer.json";
-  nlohmann::json tokenizer = nlohmann::json::parse(std::ifstream(path));
-  tokenizer["model"]["merges"] = nlohmann::json::array();
-  std::ofstream(path) << tokenizer.dump();
+  MakeByteTokenizer(folder.path());
   loaded->model = LanguageModel::Load({.directory = folder.path(), .dtype = ComputeDtype::kFloat32}).value();
   loaded->tokenizer = Tokenizer::Load(folder.path()).value();
   loaded->layout =

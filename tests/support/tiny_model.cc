@@ -132,4 +132,11 @@ std::string WriteTinyModel(const std::string& directory, const TinyModelOptions&
   return directory;
 }
 
+void MakeByteTokenizer(const std::string& directory) {
+  const std::string path = directory + "/tokenizer.json";
+  json tokenizer = json::parse(std::ifstream(path));
+  tokenizer["model"]["merges"] = json::array();
+  std::ofstream(path) << tokenizer.dump();
+}
+
 }  // namespace cacheclip

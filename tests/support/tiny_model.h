@@ -26,6 +26,9 @@ struct TinyModelOptions {
 // Writes the model into `directory` (created if missing) and returns it.
 std::string WriteTinyModel(const std::string& directory, const TinyModelOptions& options = {});
 
+// Takes the merges out of the tokenizer in `directory`, so that every byte is a token of its own.
+void MakeByteTokenizer(const std::string& directory);
+
 // Writes any configuration: `config` is the content of config.json.
 std::string WriteFormulaModel(const std::string& directory, const nlohmann::json& config,
                               const std::map<std::string, std::vector<int64_t>>& tensors,

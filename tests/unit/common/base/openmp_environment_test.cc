@@ -11,7 +11,8 @@
 namespace cacheclip {
 namespace {
 
-// Runs EnsurePassiveOpenMp in a child whose environment `prepare` sets; returns whether it came back without a restart.
+// Runs EnsurePassiveOpenMp in a child whose environment `prepare` sets; returns whether it came back without
+// a restart.
 template <typename Prepare>
 bool ComesBack(Prepare prepare) {
   const pid_t child = ::fork();

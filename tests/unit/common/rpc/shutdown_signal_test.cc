@@ -27,6 +27,7 @@ TEST(ShutdownSignalDeathTest, AClientThatHangsUpDoesNotKill) {
       {
         BlockShutdownSignals();
         raise(SIGPIPE);
+        raise(SIGXFSZ);
         std::exit(0);
       },
       testing::ExitedWithCode(0), "");

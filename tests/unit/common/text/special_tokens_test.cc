@@ -11,7 +11,9 @@ namespace {
 
 void Write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 
-TEST(SpecialTokens, FolderWithoutFilesHasNone) { EXPECT_TRUE(LoadSpecialTokens(TempFolder().path())->empty()); }
+TEST(SpecialTokens, FolderWithoutFilesHasNone) {
+  EXPECT_TRUE(LoadSpecialTokens(TempFolder().path())->empty());
+}
 
 TEST(SpecialTokens, TokensAreStringsOrObjectsWithContent) {
   const TempFolder folder;
