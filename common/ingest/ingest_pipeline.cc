@@ -1,6 +1,8 @@
 #include "common/ingest/ingest_pipeline.h"
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -67,10 +69,47 @@ absl::Status IngestPipeline::IngestInto(const SourceDocument& document, const In
                                         const ProgressCallback& progress, DocumentResult& result) {
   CACHECLIP_RETURN_IF_ERROR(CheckDocument(document));
   CACHECLIP_ASSIGN_OR_RETURN(auto context, contexts_->Get(options.namespace_name, options.prefix_id));
+  std::string digest = ContentDigest(document, options, context->record());
+  if (IsWholeAlready(document, *context, digest, result)) return absl::OkStatus();
   CACHECLIP_ASSIGN_OR_RETURN(const auto chunks, PlanChunks(*context, document, options, result));
   CACHECLIP_RETURN_IF_ERROR(StoreChunks(*context, chunks, cancellation, progress, result));
-  return EnterCatalog(document, *context, ContentDigest(document, options, context->record()), chunks,
-                      result);
+  return EnterCatalog(document, *context, std::move(digest), chunks, result);
+}
+
+// Without splitting the text again, and true only if every chunk's bytes are still held. What goes wrong here
+// is left to the long way, which meets it again and reports it.
+bool IngestPipeline::IsWholeAlready(const SourceDocument& document, const PrefixContext& context,
+                                    std::string_view content_digest, DocumentResult& result) const {
+  Catalog& catalog = *contexts_->runtime().catalog;
+  const std::string& namespace_name = context.record().namespace_name;
+  const auto existing = catalog.GetDocument(namespace_name, document.document_id);
+  if (!existing.ok() || existing->content_digest != content_digest ||
+      existing->metadata_json != document.metadata_json || existing->expire_time != document.expire_time)
+    return false;
+  std::vector<std::string> ids;
+  for (const ChunkReference& reference : existing->chunks) ids.push_back(reference.chunk_id);
+  std::vector<ChunkRecord> records;
+  for (size_t begin = 0; begin < ids.size(); begin += kMaxChunksPerLookup) {
+    const size_t count = std::min<size_t>(kMaxChunksPerLookup, ids.size() - begin);
+    auto found = catalog.ResolveChunks(namespace_name, std::span(ids).subspan(begin, count));
+    if (!found.ok()) return false;
+    for (std::optional<ChunkRecord>& record : *found) {
+      const auto key = record.has_value() ? ChunkKey::FromHex(record->chunk_id) : ChunkKey{};
+      if (!record.has_value() || !key.ok() || !contexts_->runtime().store->Contains(*key).value_or(false))
+        return false;
+      records.push_back(*std::move(record));
+    }
+  }
+  // The digest does not cover everything that a key does, the namespace's salt for one; keys change together.
+  if (!records.empty()) {
+    const auto encoding = context.TokenizeChunk(records[0].text, records[0].title);
+    if (!encoding.ok() || context.KeyOf(encoding->ids).ToHex() != records[0].chunk_id) return false;
+  }
+  for (const ChunkRecord& record : records) result.num_tokens += record.num_tokens;
+  result.num_chunks = result.chunks_reused = static_cast<int>(records.size());
+  result.chunks = std::move(records);
+  result.unchanged = true;
+  return true;
 }
 
 absl::StatusOr<std::vector<IngestPipeline::PlannedChunk>> IngestPipeline::PlanChunks(

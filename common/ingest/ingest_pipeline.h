@@ -79,6 +79,8 @@ class IngestPipeline {
   absl::Status IngestInto(const SourceDocument& document, const IngestOptions& options,
                           const CancellationToken& cancellation, const ProgressCallback& progress,
                           DocumentResult& result);
+  bool IsWholeAlready(const SourceDocument& document, const PrefixContext& context,
+                      std::string_view content_digest, DocumentResult& result) const;
   absl::StatusOr<std::vector<PlannedChunk>> PlanChunks(const PrefixContext& context,
                                                        const SourceDocument& document,
                                                        const IngestOptions& options,

@@ -43,6 +43,27 @@ TEST(IngestPipeline, TheSameContentAgainIsANoOp) {
   EXPECT_TRUE(again.unchanged);
   EXPECT_EQ(again.chunks_encoded, 0);
   EXPECT_EQ(again.chunks_reused, first.num_chunks);
+  EXPECT_EQ(again.num_tokens, first.num_tokens);
+  ASSERT_EQ(again.chunks.size(), first.chunks.size());
+  for (size_t i = 0; i < first.chunks.size(); ++i) {
+    EXPECT_EQ(again.chunks[i].chunk_id, first.chunks[i].chunk_id);
+    EXPECT_EQ(again.chunks[i].text, first.chunks[i].text);
+  }
+}
+
+TEST(IngestPipeline, AnotherSaltMeansOtherChunksAlthoughTheTextIsTheSame) {
+  EngineHarness server;
+  const DocumentResult first = server.Ingest();
+  Runtime salted = server.runtime;
+  salted.default_salt = "another";
+  PrefixContexts contexts(salted);
+  const DocumentResult again = IngestPipeline(&contexts).Ingest(
+      {.document_id = first.document_id, .title = "Arken", .text = kArticle}, server.ingest_options,
+      CancellationToken());
+  ASSERT_TRUE(again.status.ok()) << again.status;
+  EXPECT_FALSE(again.unchanged);
+  EXPECT_EQ(again.chunks_encoded, again.num_chunks);
+  EXPECT_NE(again.chunks[0].chunk_id, first.chunks[0].chunk_id);
 }
 
 TEST(IngestPipeline, ChunksThatTheStoreHasLostAreEncodedAgain) {
