@@ -19,6 +19,7 @@ PROVIDERS = {
     "yaml-cpp/": ("yaml-cpp", "yaml-cpp::yaml-cpp", "${YAML_CPP_LIBRARIES}"),
     "sqlite3.h": ("SQLite::SQLite3",),
     "curl/": ("CURL::libcurl",),
+    "pugixml.hpp": ("pugixml::pugixml",),
     "prometheus/": ("prometheus-cpp::core", "prometheus-cpp::pull"),
     "CLI/": ("CLI11::CLI11",),
     "torch/": ("torch::cpu",),

@@ -1,0 +1,168 @@
+#include "common/store/object/object_budget.h"
+
+#include <algorithm>
+#include <queue>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/logging.h"
+#include "common/base/status.h"
+#include "common/store/object/object_names.h"
+
+namespace cacheclip {
+namespace {
+
+absl::Status NoRoom(int64_t bytes, const std::string& url) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no room for ", bytes, " bytes in ", url, ": the rest is pinned or being written"));
+}
+
+}  // namespace
+
+ObjectBudget::ObjectBudget(ObjectClient* client, ObjectPins* pins, ObjectLimits limits)
+    : client_(*client), pins_(*pins), limits_(limits) {}
+
+bool ObjectBudget::IsLimited() const {
+  constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max();
+  return limits_.max_bytes < kUnlimited || limits_.max_objects < kUnlimited;
+}
+
+bool ObjectBudget::Fits(int64_t bytes) const {
+  const Usage used = usage();
+  return bytes <= limits_.max_bytes - used.bytes && used.objects < limits_.max_objects;
+}
+
+ObjectBudget::Usage ObjectBudget::usage() const {
+  std::lock_guard lock(count_mutex_);
+  return {held_.bytes + reserved_.bytes, held_.objects + reserved_.objects};
+}
+
+int64_t ObjectBudget::evictions() const {
+  std::lock_guard lock(count_mutex_);
+  return evictions_;
+}
+
+void ObjectBudget::AddToHeld(int64_t bytes, int64_t objects) {
+  std::lock_guard lock(count_mutex_);
+  held_.bytes = std::max<int64_t>(0, held_.bytes + bytes);
+  held_.objects = std::max<int64_t>(0, held_.objects + objects);
+}
+
+absl::Status ObjectBudget::Reserve(int64_t bytes, const CancellationToken& token) {
+  std::unique_lock change(change_mutex_, std::defer_lock);
+  if (IsLimited()) {
+    if (bytes > limits_.max_bytes || limits_.max_objects < 1)
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "a chunk of ", bytes, " bytes is larger than the tier's budget of ", limits_.max_bytes));
+    change.lock();
+    bool has_listed = !is_counted_;
+    if (has_listed) CACHECLIP_RETURN_IF_ERROR(FindCandidates(token));
+    while (!Fits(bytes)) {
+      if (candidates_.empty()) {
+        if (has_listed) return NoRoom(bytes, client_.url());
+        CACHECLIP_RETURN_IF_ERROR(FindCandidates(token));
+        has_listed = true;
+      } else {
+        CACHECLIP_RETURN_IF_ERROR(EvictOne(token));
+      }
+    }
+  }
+  std::lock_guard lock(count_mutex_);
+  reserved_.bytes += bytes;
+  ++reserved_.objects;
+  return absl::OkStatus();
+}
+
+void ObjectBudget::Commit(int64_t bytes) {
+  std::lock_guard lock(count_mutex_);
+  reserved_.bytes -= bytes;
+  --reserved_.objects;
+  held_.bytes += bytes;
+  ++held_.objects;
+}
+
+void ObjectBudget::Cancel(int64_t bytes) {
+  std::lock_guard lock(count_mutex_);
+  reserved_.bytes -= bytes;
+  --reserved_.objects;
+}
+
+absl::Status ObjectBudget::Remove(const ChunkKey& key, const CancellationToken& token) {
+  std::lock_guard change(change_mutex_);
+  CACHECLIP_RETURN_IF_ERROR(RemoveObject(key, token));
+  return pins_.RemoveAll(key, token);
+}
+
+absl::Status ObjectBudget::RemoveObject(const ChunkKey& key, const CancellationToken& token) {
+  const std::string name = ChunkObjectName(key);
+  const auto info = client_.Head(name, token);
+  if (absl::IsNotFound(info.status())) return absl::OkStatus();
+  if (!info.ok()) return info.status();
+  CACHECLIP_RETURN_IF_ERROR(client_.Delete(name, token));
+  AddToHeld(-info->num_bytes, -1);
+  return absl::OkStatus();
+}
+
+absl::Status ObjectBudget::ListChunks(const ObjectVisitor& visitor, const CancellationToken& token) {
+  Usage listed;
+  std::string page;
+  do {
+    CACHECLIP_ASSIGN_OR_RETURN(ObjectPage objects,
+                               client_.List(kChunkObjectsPrefix, page, kMaxObjectsPerPage, token));
+    for (const ObjectInfo& info : objects.objects) {
+      const auto key = ParseChunkObjectName(info.name);
+      if (!key) continue;  // not ours
+      listed.bytes += info.num_bytes;
+      ++listed.objects;
+      visitor(*key, info);
+    }
+    if (!objects.next_page.empty() && objects.next_page == page)
+      return absl::UnavailableError(absl::StrCat(client_.url(), " lists the same page again and again"));
+    page = std::move(objects.next_page);
+  } while (!page.empty());
+  std::lock_guard lock(count_mutex_);
+  held_ = listed;
+  return absl::OkStatus();
+}
+
+absl::Status ObjectBudget::ForEach(const ChunkStore::Visitor& visitor, const CancellationToken& token) {
+  return ListChunks([&](const ChunkKey& key, const ObjectInfo& info) { visitor(key, info.num_bytes); },
+                    token);
+}
+
+absl::Status ObjectBudget::FindCandidates(const CancellationToken& token) {
+  const auto is_older = [](const ObjectInfo& a, const ObjectInfo& b) { return a.modified < b.modified; };
+  std::priority_queue<ObjectInfo, std::vector<ObjectInfo>, decltype(is_older)> oldest(
+      is_older);  // youngest on top
+  CACHECLIP_RETURN_IF_ERROR(ListChunks(
+      [&](const ChunkKey&, const ObjectInfo& info) {
+        oldest.push(info);
+        if (oldest.size() > kMaxEvictionCandidates) oldest.pop();
+      },
+      token));
+  is_counted_ = true;
+  candidates_.clear();
+  for (; !oldest.empty(); oldest.pop()) candidates_.push_front(oldest.top());
+  return absl::OkStatus();
+}
+
+absl::Status ObjectBudget::EvictOne(const CancellationToken& token) {
+  const ObjectInfo candidate = std::move(candidates_.front());
+  candidates_.pop_front();
+  const auto key = ParseChunkObjectName(candidate.name);
+  CACHECLIP_CHECK(key.has_value());
+  const auto now = client_.Head(candidate.name, token);
+  if (absl::IsNotFound(now.status())) return absl::OkStatus();  // another process removed it
+  if (!now.ok()) return now.status();
+  if (now->modified != candidate.modified) return absl::OkStatus();  // used since
+  CACHECLIP_ASSIGN_OR_RETURN(const bool is_pinned, pins_.IsPinned(*key, token));
+  if (is_pinned) return absl::OkStatus();
+  CACHECLIP_RETURN_IF_ERROR(client_.Delete(candidate.name, token));
+  AddToHeld(-now->num_bytes, -1);
+  std::lock_guard lock(count_mutex_);
+  ++evictions_;
+  return absl::OkStatus();
+}
+
+}  // namespace cacheclip
