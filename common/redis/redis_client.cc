@@ -5,11 +5,9 @@
 
 #include <openssl/evp.h>
 
-#include "absl/strings/match.h"
-#include "absl/time/clock.h"
 #include "common/base/hash.h"
 #include "common/base/status.h"
-#include "common/redis/node_pool.h"
+#include "common/redis/cluster_client.h"
 #include "common/redis/standalone_client.h"
 #include "common/redis/tls_stream.h"
 
@@ -67,6 +65,12 @@ absl::StatusOr<std::unique_ptr<RedisClient>> MakeRedisClient(const RedisClientOp
   if (options.tls.enabled) {
     CACHECLIP_ASSIGN_OR_RETURN(tls, TlsContext::Make(options.tls));
   }
+  bool is_cluster = options.cluster_mode == ClusterMode::kYes;
+  if (options.cluster_mode == ClusterMode::kAuto) {
+    CACHECLIP_ASSIGN_OR_RETURN(is_cluster, ClusterClient::IsCluster(options, tls));
+    if (is_cluster && options.database != 0) return InvalidField("database", "a cluster has only database 0");
+  }
+  if (is_cluster) return std::make_unique<ClusterClient>(options, std::move(tls));
   return std::make_unique<StandaloneClient>(options, std::move(tls));
 }
 
