@@ -17,7 +17,7 @@ define heading
 @printf '\n== %s\n' '$(1)'
 endef
 
-.PHONY: help install models build demo test test-asan test-asan-sample test-tsan test-slow bench format format-check clean
+.PHONY: help install test-servers models build demo test test-asan test-asan-sample test-tsan test-slow bench format format-check clean
 
 help:  ## this list
 	@echo 'Usage: make TARGET [JOBS=n]'
@@ -26,6 +26,11 @@ help:  ## this list
 install:  ## install what is missing (packages, Rust, libtorch) and say what
 	$(call heading,install what is missing)
 	@tools/setup/install.sh
+
+# Without Go the tests that need these servers are skipped, except in CI, which has Go.
+test-servers:  ## install the servers that tests run against (needs Go)
+	$(call heading,install test servers)
+	@tools/setup/test_servers.sh || [ -z "$${CI:-}" ]
 
 models: install  ## fetch and convert the demo model
 	$(call heading,fetch the demo model)
@@ -40,7 +45,7 @@ demo: build  ## from documents to answers: ingest examples/corpus, ask, compare 
 	$(call heading,demo)
 	@tools/demo/demo.sh
 
-test: install  ## build and run the test suite (unit, tidy, integration, samples)
+test: install test-servers  ## build and run the test suite (unit, tidy, integration, samples)
 	$(call heading,configure and build dev)
 	@cmake --preset dev
 	@cmake --build --preset dev -j $(JOBS)
