@@ -7,8 +7,21 @@
 namespace cacheclip {
 namespace {
 
-// A pin's place in the listing: chunk ids have a fixed length, so the order is that of (chunk id, owner).
-std::string PinKey(const std::pair<std::string, std::string>& pin) { return pin.first + pin.second; }
+constexpr size_t kChunkIdDigits = 64;
+
+// Adds the records that `record_of` makes of the entries from `it` on, nullopt being skipped, until there are
+// `limit`. Returns the token of the next page: `key_of` of the last record, or "" if no record follows.
+template <typename Iterator, typename Record, typename RecordOf, typename KeyOf>
+std::string FillPage(Iterator it, Iterator end, int limit, RecordOf record_of, KeyOf key_of,
+                     std::vector<Record>& records) {
+  for (; it != end; ++it) {
+    std::optional<Record> record = record_of(*it);
+    if (!record) continue;
+    if (static_cast<int>(records.size()) == limit) return EncodePageToken(key_of(records.back()));
+    records.push_back(*std::move(record));
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -143,14 +156,10 @@ absl::StatusOr<DocumentPage> InMemoryCatalog::ListDocuments(std::string_view nam
   std::lock_guard lock(mutex_);
   CACHECLIP_ASSIGN_OR_RETURN(Space * space, FindSpace(namespace_name));
   DocumentPage page;
-  for (auto it = space->documents.upper_bound(after); it != space->documents.end(); ++it) {
-    if (!Lives(it->second)) continue;
-    if (static_cast<int>(page.documents.size()) == limit) {
-      page.next_page_token = EncodePageToken(page.documents.back().document_id);
-      break;
-    }
-    page.documents.push_back(it->second);
-  }
+  page.next_page_token = FillPage(
+      space->documents.upper_bound(after), space->documents.end(), limit,
+      [&](const auto& entry) { return Lives(entry.second) ? std::optional(entry.second) : std::nullopt; },
+      [](const Document& document) { return document.document_id; }, page.documents);
   return page;
 }
 
@@ -216,15 +225,18 @@ absl::StatusOr<PinPage> InMemoryCatalog::ListPins(std::string_view namespace_nam
   CACHECLIP_ASSIGN_OR_RETURN(const std::string after, DecodePageToken(page_token));
   std::lock_guard lock(mutex_);
   CACHECLIP_ASSIGN_OR_RETURN(Space * space, FindSpace(namespace_name));
+  // Chunk ids have a fixed length: the order of the map is that of chunk id + owner.
+  const std::pair<std::string, std::string> last(
+      after.substr(0, kChunkIdDigits), after.size() > kChunkIdDigits ? after.substr(kChunkIdDigits) : "");
   PinPage page;
-  for (const auto& [key, expire_time] : space->pins) {
-    if (expire_time <= clock_->Now() || PinKey(key) <= after) continue;
-    if (static_cast<int>(page.pins.size()) == limit) {
-      page.next_page_token = EncodePageToken(page.pins.back().chunk_id + page.pins.back().owner);
-      break;
-    }
-    page.pins.push_back({key.first, key.second, expire_time});
-  }
+  page.next_page_token = FillPage(
+      space->pins.upper_bound(last), space->pins.end(), limit,
+      [&](const auto& entry) {
+        const auto& [key, expire_time] = entry;
+        return expire_time > clock_->Now() ? std::optional(Pin{key.first, key.second, expire_time})
+                                           : std::nullopt;
+      },
+      [](const Pin& pin) { return pin.chunk_id + pin.owner; }, page.pins);
   return page;
 }
 

@@ -102,6 +102,36 @@ TEST_P(CatalogContract, ReplacingKeepsTheCreationTime) {
   EXPECT_EQ(got.updated_time, clock_.Now());
 }
 
+TEST_P(CatalogContract, DocumentOfManyChunksComesBackAndGoesWhole) {
+  std::vector<int> old_chunks, new_chunks;
+  for (int i = 0; i < 1500; ++i) old_chunks.push_back(i % 700);  // most of them twice, far apart
+  for (int i = 0; i < 1500; ++i) new_chunks.push_back(600 + i % 700);
+  Put("d", old_chunks);
+  EXPECT_EQ(catalog_->GetDocument("docs", "d").value().chunks,
+            MakeTestDocument("docs", "d", old_chunks).document.chunks);
+  EXPECT_EQ(Put("d", new_chunks).size(), 600u);
+  EXPECT_FALSE(Resolves(599));
+  for (const int number : {600, 699, 700, 1299}) EXPECT_TRUE(Resolves(number)) << number;
+  EXPECT_EQ(catalog_->DeleteDocument("docs", "d").value().size(), 700u);
+}
+
+TEST_P(CatalogContract, DocumentWithoutChunksIsADocument) {
+  EXPECT_THAT(Put("d", {}), IsEmpty());
+  EXPECT_THAT(catalog_->GetDocument("docs", "d").value().chunks, IsEmpty());
+  EXPECT_THAT(Put("d", {1}), IsEmpty());
+  EXPECT_THAT(Put("d", {}), ElementsAre(TestChunkId(1)));
+  EXPECT_THAT(catalog_->DeleteDocument("docs", "d").value(), IsEmpty());
+}
+
+TEST_P(CatalogContract, LastPutOfAChunkGivesItsRecord) {
+  Put("a", {1});
+  TestDocument test = MakeTestDocument("docs", "b", {1});
+  test.chunks[0].title = "another heading";
+  Put(test);
+  const std::vector<std::string> ids = {TestChunkId(1)};
+  EXPECT_EQ(catalog_->ResolveChunks("docs", ids).value()[0]->title, "another heading");
+}
+
 TEST_P(CatalogContract, LookupAnswersInRequestOrder) {
   Put("d", {1, 2, 3});
   const std::vector<std::string> ids = {TestChunkId(3), TestChunkId(9), TestChunkId(1),

@@ -131,6 +131,34 @@ TEST_P(CatalogContract, PinPagesCoverEveryPinOnce) {
   EXPECT_THAT(seen, ElementsAre("1a", "1b", "2a", "2b"));
 }
 
+TEST_P(CatalogContract, PinPageGoesOnBehindExpiredAndDroppedPins) {
+  Put("d", {1, 2, 3});
+  const std::vector<std::string> ids = {TestChunkId(1), TestChunkId(2), TestChunkId(3)};
+  ASSERT_TRUE(catalog_->PinChunks("docs", ids, "job", clock_.Now() + absl::Hours(3)).ok());
+  ASSERT_TRUE(catalog_->PinChunks("docs", ids, "early", clock_.Now() + absl::Hours(1)).ok());
+  clock_.Advance(absl::Hours(2));
+  const PinPage first = catalog_->ListPins("docs", 1, "").value();
+  ASSERT_EQ(first.pins.size(), 1u);
+  EXPECT_EQ(first.pins[0].chunk_id, TestChunkId(1));
+  EXPECT_EQ(catalog_->UnpinChunks("docs", std::span(ids).first(2), "job").value(), 2);
+  const PinPage second = catalog_->ListPins("docs", 1, first.next_page_token).value();
+  ASSERT_EQ(second.pins.size(), 1u);
+  EXPECT_EQ(second.pins[0].chunk_id, TestChunkId(3));
+  EXPECT_EQ(second.next_page_token, "");
+}
+
+TEST_P(CatalogContract, WhatIsNoChunkIdIsNeitherPinnedNorUnpinned) {
+  Put("d", {1});
+  const std::vector<std::string> ids = {TestChunkId(1)};
+  ASSERT_TRUE(catalog_->PinChunks("docs", ids, "job", clock_.Now() + absl::Hours(1)).ok());
+  const std::vector<std::string> strange = {TestChunkId(1), TestChunkId(1) + "j", ""};
+  const absl::Status status = catalog_->PinChunks("docs", strange, "me", clock_.Now() + absl::Hours(1));
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(FieldOf(status), "chunk_ids");
+  EXPECT_EQ(catalog_->UnpinChunks("docs", std::span(strange).last(2), "ob").value(), 0);
+  EXPECT_EQ(catalog_->ListPins("docs", 0, "").value().pins.size(), 1u);
+}
+
 TEST_P(CatalogContract, DeletingWinsOverPins) {
   Put("d", {1});
   const std::vector<std::string> ids = {TestChunkId(1)};
