@@ -36,6 +36,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const ChannelOptions&
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kInitialReconnectMilliseconds);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxReconnectMilliseconds);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // http_proxy is for the web, not for services beside us
+  if (options.tls.enabled && !options.tls.server_name.empty())
+    arguments.SetSslTargetNameOverride(options.tls.server_name);
   return grpc::CreateCustomChannel(options.target, credentials, arguments);
 }
 

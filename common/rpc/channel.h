@@ -17,6 +17,7 @@ struct TlsClientOptions {
   bool enabled = false;
   std::string ca_file;                     // PEM; "" = the system's roots
   std::string certificate_file, key_file;  // PEM, for mTLS; both or none
+  std::string server_name;                 // expected in the certificate; "" = the target's host
 };
 
 struct ChannelOptions {

@@ -32,5 +32,7 @@ VerbRun AddInspect(CLI::App& app);
 VerbRun AddVerify(CLI::App& app);
 VerbRun AddModels(CLI::App& app);
 VerbRun AddBench(CLI::App& app);
+VerbRun AddPlan(CLI::App& app);
+VerbRun AddHealth(CLI::App& app);
 
 }  // namespace cacheclip

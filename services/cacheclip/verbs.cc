@@ -34,6 +34,18 @@ constexpr Verb kVerbs[] = {
      "  cacheclip bench ttft --context 4096 --chunk 512 --budget 0.2 --method auxiliary --json\n"
      "  cacheclip bench prefill --tokens 512,2048,4096 --peer transformers --json",
      AddBench},
+    {"plan", "bytes per tier, bandwidth and replicas for a model, a corpus and a traffic",
+     "  cacheclip plan --corpus docs/ --questions-per-second 2 --measure\n"
+     "  cacheclip plan --model ~/models/Qwen2.5-7B-Instruct/config.json --documents 200000 --tokens "
+     "180000000 \\\n"
+     "    --questions-per-second 20 --chunks-per-question 10 --prefill-tokens-per-second 9000 --redis-bytes "
+     "512GiB "
+     "--json",
+     AddPlan},
+    {"health", "ask a server whether it serves; the exit code answers",
+     "  cacheclip health\n  cacheclip health --address 10.0.0.7:50051 --service "
+     "cacheclip.v1.GenerationService --timeout-seconds 1",
+     AddHealth},
 };
 
 }  // namespace
