@@ -30,8 +30,8 @@ class StoreHarness {
   FakeClock& clock() { return clock_; }
   // Flips a bit of the stored chunk behind the store's back. False where that is impossible (memory).
   virtual bool Corrupt(const ChunkKey& /*key*/) { return false; }
-  // False where a server of its own decides what goes (Redis' maxmemory, a bucket's lifecycle rules): the
-  // tests of budgets are then reported as skipped.
+  // False for a tier on a server of its own, which decides by itself how much it holds and what it evicts:
+  // tests of budgets do not apply, and what is held is counted by ForEach() instead of stats().
   virtual bool has_budget() const { return true; }
 
  private:
@@ -55,6 +55,11 @@ class ChunkStoreContract : public testing::TestWithParam<StoreHarnessFactory> {
   absl::Time In(absl::Duration duration) { return clock().Now() + duration; }
   // Put, a moment later than everything before.
   absl::Status PutLater(int32_t seed);
+  struct Held {
+    int64_t objects = 0, bytes = 0;
+    friend bool operator==(const Held&, const Held&) = default;
+  };
+  Held WhatIsHeld();
 
  private:
   std::unique_ptr<StoreHarness> harness_;
