@@ -17,7 +17,7 @@ define heading
 @printf '\n== %s\n' '$(1)'
 endef
 
-.PHONY: help install test-servers models build demo test test-asan test-asan-sample test-tsan test-slow bench format format-check clean
+.PHONY: help install test-servers models build demo test test-asan test-asan-sample test-tsan test-slow test-deploy bench format format-check clean
 
 help:  ## this list
 	@echo 'Usage: make TARGET [JOBS=n]'
@@ -80,6 +80,12 @@ test-slow: install models  ## long suites and live comparisons (downloads what t
 	@cmake --build --preset dev -j $(JOBS)
 	$(call heading,run the slow tests)
 	@$(CTEST) build/dev -L '^slow$$'
+
+test-deploy:  ## Dockerfiles, compose file and Helm chart: lint and schemas (installs helm and the linters)
+	$(call heading,install the tools)
+	@tools/setup/deploy_tools.sh
+	$(call heading,check what deploys)
+	@cd tests/deploy && "$${CACHECLIP_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/cacheclip}/venv-deploy/bin/python" -B -m unittest
 
 bench: build models  ## time to first token on this machine (BENCH='...')
 	$(call heading,cacheclip bench $(BENCH))

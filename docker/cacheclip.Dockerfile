@@ -1,28 +1,39 @@
-# One image with every program: `cacheclip serve` by default, or cacheclip-ingestion, -selector, -generation.
+# Every program in one image: `cacheclip serve` by default, and every other verb of the command line.
 #   docker build -f docker/cacheclip.Dockerfile -t cacheclip .
-#   docker run --rm -v cacheclip:/var/lib/cacheclip -v "$PWD/models:/models:ro" cacheclip \
-#     serve --data-dir /var/lib/cacheclip --model /models/SmolLM2-135M-Instruct
-FROM debian:bookworm-slim AS build
+# Build arguments: ACCELERATOR cpu or cuda (cuda has not been run); PROGRAMS build, or prebuilt for the folder that
+# `docker/build.sh build/image` left; BASE. The stages up to the last are the same in all four files, so a build cache
+# compiles once for all images. Details: docker/README.md
+ARG BASE=debian:bookworm-slim
+ARG PROGRAMS=build
+
+FROM ${BASE} AS build
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 WORKDIR /src
+ENV CACHECLIP_CACHE=/cache CCACHE_DIR=/cache/ccache CCACHE_COMPILERCHECK=content
 COPY tools/setup tools/setup
-ENV CACHECLIP_CACHE=/cache
-RUN tools/setup/install.sh
+RUN --mount=type=cache,target=/cache tools/setup/install.sh
 COPY . .
-RUN cmake --preset release && cmake --build --preset release \
-    && cmake --install build/release --prefix /opt/cacheclip \
-    # The programs, and every library they load that the slim image lacks, in one folder.
-    && mkdir /opt/cacheclip/lib \
-    && ldd /opt/cacheclip/bin/cacheclip | awk '$3 ~ /^\// {print $3}' | sort -u \
-       | grep -vE '/(libc|libm|libdl|libpthread|librt)\.so' | xargs -I{} cp -L {} /opt/cacheclip/lib/
+ARG ACCELERATOR=cpu
+RUN --mount=type=cache,target=/cache docker/build.sh /opt/cacheclip
 
-FROM debian:bookworm-slim
-RUN groupadd --system --gid 10001 cacheclip \
-    && useradd --system --uid 10001 --gid cacheclip --home-dir /var/lib/cacheclip --create-home cacheclip
-COPY --from=build /opt/cacheclip /opt/cacheclip
-ENV PATH=/opt/cacheclip/bin:$PATH LD_LIBRARY_PATH=/opt/cacheclip/lib
+FROM scratch AS prebuilt
+COPY build/image /opt/cacheclip
+
+# hadolint ignore=DL3006
+FROM ${PROGRAMS} AS programs
+
+FROM ${BASE}
+RUN groupadd --gid 10001 cacheclip \
+    && useradd --uid 10001 --gid 10001 --no-log-init --home-dir /var/lib/cacheclip --create-home cacheclip
+COPY --from=programs /opt/cacheclip/share/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=programs /opt/cacheclip /opt/cacheclip
+ENV PATH=/opt/cacheclip/bin:$PATH LD_LIBRARY_PATH=/opt/cacheclip/lib CACHECLIP_DATA_DIR=/var/lib/cacheclip
 USER 10001:10001
 VOLUME /var/lib/cacheclip
-EXPOSE 50051
+# 9464: /metrics, where metrics_port is set to it
+EXPOSE 50051 9464
+# Loading a model takes a while; nothing listens before.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=3 \
+    CMD ["cacheclip", "health"]
 ENTRYPOINT ["cacheclip"]
-CMD ["serve", "--data-dir", "/var/lib/cacheclip"]
+CMD ["serve"]

@@ -1,0 +1,73 @@
+{{/* The settings file of a service (docs/configuration.md), as YAML. Context: {root, component, values}. */}}
+{{- define "cacheclip.settings" -}}
+{{- $values := .root.Values -}}
+{{- $name := include "cacheclip.fullname" .root -}}
+{{- $settings := dict
+    "model" (printf "/models/%s" $values.model.name)
+    "address" "0.0.0.0" "port" 50051 "metrics_port" 9464 "insecure_listen" "yes"
+    "drain_seconds" .values.drainSeconds -}}
+{{- $longest := int (default 120 (get .values.config "default_deadline_seconds")) -}}
+{{- if le (int .values.drainSeconds) $longest -}}
+{{- fail (printf "drainSeconds: must exceed config.default_deadline_seconds (%d), got %d" $longest (int .values.drainSeconds)) -}}
+{{- end -}}
+{{- if .values.gpu.enabled -}}{{- $_ := set $settings "device" "cuda" -}}{{- end -}}
+{{- include "cacheclip.redisSettings" (dict "root" .root "settings" $settings) -}}
+{{- include "cacheclip.objectSettings" (dict "root" .root "settings" $settings) -}}
+{{- if $values.tls.enabled -}}
+{{- $_ := set $settings "tls_certificate" "/etc/cacheclip/tls/tls.crt" -}}
+{{- $_ := set $settings "tls_key" "/etc/cacheclip/tls/tls.key" -}}
+{{- if $values.tls.clientAuth -}}{{- $_ := set $settings "tls_client_ca" "/etc/cacheclip/tls/ca.crt" -}}{{- end -}}
+{{- end -}}
+{{- if ne .component "selector" -}}
+{{- $_ := set $settings "selector_target" (printf "%s-selector:50051" $name) -}}
+{{- if $values.tls.enabled -}}{{- $_ := set $settings "selector_tls_ca" "/etc/cacheclip/tls/ca.crt" -}}{{- end -}}
+{{- end -}}
+{{- range $key, $value := .values.config -}}
+{{- if hasKey $settings $key -}}
+{{- fail (printf "config.%s: the chart sets it; see README.md for the value behind it" $key) -}}
+{{- end -}}
+{{- $_ := set $settings $key $value -}}
+{{- end -}}
+{{- if $values.salts.namespaces -}}{{- $_ := set $settings "namespace_salts" $values.salts.namespaces -}}{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
+{{- define "cacheclip.redisSettings" -}}
+{{- $redis := .root.Values.redis -}}
+{{- $name := include "cacheclip.fullname" .root -}}
+{{- if $redis.kv.enabled -}}
+{{- $_ := set .settings "redis_url" (default (printf "redis://%s-redis-kv:6379" $name) $redis.kv.url) -}}
+{{- $_ := set .settings "redis_cluster" (include "cacheclip.yesNo" $redis.kv.cluster) -}}
+{{- end -}}
+{{- $_ := set .settings "catalog_url" (default (printf "redis://%s-redis-catalog:6379" $name) $redis.catalog.url) -}}
+{{- if include "cacheclip.redisSecret" .root -}}
+{{- if $redis.kv.enabled -}}{{- $_ := set .settings "redis_password_file" "/etc/cacheclip/redis/password" -}}{{- end -}}
+{{- $_ := set .settings "catalog_password_file" "/etc/cacheclip/redis/password" -}}
+{{- end -}}
+{{- if $redis.tls.existingSecret -}}
+{{- $_ := set .settings "redis_tls_ca" "/etc/cacheclip/redis-tls/ca.crt" -}}
+{{- if $redis.tls.clientCertificate -}}
+{{- $_ := set .settings "redis_tls_certificate" "/etc/cacheclip/redis-tls/tls.crt" -}}
+{{- $_ := set .settings "redis_tls_key" "/etc/cacheclip/redis-tls/tls.key" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cacheclip.objectSettings" -}}
+{{- $store := .root.Values.objectStore -}}
+{{- if eq $store.type "folder" -}}
+{{- $_ := required "objectStore.folder.existingClaim: name the shared volume" $store.folder.existingClaim -}}
+{{- $_ := set .settings "object_url" "file:///var/lib/cacheclip-shared" -}}
+{{- else if eq $store.type "s3" -}}
+{{- $_ := set .settings "object_url" (required "objectStore.url: s3://bucket/prefix" $store.url) -}}
+{{- if $store.s3.endpoint -}}{{- $_ := set .settings "s3_endpoint" $store.s3.endpoint -}}{{- end -}}
+{{- if $store.s3.region -}}{{- $_ := set .settings "s3_region" $store.s3.region -}}{{- end -}}
+{{- if $store.s3.pathStyle -}}{{- $_ := set .settings "s3_path_style" (include "cacheclip.yesNo" $store.s3.pathStyle) -}}{{- end -}}
+{{- if $store.s3.caSecret -}}{{- $_ := set .settings "s3_tls_ca" "/etc/cacheclip/s3-tls/ca.crt" -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* YAML reads yes and no as booleans. */}}
+{{- define "cacheclip.yesNo" -}}
+{{- if kindIs "bool" . -}}{{ ternary "yes" "no" . }}{{- else -}}{{ . }}{{- end -}}
+{{- end -}}

@@ -1,0 +1,39 @@
+# cacheclip-generation: answers over stored chunks. Also `cacheclip`, for health.
+#   docker build -f docker/generation.Dockerfile -t cacheclip-generation .
+# Build arguments: ACCELERATOR cpu or cuda (cuda has not been run); PROGRAMS build, or prebuilt for the folder that
+# `docker/build.sh build/image` left; BASE. The stages up to the last are the same in all four files, so a build cache
+# compiles once for all images. Details: docker/README.md
+ARG BASE=debian:bookworm-slim
+ARG PROGRAMS=build
+
+FROM ${BASE} AS build
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+WORKDIR /src
+ENV CACHECLIP_CACHE=/cache CCACHE_DIR=/cache/ccache CCACHE_COMPILERCHECK=content
+COPY tools/setup tools/setup
+RUN --mount=type=cache,target=/cache tools/setup/install.sh
+COPY . .
+ARG ACCELERATOR=cpu
+RUN --mount=type=cache,target=/cache docker/build.sh /opt/cacheclip
+
+FROM scratch AS prebuilt
+COPY build/image /opt/cacheclip
+
+# hadolint ignore=DL3006
+FROM ${PROGRAMS} AS programs
+
+FROM ${BASE}
+RUN groupadd --gid 10001 cacheclip \
+    && useradd --uid 10001 --gid 10001 --no-log-init --home-dir /var/lib/cacheclip --create-home cacheclip
+COPY --from=programs /opt/cacheclip/share/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=programs /opt/cacheclip/lib /opt/cacheclip/lib
+COPY --from=programs /opt/cacheclip/bin/cacheclip /opt/cacheclip/bin/cacheclip-generation /opt/cacheclip/bin/
+ENV PATH=/opt/cacheclip/bin:$PATH LD_LIBRARY_PATH=/opt/cacheclip/lib CACHECLIP_DATA_DIR=/var/lib/cacheclip
+USER 10001:10001
+VOLUME /var/lib/cacheclip
+# 9464: /metrics, where metrics_port is set to it
+EXPOSE 50051 9464
+# Loading a model takes a while; nothing listens before.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5m --retries=3 \
+    CMD ["cacheclip", "health"]
+ENTRYPOINT ["cacheclip-generation"]
