@@ -26,6 +26,11 @@ absl::StatusOr<std::unique_ptr<ChunkAssembler>> ChunkAssembler::Start(std::span<
   if (preamble.header.key != key)
     return absl::DataLossError(
         absl::StrCat("asked for chunk ", key.ToHex(), ", found the header of ", preamble.header.key.ToHex()));
+  return Start(std::move(preamble), header_bytes);
+}
+
+absl::StatusOr<std::unique_ptr<ChunkAssembler>> ChunkAssembler::Start(
+    ChunkPreamble preamble, std::span<const std::byte> header_bytes) {
   CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes image, AllocateAligned(preamble.total_bytes));
   std::memcpy(image.data.get(), header_bytes.data(), preamble.payload_offset);
   return std::unique_ptr<ChunkAssembler>(new ChunkAssembler(std::move(preamble), std::move(image)));

@@ -32,6 +32,9 @@ class ChunkAssembler {
   // taken). DATA_LOSS: no chunk header, or that of another key. RESOURCE_EXHAUSTED: no memory.
   static absl::StatusOr<std::unique_ptr<ChunkAssembler>> Start(std::span<const std::byte> header_bytes,
                                                                const ChunkKey& key);
+  // The same for a caller that has parsed the header already (to reserve its bytes first).
+  static absl::StatusOr<std::unique_ptr<ChunkAssembler>> Start(ChunkPreamble preamble,
+                                                               std::span<const std::byte> header_bytes);
   ~ChunkAssembler();
   ChunkAssembler(const ChunkAssembler&) = delete;
   ChunkAssembler& operator=(const ChunkAssembler&) = delete;

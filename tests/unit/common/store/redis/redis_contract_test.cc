@@ -1,0 +1,21 @@
+// The contract of ChunkStore on plain Redis and on Redis with TLS, client certificates and AUTH.
+#include "tests/support/redis_store_harness.h"
+
+namespace cacheclip {
+namespace {
+
+std::unique_ptr<StoreHarness> OnPlainRedis(const StoreLimits&) {
+  static RedisServer server;
+  return std::make_unique<RedisHarness>(server.MakeClient());
+}
+
+std::unique_ptr<StoreHarness> OnRedisWithTls(const StoreLimits&) {
+  static RedisServer server({.tls = true, .user = "worker", .password = "p@ss.word"});
+  return std::make_unique<RedisHarness>(server.MakeClient());
+}
+
+INSTANTIATE_TEST_SUITE_P(Redis, ChunkStoreContract, testing::Values(StoreHarnessFactory(OnPlainRedis)));
+INSTANTIATE_TEST_SUITE_P(RedisTls, ChunkStoreContract, testing::Values(StoreHarnessFactory(OnRedisWithTls)));
+
+}  // namespace
+}  // namespace cacheclip
