@@ -1,63 +1,16 @@
 // The SQLite catalogue across processes: a reader beside a writer that lives or is killed at any moment.
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <functional>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "common/catalog/sqlite_catalog.h"
 #include "tests/support/catalog_contract.h"
+#include "tests/support/child_process.h"
 #include "tests/support/temp_folder.h"
 
 namespace cacheclip {
 namespace {
-
-// A child process with a byte channel each way; killed on destruction.
-class Child {
- public:
-  struct Channel {
-    int in, out;
-    void Send() const { EXPECT_EQ(::write(out, "x", 1), 1); }
-    bool Wait() const {  // false when the other side is gone
-      char byte;
-      return ::read(in, &byte, 1) == 1;
-    }
-  };
-
-  explicit Child(const std::function<void(const Channel&)>& body) {
-    int down[2], up[2];
-    if (::pipe(down) != 0 || ::pipe(up) != 0) std::abort();
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::close(down[1]);
-      ::close(up[0]);
-      body({down[0], up[1]});
-      ::_exit(0);
-    }
-    ::close(down[0]);
-    ::close(up[1]);
-    channel_ = {up[0], down[1]};
-  }
-  ~Child() {
-    Kill();
-    ::close(channel_.in);
-    ::close(channel_.out);
-  }
-  void Kill() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
-  const Channel& channel() const { return channel_; }
-
- private:
-  pid_t pid_ = 0;
-  Channel channel_;
-};
 
 const std::vector<int> kOld = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 const std::vector<int> kNew = {9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24};
@@ -83,7 +36,7 @@ TEST(SqliteCatalogProcess, KillDuringPutLeavesTheOldOrTheNewVersion) {
   Register(*SqliteCatalog::Open({.path = path}).value());
   for (int round = 0; round < 30; ++round) {
     {
-      Child writer([&](const Child::Channel& channel) {
+      ChildProcess writer([&](const ChildProcess::Channel& channel) {
         const auto catalog = SqliteCatalog::Open({.path = path}).value();
         for (;;) {
           Put(*catalog, kOld);
@@ -112,7 +65,7 @@ TEST(SqliteCatalogProcess, ReaderSeesADeleteOfAnotherProcessAtItsNextLookup) {
   const TempFolder folder;
   const std::string path = folder.path() + "/catalog.sqlite";
   const auto reader = SqliteCatalog::OpenReadOnly({.path = path});
-  Child writer([&](const Child::Channel& channel) {
+  ChildProcess writer([&](const ChildProcess::Channel& channel) {
     const auto catalog = SqliteCatalog::Open({.path = path}).value();
     Register(*catalog);
     Put(*catalog, {1});
@@ -134,7 +87,7 @@ TEST(SqliteCatalogProcess, ChunksStillResolveAfterTheWriterWasKilled) {
   const std::string path = folder.path() + "/catalog.sqlite";
   const auto early_reader = SqliteCatalog::OpenReadOnly({.path = path});
   {
-    Child writer([&](const Child::Channel& channel) {
+    ChildProcess writer([&](const ChildProcess::Channel& channel) {
       const auto catalog = SqliteCatalog::Open({.path = path}).value();
       Register(*catalog);
       Put(*catalog, {1});
