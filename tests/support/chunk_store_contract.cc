@@ -68,7 +68,9 @@ TEST_P(ChunkStoreContract, ChunkThatArrivesEndsWithTheSameBytes) {
   const auto hit = store.Get(chunk->key(), {.accept_arriving = true});
   ASSERT_TRUE(hit.ok()) << hit.status();
   EXPECT_EQ(hit->chunk->header(), chunk->header()) << "header, ids and shape are there at once";
-  if (hit->arrival != nullptr) ASSERT_TRUE(hit->arrival->WaitForAll(absl::InfiniteFuture()).ok());
+  if (hit->arrival != nullptr) {
+    ASSERT_TRUE(hit->arrival->WaitForAll(absl::InfiniteFuture()).ok());
+  }
   EXPECT_TRUE(std::ranges::equal(hit->chunk->image(), chunk->image()));
 }
 

@@ -16,7 +16,7 @@ usage() {
 Usage: tools/setup/test_servers.sh [--check | --help]
 
 Builds with Go >= ${GO_MINIMUM} and installs into ${BIN} what is missing:
-$(for server in "${SERVERS[@]}"; do read -r program package version <<<"${server}"; echo "  ${program} ${version} (${package})"; done)
+$(printf '  %s %s %s\n' ${SERVERS[*]})
   --check   change nothing; print what is missing, one line each; exit status 1 if anything is
   --help    this text
 

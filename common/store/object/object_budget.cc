@@ -13,6 +13,8 @@
 namespace cacheclip {
 namespace {
 
+constexpr absl::Duration kPutPoll = absl::Milliseconds(100);  // how soon a waiting put sees that it is late
+
 absl::Status NoRoom(int64_t bytes, const std::string& url) {
   return absl::ResourceExhaustedError(
       absl::StrCat("no room for ", bytes, " bytes in ", url, ": the rest is pinned or being written"));
@@ -33,9 +35,11 @@ bool ObjectBudget::Fits(int64_t bytes) const {
   return bytes <= limits_.max_bytes - used.bytes && used.objects < limits_.max_objects;
 }
 
+// Removing what is being put counts below zero for a moment.
 ObjectBudget::Usage ObjectBudget::usage() const {
   std::lock_guard lock(count_mutex_);
-  return {held_.bytes + reserved_.bytes, held_.objects + reserved_.objects};
+  return {std::max<int64_t>(0, held_.bytes + reserved_.bytes),
+          std::max<int64_t>(0, held_.objects + reserved_.objects)};
 }
 
 int64_t ObjectBudget::evictions() const {
@@ -45,48 +49,74 @@ int64_t ObjectBudget::evictions() const {
 
 void ObjectBudget::AddToHeld(int64_t bytes, int64_t objects) {
   std::lock_guard lock(count_mutex_);
-  held_.bytes = std::max<int64_t>(0, held_.bytes + bytes);
-  held_.objects = std::max<int64_t>(0, held_.objects + objects);
+  held_.bytes += bytes;
+  held_.objects += objects;
 }
 
-absl::Status ObjectBudget::Reserve(int64_t bytes, const CancellationToken& token) {
+absl::StatusOr<bool> ObjectBudget::Reserve(const ChunkKey& key, int64_t bytes,
+                                           const CancellationToken& token) {
+  if (bytes > limits_.max_bytes || limits_.max_objects < 1)
+    return absl::ResourceExhaustedError(
+        absl::StrCat("a chunk of ", bytes, " bytes is larger than the tier's budget of ", limits_.max_bytes));
+  CACHECLIP_ASSIGN_OR_RETURN(const bool has_waited, WaitForPut(key, token));
+  if (has_waited) return false;
   std::unique_lock change(change_mutex_, std::defer_lock);
   if (IsLimited()) {
-    if (bytes > limits_.max_bytes || limits_.max_objects < 1)
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "a chunk of ", bytes, " bytes is larger than the tier's budget of ", limits_.max_bytes));
     change.lock();
-    bool has_listed = !is_counted_;
-    if (has_listed) CACHECLIP_RETURN_IF_ERROR(FindCandidates(token));
-    while (!Fits(bytes)) {
-      if (candidates_.empty()) {
-        if (has_listed) return NoRoom(bytes, client_.url());
-        CACHECLIP_RETURN_IF_ERROR(FindCandidates(token));
-        has_listed = true;
-      } else {
-        CACHECLIP_RETURN_IF_ERROR(EvictOne(token));
-      }
-    }
+    CACHECLIP_RETURN_IF_ERROR(MakeRoom(bytes, token));
   }
   std::lock_guard lock(count_mutex_);
+  if (!puts_.try_emplace(key, Put{bytes}).second) return false;
   reserved_.bytes += bytes;
   ++reserved_.objects;
+  return true;
+}
+
+// True if there was one.
+absl::StatusOr<bool> ObjectBudget::WaitForPut(const ChunkKey& key, const CancellationToken& token) {
+  std::unique_lock lock(count_mutex_);
+  bool has_waited = false;
+  for (; puts_.contains(key); has_waited = true) {
+    CACHECLIP_RETURN_IF_ERROR(token.Check());
+    put_ended_.wait_for(lock, absl::ToChronoMilliseconds(kPutPoll));
+  }
+  return has_waited;
+}
+
+void ObjectBudget::EndPut(const ChunkKey& key, bool is_visible) {
+  {
+    std::lock_guard lock(count_mutex_);
+    const auto put = puts_.find(key);
+    CACHECLIP_CHECK(put != puts_.end());
+    reserved_.bytes -= put->second.bytes;
+    --reserved_.objects;
+    if (is_visible || put->second.was_listed) {
+      held_.bytes += put->second.bytes;
+      ++held_.objects;
+    }
+    puts_.erase(put);
+  }
+  put_ended_.notify_all();
+}
+
+absl::Status ObjectBudget::MakeRoom(int64_t bytes, const CancellationToken& token) {
+  bool has_listed = !is_counted_;
+  if (has_listed) CACHECLIP_RETURN_IF_ERROR(FindCandidates(token));
+  while (!Fits(bytes)) {
+    if (!candidates_.empty()) {
+      CACHECLIP_RETURN_IF_ERROR(EvictOne(token));
+    } else if (has_listed) {
+      return NoRoom(bytes, client_.url());
+    } else {
+      CACHECLIP_RETURN_IF_ERROR(FindCandidates(token));
+      has_listed = true;
+    }
+  }
   return absl::OkStatus();
 }
 
-void ObjectBudget::Commit(int64_t bytes) {
-  std::lock_guard lock(count_mutex_);
-  reserved_.bytes -= bytes;
-  --reserved_.objects;
-  held_.bytes += bytes;
-  ++held_.objects;
-}
-
-void ObjectBudget::Cancel(int64_t bytes) {
-  std::lock_guard lock(count_mutex_);
-  reserved_.bytes -= bytes;
-  --reserved_.objects;
-}
+void ObjectBudget::Commit(const ChunkKey& key) { EndPut(key, true); }
+void ObjectBudget::Cancel(const ChunkKey& key) { EndPut(key, false); }
 
 absl::Status ObjectBudget::Remove(const ChunkKey& key, const CancellationToken& token) {
   std::lock_guard change(change_mutex_);
@@ -106,6 +136,15 @@ absl::Status ObjectBudget::RemoveObject(const ChunkKey& key, const CancellationT
 
 absl::Status ObjectBudget::ListChunks(const ObjectVisitor& visitor, const CancellationToken& token) {
   Usage listed;
+  const auto count = [&](const ChunkKey& key, int64_t bytes) {
+    std::lock_guard lock(count_mutex_);
+    if (const auto put = puts_.find(key); put != puts_.end()) {
+      put->second.was_listed = true;
+    } else {
+      listed.bytes += bytes;
+      ++listed.objects;
+    }
+  };
   std::string page;
   do {
     CACHECLIP_ASSIGN_OR_RETURN(ObjectPage objects,
@@ -113,8 +152,7 @@ absl::Status ObjectBudget::ListChunks(const ObjectVisitor& visitor, const Cancel
     for (const ObjectInfo& info : objects.objects) {
       const auto key = ParseChunkObjectName(info.name);
       if (!key) continue;  // not ours
-      listed.bytes += info.num_bytes;
-      ++listed.objects;
+      count(*key, info.num_bytes);
       visitor(*key, info);
     }
     if (!objects.next_page.empty() && objects.next_page == page)
@@ -152,6 +190,10 @@ absl::Status ObjectBudget::EvictOne(const CancellationToken& token) {
   candidates_.pop_front();
   const auto key = ParseChunkObjectName(candidate.name);
   CACHECLIP_CHECK(key.has_value());
+  {
+    std::lock_guard lock(count_mutex_);
+    if (puts_.contains(*key)) return absl::OkStatus();
+  }
   const auto now = client_.Head(candidate.name, token);
   if (absl::IsNotFound(now.status())) return absl::OkStatus();  // another process removed it
   if (!now.ok()) return now.status();

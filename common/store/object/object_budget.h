@@ -5,13 +5,16 @@
 // before it goes. Thread-safe: one thread at a time evicts or removes; counts are readable meanwhile.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <limits>
 #include <mutex>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/base/cancellation.h"
 #include "common/kv/chunk_key.h"
 #include "common/store/chunk_store.h"
@@ -36,11 +39,12 @@ class ObjectBudget {
 
   ObjectBudget(ObjectClient* client, ObjectPins* pins, ObjectLimits limits);  // both outlive it
 
-  // Makes room for one more chunk. RESOURCE_EXHAUSTED: what is not pinned would not make enough. After OK
-  // exactly one of the two below.
-  absl::Status Reserve(int64_t bytes, const CancellationToken& token);
-  void Commit(int64_t bytes);  // it is visible
-  void Cancel(int64_t bytes);  // it is not, or was there before
+  // Makes room for one more chunk. RESOURCE_EXHAUSTED: what is not pinned would not make enough. False:
+  // another thread was putting the same chunk and has ended: look again. After true exactly one of the two
+  // below.
+  absl::StatusOr<bool> Reserve(const ChunkKey& key, int64_t bytes, const CancellationToken& token);
+  void Commit(const ChunkKey& key);  // it is visible
+  void Cancel(const ChunkKey& key);  // it is not, or was there before
 
   // Deletes the chunk and its pins. OK also when it is not there.
   absl::Status Remove(const ChunkKey& key, const CancellationToken& token);
@@ -55,7 +59,15 @@ class ObjectBudget {
  private:
   using ObjectVisitor = std::function<void(const ChunkKey& key, const ObjectInfo& info)>;
 
+  struct Put {
+    int64_t bytes = 0;
+    bool was_listed = false;  // seen by a listing, which leaves the counting to Commit() or Cancel()
+  };
+
   bool IsLimited() const;
+  absl::Status MakeRoom(int64_t bytes, const CancellationToken& token);
+  absl::StatusOr<bool> WaitForPut(const ChunkKey& key, const CancellationToken& token);
+  void EndPut(const ChunkKey& key, bool is_visible);
   absl::Status ListChunks(const ObjectVisitor& visitor, const CancellationToken& token);
   absl::Status FindCandidates(const CancellationToken& token);
   absl::Status EvictOne(const CancellationToken& token);
@@ -71,7 +83,10 @@ class ObjectBudget {
   std::deque<ObjectInfo> candidates_;  // longest unused first
 
   mutable std::mutex count_mutex_;
-  Usage held_, reserved_;
+  std::condition_variable put_ended_;
+  absl::flat_hash_map<ChunkKey, Put> puts_;  // under way
+  Usage held_;                               // without those
+  Usage reserved_;                           // for those
   int64_t evictions_ = 0;
 };
 

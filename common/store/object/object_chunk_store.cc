@@ -105,18 +105,20 @@ absl::Status ObjectChunkStore::Put(std::shared_ptr<const EncodedChunk> chunk) {
 absl::Status ObjectChunkStore::WriteChunk(const EncodedChunk& chunk) {
   const CancellationToken token = Token();
   const std::string name = ChunkObjectName(chunk.key());
-  const auto present = client_->Head(name, token);  // a look costs less than an upload that is refused
-  if (present.ok()) return absl::OkStatus();
-  if (!absl::IsNotFound(present.status())) return present.status();
-  CACHECLIP_RETURN_IF_ERROR(budget_->Reserve(chunk.total_bytes(), token));
+  for (bool is_reserved = false; !is_reserved;) {
+    const auto present = client_->Head(name, token);  // a look costs less than an upload that is refused
+    if (present.ok()) return absl::OkStatus();
+    if (!absl::IsNotFound(present.status())) return present.status();
+    CACHECLIP_ASSIGN_OR_RETURN(is_reserved, budget_->Reserve(chunk.key(), chunk.total_bytes(), token));
+  }
   absl::Status status = client_->Put(name, chunk.image(), PutMode::kIfAbsent, token);
   // Content addresses its object: where the place cannot decide, replacing writes the same bytes again.
   if (absl::IsUnimplemented(status)) status = client_->Put(name, chunk.image(), PutMode::kReplace, token);
   if (!status.ok()) {
-    budget_->Cancel(chunk.total_bytes());
+    budget_->Cancel(chunk.key());
     return absl::IsAlreadyExists(status) ? absl::OkStatus() : status;
   }
-  budget_->Commit(chunk.total_bytes());
+  budget_->Commit(chunk.key());
   ++puts_;
   return absl::OkStatus();
 }

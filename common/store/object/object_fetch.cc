@@ -28,7 +28,7 @@ ObjectFetch::~ObjectFetch() { End(absl::UnavailableError("the fetch was dropped"
 bool ObjectFetch::IsCancelled() const {
   if (is_stopping_()) return true;
   std::lock_guard lock(mutex_);
-  if (is_given_up_ || has_ended_) return true;
+  if (is_given_up_ || is_ending_) return true;
   return is_opened_ && assembler_ != nullptr && assembler_->arrival()->IsAbandoned();
 }
 
@@ -124,7 +124,7 @@ void ObjectFetch::ReadRanges() {
 
 bool ObjectFetch::TakeRange(size_t& index) {
   std::lock_guard lock(mutex_);
-  if (has_ended_ || next_range_ == ranges_.size()) return false;
+  if (is_ending_ || next_range_ == ranges_.size()) return false;
   index = next_range_++;
   return true;
 }
@@ -166,17 +166,21 @@ void ObjectFetch::FinishRange(size_t index) {
 void ObjectFetch::Fail(const absl::Status& status) { End(status); }
 
 void ObjectFetch::End(const absl::Status& status) {
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(is_ending_, true)) return;
+  }
+  // Before anybody hears of it: who is told that the object was damaged finds it deleted.
+  if (absl::IsDataLoss(status)) options_.on_damaged(status);
+  if (reserved_bytes_ > 0) options_.release(reserved_bytes_);
   std::shared_ptr<ChunkArrival> arrival;
   {
     std::lock_guard lock(mutex_);
-    if (has_ended_) return;
     has_ended_ = true;
     failure_ = status;
     if (assembler_ != nullptr) arrival = assembler_->arrival();
   }
   opened_.notify_all();
-  if (reserved_bytes_ > 0) options_.release(reserved_bytes_);
-  if (absl::IsDataLoss(status)) options_.on_damaged(status);  // before readers hear of it: then it is gone
   if (arrival != nullptr && !status.ok()) arrival->Fail(status);
 }
 

@@ -80,7 +80,7 @@ class ObjectFetch {
 
   mutable std::mutex mutex_;
   std::condition_variable opened_;
-  bool is_opened_ = false, has_ended_ = false, is_given_up_ = false;
+  bool is_opened_ = false, is_given_up_ = false, is_ending_ = false, has_ended_ = false;
   absl::Status failure_;
   size_t next_range_ = 0, num_finished_ranges_ = 0;
   int64_t reserved_bytes_ = 0;

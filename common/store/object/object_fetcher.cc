@@ -13,14 +13,22 @@ ObjectFetcher::ObjectFetcher(ObjectClient* client, ObjectFetcherOptions options)
   for (int i = 0; i < options_.num_threads; ++i) threads_.emplace_back([this] { Work(); });
 }
 
-ObjectFetcher::~ObjectFetcher() {
+ObjectFetcher::~ObjectFetcher() { Stop(); }
+
+void ObjectFetcher::Stop() {
   {
     std::lock_guard lock(mutex_);
     is_stopping_ = true;
   }
   changed_.notify_all();
   for (std::thread& thread : threads_) thread.join();
-  for (const Job& job : jobs_) job.fetch->Fail(absl::UnavailableError("the store is closing"));
+  threads_.clear();
+  std::deque<Job> left;
+  {
+    std::lock_guard lock(mutex_);
+    left.swap(jobs_);
+  }
+  for (const Job& job : left) job.fetch->Fail(absl::UnavailableError("the store is closing"));
 }
 
 absl::StatusOr<ObjectFetch::Opened> ObjectFetcher::Fetch(const ChunkKey& key, absl::Duration limit) {
@@ -39,6 +47,7 @@ absl::StatusOr<ObjectFetch::Opened> ObjectFetcher::Fetch(const ChunkKey& key, ab
       std::move(options));
   {
     std::lock_guard lock(mutex_);
+    if (is_stopping_) return absl::UnavailableError("the store is closing");
     if (num_waiting_chunks_ >= options_.max_queued_chunks)
       return absl::UnavailableError(
           absl::StrCat(num_waiting_chunks_, " chunks are waiting to be fetched already"));

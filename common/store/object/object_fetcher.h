@@ -1,7 +1,7 @@
 // The fetching threads of the object tier: a bounded queue of chunks and a fixed number of threads that open
 // them and read their ranges, several threads to a chunk. The caller of Fetch() only waits, and never beyond
 // its deadline, even when all threads hang in a dead file system; further callers are then refused at once.
-// Thread-safe. The destructor cancels what is under way and waits for the threads.
+// Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -37,11 +37,14 @@ struct ObjectFetcherOptions {
 class ObjectFetcher {
  public:
   ObjectFetcher(ObjectClient* client, ObjectFetcherOptions options);  // `client` outlives it
-  ~ObjectFetcher();
+  ~ObjectFetcher();                                                   // Stop()
 
   // Returns once the header is there and checked; the layers follow through the arrival. `limit`: how long
   // all of it may take. DATA_LOSS after on_damaged. UNAVAILABLE: too much under way.
   absl::StatusOr<ObjectFetch::Opened> Fetch(const ChunkKey& key, absl::Duration limit);
+
+  // Cancels what is under way, waits for the threads and fails what was waiting. Once; not by two threads.
+  void Stop();
 
  private:
   struct Job {

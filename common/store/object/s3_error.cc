@@ -20,9 +20,11 @@ bool IsOneOf(std::string_view code, const std::array<std::string_view, kCount>& 
   return std::ranges::find(codes, code) != codes.end();
 }
 
-constexpr std::array<std::string_view, 8> kCredentialCodes = {
-    "InvalidAccessKeyId",   "SignatureDoesNotMatch", "ExpiredToken",         "InvalidToken",
-    "InvalidClientTokenId", "RequestTimeTooSkewed",  "InvalidIdentityToken", "ExpiredTokenException"};
+// XAdminUserNotFound: what VersityGW calls an unknown access key.
+constexpr std::array<std::string_view, 9> kCredentialCodes = {
+    "InvalidAccessKeyId",   "SignatureDoesNotMatch", "ExpiredToken",
+    "InvalidToken",         "InvalidClientTokenId",  "RequestTimeTooSkewed",
+    "InvalidIdentityToken", "ExpiredTokenException", "XAdminUserNotFound"};
 constexpr std::array<std::string_view, 4> kRegionCodes = {"PermanentRedirect", "TemporaryRedirect",
                                                           "AuthorizationHeaderMalformed",
                                                           "IllegalLocationConstraintException"};

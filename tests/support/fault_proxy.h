@@ -1,0 +1,85 @@
+// An HTTP server of the test's own that misbehaves as told: it passes requests on to a real server, answers
+// them itself, or fails them in the ways networks and overloaded servers do. What to do with a request is
+// decided by a function that the test gives and may change at any time.
+//
+//   FaultProxy proxy(S3Server::Plain().address());
+//   proxy.Decide([](const ProxyRequest& r) { return r.number < 2 ? Fault::Respond(503) : Fault::Pass(); });
+//   options.endpoint = proxy.endpoint();
+//
+// One request per connection. Thread-safe; the deciding function is called by one thread at a time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace cacheclip {
+
+struct ProxyRequest {
+  int number = 0;  // 0, 1, 2, … in order of arrival
+  std::string method, target;
+  std::map<std::string, std::string> headers;  // lower-case names
+  std::string body;
+};
+
+struct Fault {
+  enum class Kind {
+    kPass,     // on to the real server
+    kRespond,  // `response`, a whole HTTP response
+    kCut,      // pass, but close after `num_bytes` of the response's body
+    kFlip,     // pass, but flip a bit of the response's body at `num_bytes`
+    kReset,    // a TCP reset instead of an answer
+    kStall,    // no answer, connection open until the client goes
+    kEndless,  // a response whose body never ends
+    kLose,     // pass the request on, then close without passing its answer back
+  };
+  Kind kind = Kind::kPass;
+  std::string response;
+  int64_t num_bytes = 0;
+
+  static Fault Pass() { return {}; }
+  static Fault Respond(int status, const std::string& body = "");
+  static Fault Cut(int64_t num_bytes) { return {Kind::kCut, "", num_bytes}; }
+  static Fault Flip(int64_t at) { return {Kind::kFlip, "", at}; }
+  static Fault Reset() { return {Kind::kReset, "", 0}; }
+  static Fault Stall() { return {Kind::kStall, "", 0}; }
+  static Fault Endless() { return {Kind::kEndless, "", 0}; }
+  static Fault Lose() { return {Kind::kLose, "", 0}; }
+};
+
+class FaultProxy {
+ public:
+  using Decision = std::function<Fault(const ProxyRequest&)>;
+
+  explicit FaultProxy(std::string upstream = "");  // "127.0.0.1:port"; without one nothing can be passed on
+  ~FaultProxy();
+  FaultProxy(const FaultProxy&) = delete;
+  FaultProxy& operator=(const FaultProxy&) = delete;
+
+  void Decide(Decision decision);              // passes everything on until told otherwise
+  std::string endpoint() const;                // "http://127.0.0.1:port"
+  std::vector<ProxyRequest> requests() const;  // so far, in order
+
+ private:
+  void Accept();
+  void Serve(int client);
+  void Carry(int client, const std::string& raw, const Fault& fault);
+  std::string Ask(const std::string& raw);
+
+  const std::string upstream_;
+  int listener_ = -1, port_ = 0;
+  std::atomic<bool> is_stopping_{false};
+  mutable std::mutex mutex_;
+  Decision decision_;
+  std::vector<ProxyRequest> requests_;
+  std::vector<int> clients_;  // open sockets
+  std::vector<std::thread> threads_;
+  std::thread acceptor_;
+};
+
+}  // namespace cacheclip
