@@ -1,6 +1,6 @@
 // The catalogue: what exists, whose it is and for how long. It alone decides whether a chunk id may be
 // served; bytes in a store never prove existence, so a delete holds at the next look-up everywhere.
-// InMemoryCatalog and SqliteCatalog are twins under tests/support/catalog_contract.h.
+// InMemoryCatalog, SqliteCatalog and RedisCatalog are twins under tests/support/catalog_contract.h.
 //
 // A document's chunks are put with it, in one step: readers see the old or the new version, never a mixture.
 // Chunks are counted by reference; what a call releases (no reference left in any namespace) is returned and

@@ -2,6 +2,7 @@
 // references are right in the end and nothing that is out of use was forgotten.
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <random>
@@ -12,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/child_process.h"
+#include "tests/support/poll.h"
 #include "tests/support/redis_catalog_harness.h"
 
 namespace cacheclip {
@@ -125,6 +127,39 @@ TEST_F(RedisCatalogWritersTest, WritersGoOnWhileTheirSlotMoves) {
   is_done = true;
   writer.join();
   EXPECT_TRUE(is_sound);
+  ExpectConsistent(*catalog, released);
+}
+
+// Every replica has what its primary has.
+bool IsReplicated(RedisClient& client) {
+  const auto infos = client.ExecuteOnEveryPrimary({.args = {"INFO", "replication"}, .key_index = 0}, {});
+  if (!infos.ok()) return false;
+  return std::all_of(infos->begin(), infos->end(), [](const RedisReply& info) {
+    const std::string& text = info.text;
+    const size_t own = text.find("master_repl_offset:"), replica = text.find(",offset=");
+    if (own == std::string::npos || replica == std::string::npos) return false;
+    return std::atoll(&text[own] + 19) == std::atoll(&text[replica] + 8);
+  });
+}
+
+TEST_F(RedisCatalogWritersTest, CatalogueSurvivesItsPrimary) {
+  RedisCluster cluster;
+  const std::string root = UniqueRoot();
+  const std::shared_ptr<RedisClient> client = cluster.MakeClient();
+  const auto catalog = OpenRedisCatalog(client, root, &clock_);
+  RegisterTestNamespaces(*catalog);
+  std::set<std::string> released;
+  const auto remember = [&](const std::vector<std::string>& ids) { released.insert(ids.begin(), ids.end()); };
+  ASSERT_TRUE(WriteAtRandom(*catalog, 1, 60, false, remember));
+  const TestDocument test = MakeTestDocument("docs", "d0", {1, 2, 3});
+  remember(catalog->PutDocument(test.document, test.chunks).value());
+  ASSERT_TRUE(PollUntil([&] { return IsReplicated(*client); }));
+
+  cluster.PrimaryOf(NamespaceKeys(root, "docs").info()).Kill();
+  ASSERT_TRUE(PollUntil([&] { return catalog->GetDocument("docs", "d0").ok(); }));
+  EXPECT_EQ(catalog->GetDocument("docs", "d0").value().chunks, test.document.chunks);
+  ASSERT_TRUE(PollUntil([&] { return catalog->ListNamespaces().ok() && catalog->Verify().ok(); }));
+  ASSERT_TRUE(WriteAtRandom(*catalog, 2, 60, false, remember));
   ExpectConsistent(*catalog, released);
 }
 
