@@ -69,9 +69,11 @@ void ChunkArrival::Fail(const absl::Status& status) {
   for (const EndCallback& on_end : ended) on_end(status);
 }
 
-bool ChunkArrival::IsAbandoned() const {
+int ChunkArrival::num_readers() const {
   std::lock_guard lock(mutex_);
-  return num_readers_ == 0;
+  return num_readers_;
 }
+
+bool ChunkArrival::IsAbandoned() const { return num_readers() == 0; }
 
 }  // namespace cacheclip

@@ -37,6 +37,7 @@ class ChunkArrival {
   void OnEnd(EndCallback on_end);
 
   int32_t num_layers() const { return num_layers_; }
+  int num_readers() const;
 
   // For the writer. Publish: layers below `num_layers` are there; never goes down.
   void Publish(int32_t num_layers);

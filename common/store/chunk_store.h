@@ -8,6 +8,7 @@
 // Callers compare the ids of a hit with CheckIdentity() (common/kv/chunk_header.h). Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -59,6 +60,10 @@ struct GetOptions {
   bool accept_arriving = false;
   // Tiers of a stack that are not worth asking; what only they hold is NOT_FOUND. A single tier ignores it.
   TierSet avoid;
+  // The quota group that a copy promoted into a faster tier is counted to.
+  std::string_view group;
+  // A stack of tiers notes here which one it is asking, so that the caller knows who is late.
+  std::atomic<Tier>* now_asking = nullptr;
 };
 
 struct StoreStats {

@@ -26,7 +26,8 @@ absl::StatusOr<std::unique_ptr<DiskChunkStore>> DiskChunkStore::Open(DiskChunkSt
   CACHECLIP_ASSIGN_OR_RETURN(
       store->folder_,
       DiskFolder::Open({store->options_.folder, store->options_.max_bytes, store->options_.max_objects,
-                        store->options_.lock_timeout, store->options_.clock}));
+                        store->options_.lock_timeout, store->options_.clock, store->options_.quotas,
+                        store->options_.watermarks}));
   return store;
 }
 
@@ -55,17 +56,17 @@ absl::Status DiskChunkStore::DropCorrupt(const ChunkKey& key, uint64_t inode, co
   return absl::DataLossError(absl::StrCat(path, ": ", reason.message()));
 }
 
-absl::Status DiskChunkStore::Put(std::shared_ptr<const EncodedChunk> chunk) {
-  absl::Status status = WriteChunk(*chunk);
+absl::Status DiskChunkStore::PutInGroup(std::shared_ptr<const EncodedChunk> chunk, std::string_view group) {
+  absl::Status status = WriteChunk(*chunk, group);
   if (absl::IsResourceExhausted(status)) ++rejected_puts_;
   return status;
 }
 
-absl::Status DiskChunkStore::WriteChunk(const EncodedChunk& chunk) {
+absl::Status DiskChunkStore::WriteChunk(const EncodedChunk& chunk, std::string_view group) {
   const auto step = [this](std::string_view name) {
     if (options_.on_put_step) options_.on_put_step(name);
   };
-  CACHECLIP_ASSIGN_OR_RETURN(auto temp, folder_->Reserve(chunk.key(), chunk.total_bytes()));
+  CACHECLIP_ASSIGN_OR_RETURN(auto temp, folder_->Reserve(chunk.key(), chunk.total_bytes(), group));
   if (!temp) return absl::OkStatus();  // already there
   step("reserved");
   absl::Status written =
@@ -101,6 +102,18 @@ void DiskChunkStore::MarkUsed(const ChunkKey& key) {
   if (const auto file = OpenFile(path, O_RDONLY); file.ok())
     StampFile(*file, options_.clock->Now(), path).IgnoreError();
 }
+
+bool DiskChunkStore::HasRoomFor(int64_t bytes) const { return folder_->HasRoomFor(bytes); }
+
+void DiskChunkStore::EvictToLowWater() {
+  const absl::Status status = folder_->EvictToLowWater();
+  // Full of pins: puts will say so.
+  if (!status.ok() && !absl::IsResourceExhausted(status)) {
+    CACHECLIP_LOG(Warning) << "disk store: eviction ahead of need: " << status;
+  }
+}
+
+int64_t DiskChunkStore::group_bytes(std::string_view group) const { return folder_->group_bytes(group); }
 
 absl::Status DiskChunkStore::Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) {
   return folder_->Pin(key, owner, expiry);

@@ -144,6 +144,81 @@ void DiskFolder::EvictUntilFits(DiskUsage& usage, const DiskUsage& wanted) {
   }
 }
 
+bool DiskFolder::HasRoomFor(int64_t bytes) const {
+  const DiskUsage held = usage();
+  return held.bytes + bytes <= options_.watermarks.LowBytes(options_.max_bytes) &&
+         held.objects < options_.max_objects;
+}
+
+// In steps, so that a Put() does not wait for the lock until the last file is gone.
+absl::Status DiskFolder::EvictToLowWater() {
+  constexpr int64_t kStepBytes = int64_t{64} << 20;
+  const int64_t low_bytes = options_.watermarks.LowBytes(options_.max_bytes);
+  if (!options_.watermarks.IsAbove(usage().bytes, options_.max_bytes)) return absl::OkStatus();
+  for (int64_t held = usage().bytes; held > low_bytes; held = usage().bytes) {
+    CACHECLIP_ASSIGN_OR_RETURN(const Lock lock, Acquire());
+    const int64_t goal = std::max(low_bytes, held - kStepBytes);
+    CACHECLIP_ASSIGN_OR_RETURN(const DiskUsage usage, MakeRoom({options_.max_bytes - goal, 0}));
+    CACHECLIP_RETURN_IF_ERROR(WriteUsage(usage));
+  }
+  return absl::OkStatus();
+}
+
+// Bytes of the group's chunks, those being written included, and those that may go, in no order. A chunk that
+// is neither there nor being written has lost its marker's meaning.
+absl::StatusOr<int64_t> DiskFolder::ListGroup(std::string_view group, std::vector<Candidate>& evictable) {
+  CACHECLIP_ASSIGN_OR_RETURN(const auto members, groups_.Members(group));
+  const absl::Time now = options_.clock->Now();
+  std::vector<std::string> being_written;
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(Path("temp"), error))
+    being_written.push_back(file.path().filename().string());
+  int64_t bytes = 0;
+  for (const DiskGroups::Member& member : members) {
+    struct stat status;
+    if (::stat(ObjectPath(member.key).c_str(), &status) == 0) {
+      bytes += status.st_size;
+      if (!pins_.IsPinned(member.key, now))
+        evictable.push_back({member.key, status.st_size, absl::TimeFromTimespec(status.st_mtim)});
+    } else if (std::ranges::any_of(being_written, [hex = member.key.ToHex()](const std::string& name) {
+                 return name.starts_with(hex);
+               })) {
+      bytes += member.bytes;
+    } else {
+      groups_.Remove(group, member);
+    }
+  }
+  return bytes;
+}
+
+absl::Status DiskFolder::MakeGroupRoom(std::string_view group, int64_t bytes) {
+  const int64_t quota = options_.quotas.Of(group);
+  std::vector<Candidate> evictable;
+  CACHECLIP_ASSIGN_OR_RETURN(int64_t held, ListGroup(group, evictable));
+  int64_t at_best = held;
+  for (const Candidate& candidate : evictable) at_best -= candidate.bytes;
+  if (at_best + bytes > quota)
+    return absl::ResourceExhaustedError(absl::StrCat("a chunk of ", bytes,
+                                                     " bytes does not fit into the quota of ", quota,
+                                                     " bytes of its group; ", held, " are held"));
+  std::ranges::sort(evictable, {}, &Candidate::used_at);
+  for (const Candidate& candidate : evictable) {
+    if (held + bytes <= quota) break;
+    if (::unlink(ObjectPath(candidate.key).c_str()) != 0) continue;
+    groups_.Remove(group, {candidate.key, candidate.bytes});
+    CACHECLIP_RETURN_IF_ERROR(LowerUsage(candidate.bytes));
+    held -= candidate.bytes;
+    ++evictions_;
+  }
+  return absl::OkStatus();
+}
+
+int64_t DiskFolder::group_bytes(std::string_view group) {
+  const auto lock = Acquire();
+  std::vector<Candidate> evictable;
+  return lock.ok() ? ListGroup(group, evictable).value_or(0) : 0;
+}
+
 absl::StatusOr<DiskUsage> DiskFolder::ReadUsage() const {
   const std::string path = Path("usage");
   CACHECLIP_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));

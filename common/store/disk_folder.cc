@@ -31,7 +31,9 @@ constexpr std::chrono::microseconds kLockPoll(500);
 }  // namespace
 
 DiskFolder::DiskFolder(DiskFolderOptions options)
-    : options_(std::move(options)), pins_(absl::StrCat(options_.folder, "/pins")) {}
+    : options_(std::move(options)),
+      pins_(absl::StrCat(options_.folder, "/pins")),
+      groups_(absl::StrCat(options_.folder, "/groups")) {}
 
 std::string DiskFolder::Path(std::string_view name) const {
   return absl::StrCat(options_.folder, "/", AbslView(name));
@@ -62,7 +64,7 @@ absl::Status DiskFolder::Prepare() {
   if (!version.empty() && version != kFolderVersion)
     return absl::FailedPreconditionError(
         absl::StrCat(options_.folder, " is a disk store of another version: ", version));
-  for (const char* name : {"temp", "pins", "objects"}) {
+  for (const char* name : {"temp", "pins", "groups", "objects"}) {
     fs::create_directory(Path(name), error);
     if (error) return FileError(error.value(), "make folder", Path(name));
   }
@@ -87,14 +89,18 @@ absl::StatusOr<DiskFolder::Lock> DiskFolder::Acquire() const {
   return lock;
 }
 
-absl::StatusOr<std::optional<DiskFolder::TempFile>> DiskFolder::Reserve(const ChunkKey& key, int64_t bytes) {
+absl::StatusOr<std::optional<DiskFolder::TempFile>> DiskFolder::Reserve(const ChunkKey& key, int64_t bytes,
+                                                                        std::string_view group) {
   CACHECLIP_ASSIGN_OR_RETURN(const Lock lock, Acquire());
   if (::access(ObjectPath(key).c_str(), F_OK) == 0) return std::optional<TempFile>();
   if (bytes > options_.max_bytes || options_.max_objects < 1)
     return absl::ResourceExhaustedError(absl::StrCat("a chunk of ", bytes, " bytes does not fit into ",
                                                      options_.folder, " with ", options_.max_bytes,
                                                      " bytes"));
+  const bool has_quota = options_.quotas.Of(group) != GroupQuotas::kUnlimited;
+  if (has_quota) CACHECLIP_RETURN_IF_ERROR(MakeGroupRoom(group, bytes));
   CACHECLIP_ASSIGN_OR_RETURN(DiskUsage usage, MakeRoom({bytes, 1}));
+  if (has_quota) CACHECLIP_RETURN_IF_ERROR(groups_.Add(group, {key, bytes}));
   usage.bytes += bytes;
   ++usage.objects;
   CACHECLIP_RETURN_IF_ERROR(WriteUsage(usage));

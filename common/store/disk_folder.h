@@ -20,7 +20,9 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/store/chunk_store.h"
+#include "common/store/disk_groups.h"
 #include "common/store/disk_pins.h"
+#include "common/store/group_quotas.h"
 #include "common/store/posix_file.h"
 
 namespace cacheclip {
@@ -35,7 +37,9 @@ struct DiskFolderOptions {
   int64_t max_bytes = 0;
   int64_t max_objects = 0;
   absl::Duration lock_timeout;
-  Clock* clock = RealClock();
+  const Clock* clock = RealClock();
+  GroupQuotas quotas;
+  Watermarks watermarks;
 };
 
 class DiskFolder {
@@ -52,8 +56,9 @@ class DiskFolder {
   static absl::StatusOr<std::unique_ptr<DiskFolder>> Open(DiskFolderOptions options);
 
   // Makes room and creates the file; nullopt when the chunk is already there. RESOURCE_EXHAUSTED when what is
-  // not pinned would not make enough room.
-  absl::StatusOr<std::optional<TempFile>> Reserve(const ChunkKey& key, int64_t bytes);
+  // not pinned would not make enough room, or the group's own chunks would not bring it under its quota.
+  absl::StatusOr<std::optional<TempFile>> Reserve(const ChunkKey& key, int64_t bytes,
+                                                  std::string_view group = "");
   // Makes the written file visible. False: another writer of the same chunk was first.
   absl::StatusOr<bool> Publish(const TempFile& temp, const ChunkKey& key);
   void Abandon(const TempFile& temp);
@@ -63,10 +68,14 @@ class DiskFolder {
   absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry);
   absl::Status Unpin(const ChunkKey& key, std::string_view owner);
 
+  bool HasRoomFor(int64_t bytes) const;
+  absl::Status EvictToLowWater();
+
   std::string ObjectPath(const ChunkKey& key) const;
   std::string ObjectFolder(const ChunkKey& key) const;
   absl::Status ForEach(const ChunkStore::Visitor& visitor) const;
-  DiskUsage usage() const;    // of the whole folder
+  DiskUsage usage() const;  // of the whole folder
+  int64_t group_bytes(std::string_view group);
   int64_t evictions() const;  // by this instance
 
  private:
@@ -90,6 +99,8 @@ class DiskFolder {
   absl::StatusOr<DiskUsage> MakeRoom(const DiskUsage& wanted);
   void EvictUntilFits(DiskUsage& usage, const DiskUsage& wanted);
   bool Fits(const DiskUsage& usage, const DiskUsage& wanted) const;
+  absl::StatusOr<int64_t> ListGroup(std::string_view group, std::vector<Candidate>& evictable);
+  absl::Status MakeGroupRoom(std::string_view group, int64_t bytes);
   absl::StatusOr<TempFile> CreateTemp(const ChunkKey& key, int64_t bytes);
   absl::StatusOr<DiskUsage> ReadUsage() const;
   absl::Status WriteUsage(const DiskUsage& usage) const;
@@ -98,6 +109,7 @@ class DiskFolder {
 
   const DiskFolderOptions options_;
   DiskPins pins_;
+  DiskGroups groups_;
   mutable std::mutex mutex_;
   std::vector<Candidate> candidates_;  // longest unused last; may be stale, each is checked before it goes
   int64_t evictions_ = 0;

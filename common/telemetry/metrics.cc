@@ -33,6 +33,8 @@ MetricFamily Gauge(std::string_view stem, const char* help, double value) {
   return family;
 }
 
+double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration); }
+
 std::vector<MetricFamily> LoadFamilies(const LoadGauges& load) {
   const double usage = load.max_kv_bytes > 0 ? double(load.kv_bytes_reserved) / load.max_kv_bytes : 0;
   return {Gauge("num_requests_running", "Requests admitted", load.requests_running),
@@ -57,6 +59,17 @@ std::vector<MetricFamily> StoreFamilies(const std::vector<StoreGauges>& tiers) {
        &StoreGauges::corrupt},
       {"store_rejected_puts_total", "Chunks that could not be stored", MetricType::Counter,
        &StoreGauges::rejected_puts},
+      {"store_failed_reads_total", "Reads that were neither hit nor miss", MetricType::Counter,
+       &StoreGauges::failed_reads},
+      {"store_late_reads_total", "Reads that were given up because of their deadline", MetricType::Counter,
+       &StoreGauges::late_reads},
+      {"store_skipped_reads_total", "Reads that left the tier alone after failures", MetricType::Counter,
+       &StoreGauges::skipped_reads},
+      {"store_failed_puts_total", "Puts that the tier refused or missed", MetricType::Counter,
+       &StoreGauges::failed_puts},
+      {"store_promotions_total", "Chunks copied into this tier because they were used", MetricType::Counter,
+       &StoreGauges::promotions},
+      {"store_read_bytes_total", "Bytes of chunks read", MetricType::Counter, &StoreGauges::bytes_read},
       {"store_bytes", "Bytes held", MetricType::Gauge, &StoreGauges::bytes},
       {"store_objects", "Chunks held", MetricType::Gauge, &StoreGauges::objects},
   };
@@ -65,10 +78,33 @@ std::vector<MetricFamily> StoreFamilies(const std::vector<StoreGauges>& tiers) {
     families.push_back(Family(row.stem, row.help, row.type));
     for (const StoreGauges& tier : tiers) AddSample(families.back(), tier.tier, tier.*row.value);
   }
+  families.push_back(Family("store_read_seconds_total", "Time spent on hits", MetricType::Counter));
+  for (const StoreGauges& tier : tiers) AddSample(families.back(), tier.tier, Seconds(tier.read_duration));
+  families.push_back(Family("store_miss_seconds_total", "Time spent on misses", MetricType::Counter));
+  for (const StoreGauges& tier : tiers) AddSample(families.back(), tier.tier, Seconds(tier.miss_duration));
   return families;
 }
 
-double Seconds(absl::Duration duration) { return absl::ToDoubleSeconds(duration); }
+std::vector<MetricFamily> WriteBackFamilies(const WriteBackGauges& queue) {
+  const auto family = [](std::string_view stem, const char* help, MetricType type, int64_t value) {
+    MetricFamily result = Family(stem, help, type);
+    AddSample(result, "", static_cast<double>(value));
+    return result;
+  };
+  return {
+      family("write_back_queued_bytes", "Bytes that wait to be written back", MetricType::Gauge,
+             queue.queued_bytes),
+      family("write_back_queued_chunks", "Chunks that wait to be written back", MetricType::Gauge,
+             queue.queued_chunks),
+      family("write_back_written_total", "Chunks written back", MetricType::Counter, queue.written),
+      family("write_back_retries_total", "Writes that have to be tried again", MetricType::Counter,
+             queue.retries),
+      family("write_back_lost_total", "Chunks gone before they were written", MetricType::Counter,
+             queue.lost),
+      family("write_back_refused_total", "Chunks written through because the queue was full",
+             MetricType::Counter, queue.refused),
+  };
+}
 
 }  // namespace
 
@@ -79,13 +115,16 @@ std::vector<MetricFamily> Metrics::Impl::Collect() const {
   };
   std::function<LoadGauges()> load;
   std::function<std::vector<StoreGauges>()> store;
+  std::function<WriteBackGauges()> write_back;
   {
     std::lock_guard lock(mutex);
     load = load_source;
     store = store_source;
+    write_back = write_back_source;
   }
   if (load) append(LoadFamilies(load()));
   if (store) append(StoreFamilies(store()));
+  if (write_back) append(WriteBackFamilies(write_back()));
   return families;
 }
 
@@ -98,6 +137,9 @@ void Metrics::RecordGeneration(const GenerationRecord& record) {
   to.request_methods.Add({{"method", record.method}}).Increment();
   for (const FallbackCount& fallback : record.fallbacks)
     to.fallbacks.Add({{"component", fallback.component}, {"reason", fallback.reason}}).Increment();
+  for (const LoadDecisionCount& counted : record.load_decisions)
+    to.load_decisions.Add({{"decision", counted.decision}, {"reason", counted.reason}})
+        .Increment(counted.num_chunks);
   to.prompt_tokens.Increment(record.prompt_tokens);
   to.generation_tokens.Increment(record.completion_tokens);
   to.context_tokens.Increment(record.context_tokens);
@@ -161,6 +203,11 @@ void Metrics::SetLoadSource(std::function<LoadGauges()> source) {
 void Metrics::SetStoreSource(std::function<std::vector<StoreGauges>()> source) {
   std::lock_guard lock(impl_->mutex);
   impl_->store_source = std::move(source);
+}
+
+void Metrics::SetWriteBackSource(std::function<WriteBackGauges()> source) {
+  std::lock_guard lock(impl_->mutex);
+  impl_->write_back_source = std::move(source);
 }
 
 std::string Metrics::Text() const { return prometheus::TextSerializer().Serialize(impl_->Collect()); }

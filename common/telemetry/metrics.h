@@ -20,6 +20,12 @@ struct FallbackCount {
   std::string component, reason;
 };
 
+// Chunks of a request that were loaded, encoded anew or prefilled in full, and why.
+struct LoadDecisionCount {
+  std::string decision, reason;
+  int64_t num_chunks = 0;
+};
+
 // One finished generation request.
 struct GenerationRecord {
   std::string finish_reason;  // "stop", "length", …
@@ -30,6 +36,7 @@ struct GenerationRecord {
   std::map<std::string, int64_t> cached_tokens;           // by tier
   std::map<std::string, absl::Duration> stage_durations;  // by stage
   std::vector<FallbackCount> fallbacks;
+  std::vector<LoadDecisionCount> load_decisions;
   absl::Duration time_to_first_token, duration;
 };
 
@@ -55,6 +62,14 @@ struct StoreGauges {
   std::string tier;  // "memory", "disk", …
   int64_t hits = 0, misses = 0, puts = 0, evictions = 0, corrupt = 0, rejected_puts = 0;  // since start
   int64_t bytes = 0, objects = 0;                                                         // now
+  // What a stack of tiers noted about reading from this one, since start.
+  int64_t failed_reads = 0, late_reads = 0, skipped_reads = 0, failed_puts = 0, promotions = 0,
+          bytes_read = 0;
+  absl::Duration read_duration, miss_duration;
+};
+struct WriteBackGauges {
+  int64_t queued_bytes = 0, queued_chunks = 0;              // now
+  int64_t written = 0, retries = 0, lost = 0, refused = 0;  // since start
 };
 
 class Metrics {
@@ -73,6 +88,7 @@ class Metrics {
   // Asked at each scrape, in order; must be thread-safe and quick, and outlive this object.
   void SetLoadSource(std::function<LoadGauges()> source);
   void SetStoreSource(std::function<std::vector<StoreGauges>()> source);
+  void SetWriteBackSource(std::function<WriteBackGauges()> source);
 
   std::string Text() const;  // Prometheus text format 0.0.4
 

@@ -36,6 +36,8 @@ MetricsFamilies::MetricsFamilies(Registry& r)
       request_failures(Counters(r, "request_failures_total", "Generation requests that failed, by reason")),
       request_methods(Counters(r, "request_methods_total", "Generation requests by the method that ran")),
       fallbacks(Counters(r, "fallbacks_total", "What went on without a part, by component and reason")),
+      load_decisions(Counters(r, "load_decisions_total",
+                              "Chunks loaded, encoded anew or prefilled in full, by decision and reason")),
       prompt_tokens(Counter(r, "prompt_tokens_total", "Prompt tokens of finished requests")),
       generation_tokens(Counter(r, "generation_tokens_total", "Tokens generated")),
       context_tokens(Counter(r, "context_tokens_total", "Chunk tokens in prompts")),

@@ -25,6 +25,7 @@ struct MetricsFamilies {
   CounterFamily& request_failures;  // {reason}
   CounterFamily& request_methods;   // {method}
   CounterFamily& fallbacks;         // {component, reason}
+  CounterFamily& load_decisions;    // {decision, reason}
   prometheus::Counter& prompt_tokens;
   prometheus::Counter& generation_tokens;
   prometheus::Counter& context_tokens;

@@ -23,6 +23,7 @@ class Metrics::Impl {
   mutable std::mutex mutex;  // guards the sources
   std::function<LoadGauges()> load_source;
   std::function<std::vector<StoreGauges>()> store_source;
+  std::function<WriteBackGauges()> write_back_source;
 };
 
 }  // namespace cacheclip

@@ -23,17 +23,26 @@ absl::Status NameField(const absl::Status& status, std::string_view field) {
   return FieldError(status.code(), field, StdView(status.message()));
 }
 
-StoreGauges GaugesOf(const ChunkStore& store) {
-  const StoreStats stats = store.stats();
-  return {std::string(store.tier_name()),
-          stats.hits,
-          stats.misses,
-          stats.puts,
-          stats.evictions,
-          stats.corrupt,
-          stats.rejected_puts,
-          stats.bytes,
-          stats.objects};
+StoreGauges GaugesOf(const TierReport& report) {
+  const StoreStats& stats = report.stats;
+  const TierObservations& seen = report.observations;
+  return {.tier = report.name,
+          .hits = stats.hits,
+          .misses = stats.misses,
+          .puts = stats.puts,
+          .evictions = stats.evictions,
+          .corrupt = stats.corrupt,
+          .rejected_puts = stats.rejected_puts,
+          .bytes = stats.bytes,
+          .objects = stats.objects,
+          .failed_reads = seen.num_failed_reads,
+          .late_reads = seen.num_late_reads,
+          .skipped_reads = seen.num_skipped_reads,
+          .failed_puts = seen.num_failed_puts,
+          .promotions = seen.num_promotions,
+          .bytes_read = seen.bytes_read,
+          .read_duration = seen.read_duration,
+          .miss_duration = seen.miss_duration};
 }
 
 Grouping GroupingOf(const std::string& name) {
@@ -62,7 +71,8 @@ absl::Status ServiceRuntime::OpenStores() {
   if (!disk.ok()) return NameField(disk.status(), "data_dir");
   auto memory =
       std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{.max_bytes = config_.memory_bytes});
-  store_ = std::make_shared<TieredChunkStore>(std::move(memory), *std::move(disk));
+  CACHECLIP_ASSIGN_OR_RETURN(
+      store_, TieredChunkStore::Open({{std::move(memory), Tier::kMemory}, {*std::move(disk), Tier::kDisk}}));
   return absl::OkStatus();
 }
 
@@ -164,7 +174,9 @@ GenerationEngineOptions ServiceRuntime::generation_options() const {
 }
 
 std::vector<StoreGauges> ServiceRuntime::StoreState() const {
-  return {GaugesOf(store_->fast()), GaugesOf(store_->slow())};
+  std::vector<StoreGauges> gauges;
+  for (const TierReport& report : store_->tier_reports()) gauges.push_back(GaugesOf(report));
+  return gauges;
 }
 
 }  // namespace cacheclip

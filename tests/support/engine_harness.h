@@ -76,10 +76,11 @@ class FaultyStore : public MemoryChunkStore {
       if (auto answer = on_get(key); answer.has_value()) return *std::move(answer);
     return MemoryChunkStore::Get(key, options);
   }
-  absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override {
+  using ChunkStore::Get;
+  absl::Status PutInGroup(std::shared_ptr<const EncodedChunk> chunk, std::string_view group) override {
     if (on_put)
       if (absl::Status status = on_put(); !status.ok()) return status;
-    return MemoryChunkStore::Put(std::move(chunk));
+    return MemoryChunkStore::PutInGroup(std::move(chunk), group);
   }
 };
 

@@ -86,5 +86,73 @@ TEST_F(DiskEviction, LeavesForeignFilesAlone) {
   EXPECT_EQ(num_visited, 1);
 }
 
+class DiskQuotas : public testing::Test {
+ protected:
+  std::unique_ptr<DiskChunkStore> Open() {
+    return DiskChunkStore::Open({.folder = folder_.path(),
+                                 .max_bytes = 10 * chunk_bytes_,
+                                 .quotas = {.max_bytes = {{"small", 2 * chunk_bytes_}}},
+                                 .watermarks = {.high = 0.8, .low = 0.5},
+                                 .clock = &clock_})
+        .value();
+  }
+  absl::Status Put(DiskChunkStore& store, int seed, std::string_view group) {
+    clock_.Advance(absl::Seconds(1));
+    return store.PutInGroup(MakeTestChunk(seed), group);
+  }
+  static bool Holds(DiskChunkStore& store, int seed) {
+    return store.Contains(MakeTestChunk(seed)->key()).value();
+  }
+  const int64_t chunk_bytes_ = MakeTestChunk(1)->total_bytes();
+  TempFolder folder_;
+  FakeClock clock_;
+};
+
+TEST_F(DiskQuotas, AGroupOverItsQuotaLosesItsOwnOldestInEveryProcess) {
+  const auto store = Open(), other_process = Open();
+  ASSERT_TRUE(Put(*store, 9, "other").ok());
+  ASSERT_TRUE(Put(*store, 1, "small").ok());
+  ASSERT_TRUE(Put(*other_process, 2, "small").ok());
+  clock_.Advance(absl::Seconds(1));
+  ASSERT_TRUE(store->Get(MakeTestChunk(1)->key()).ok());
+  ASSERT_TRUE(Put(*store, 3, "small").ok());
+  EXPECT_FALSE(Holds(*store, 2)) << "used longest ago";
+  for (int seed : {9, 1, 3}) EXPECT_TRUE(Holds(*store, seed)) << seed;
+  EXPECT_EQ(store->group_bytes("small"), 2 * chunk_bytes_);
+  EXPECT_EQ(store->stats().bytes, 3 * chunk_bytes_);
+}
+
+TEST_F(DiskQuotas, DeletedChunksNoLongerCount) {
+  const auto store = Open();
+  for (int seed : {1, 2}) ASSERT_TRUE(Put(*store, seed, "small").ok());
+  ASSERT_TRUE(store->Delete(MakeTestChunk(1)->key()).ok());
+  EXPECT_EQ(store->group_bytes("small"), chunk_bytes_);
+  ASSERT_TRUE(Put(*store, 3, "small").ok());
+  EXPECT_TRUE(Holds(*store, 2)) << "there was room for both";
+}
+
+TEST_F(DiskQuotas, WhatDoesNotFitIntoTheQuotaIsRefused) {
+  const auto store = Open();
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      store->PutInGroup(MakeTestChunk(TestChunkOptions{.seed = 5, .num_tokens = 40}), "small")));
+  for (int seed : {1, 2}) {
+    ASSERT_TRUE(Put(*store, seed, "small").ok());
+    ASSERT_TRUE(store->Pin(MakeTestChunk(seed)->key(), "job", clock_.Now() + absl::Hours(1)).ok());
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(*store, 3, "small")));
+  EXPECT_TRUE(Put(*store, 4, "").ok());
+}
+
+TEST_F(DiskQuotas, EvictionAheadOfNeedStopsAtTheLowMark) {
+  const auto store = Open();
+  for (int seed = 1; seed <= 9; ++seed) ASSERT_TRUE(Put(*store, seed, "").ok());
+  EXPECT_FALSE(store->HasRoomFor(chunk_bytes_));
+  store->EvictToLowWater();
+  EXPECT_EQ(store->stats().objects, 5);
+  EXPECT_FALSE(Holds(*store, 4));
+  EXPECT_TRUE(Holds(*store, 5));
+  EXPECT_EQ(ContentOf(folder_.path()).objects, 5);
+}
+
 }  // namespace
 }  // namespace cacheclip

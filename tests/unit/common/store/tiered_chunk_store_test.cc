@@ -9,6 +9,7 @@
 
 #include "common/store/memory_chunk_store.h"
 #include "tests/support/disk_harness.h"
+#include "tests/support/fake_tier.h"
 #include "tests/support/poll.h"
 
 namespace cacheclip {
@@ -18,19 +19,22 @@ namespace {
 class TieredHarness : public StoreHarness {
  public:
   explicit TieredHarness(const StoreLimits& limits)
-      : disk_(DiskChunkStore::Open({.folder = folder_.path(),
-                                    .max_bytes = limits.max_bytes,
-                                    .max_objects = limits.max_objects,
-                                    .clock = &clock()})
-                  .value()),
-        store_(
-            std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{.max_bytes = limits.max_bytes * 2 / 3,
-                                                                       .max_objects = limits.max_objects / 2,
-                                                                       .clock = &clock()}),
-            disk_) {}
-  ChunkStore& store() override { return store_; }
+      : store_(TieredChunkStore::Open({{std::make_shared<MemoryChunkStore>(
+                                            MemoryChunkStoreOptions{.max_bytes = limits.max_bytes * 2 / 3,
+                                                                    .max_objects = limits.max_objects / 2,
+                                                                    .clock = &clock()}),
+                                        Tier::kMemory},
+                                       {DiskChunkStore::Open({.folder = folder_.path(),
+                                                              .max_bytes = limits.max_bytes,
+                                                              .max_objects = limits.max_objects,
+                                                              .clock = &clock()})
+                                            .value(),
+                                        Tier::kDisk}},
+                                      {.admit_first_use = true, .clock = &clock()})
+                   .value()) {}
+  ChunkStore& store() override { return *store_; }
   bool Corrupt(const ChunkKey& key) override {
-    store_.fast().Delete(key).IgnoreError();
+    store_->tier(0).Delete(key).IgnoreError();
     const std::string path = ObjectFile(folder_.path(), key);
     FlipBit(path, static_cast<int64_t>(std::filesystem::file_size(path)) / 2);
     return true;
@@ -38,38 +42,88 @@ class TieredHarness : public StoreHarness {
 
  private:
   TempFolder folder_;
-  std::shared_ptr<DiskChunkStore> disk_;
-  TieredChunkStore store_;
+  std::unique_ptr<TieredChunkStore> store_;
 };
 
 std::unique_ptr<StoreHarness> MakeTieredHarness(const StoreLimits& limits) {
   return std::make_unique<TieredHarness>(limits);
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiered, ChunkStoreContract, testing::Values(StoreHarnessFactory(MakeTieredHarness)));
-
-// A slow tier in memory whose Get() counts, can be held at a gate, and whose Put() can fail.
-class GatedStore : public MemoryChunkStore {
+// Memory over disk over a remote tier, with the budget in the remote one.
+class ThreeTierHarness : public StoreHarness {
  public:
-  GatedStore() : MemoryChunkStore({}) {}
-  absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) override {
-    auto hit = MemoryChunkStore::Get(key, options);
-    ++num_gets;
-    while (closed) std::this_thread::yield();
-    return hit;
-  }
-  absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override {
-    return full ? absl::ResourceExhaustedError("disk full") : MemoryChunkStore::Put(std::move(chunk));
-  }
-  std::atomic<int> num_gets{0};
-  std::atomic<bool> closed{false}, full{false};
+  explicit ThreeTierHarness(const StoreLimits& limits)
+      : store_(
+            TieredChunkStore::Open(
+                {{std::make_shared<MemoryChunkStore>(
+                      MemoryChunkStoreOptions{.max_bytes = limits.max_bytes / 3,
+                                              .max_objects = limits.max_objects / 4,
+                                              .clock = &clock()}),
+                  Tier::kMemory},
+                 {DiskChunkStore::Open({.folder = folder_.path(),
+                                        .max_bytes = limits.max_bytes * 2 / 3,
+                                        .max_objects = limits.max_objects / 2,
+                                        .clock = &clock()})
+                      .value(),
+                  Tier::kDisk},
+                 {std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{
+                      .max_bytes = limits.max_bytes, .max_objects = limits.max_objects, .clock = &clock()}),
+                  Tier::kRedis, true}},
+                {.remote_use_interval = absl::ZeroDuration(), .admit_first_use = true, .clock = &clock()})
+                .value()),
+        settled_(store_.get()) {}
+  ChunkStore& store() override { return settled_; }
+
+ private:
+  // Remote tiers learn of uses in the background: the contract counts on them having done so.
+  class Settled : public ChunkStore {
+   public:
+    explicit Settled(TieredChunkStore* store) : store_(store) {}
+    absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) override {
+      auto hit = store_->Get(key, options);
+      store_->WaitUntilIdle();
+      return hit;
+    }
+    absl::Status Put(std::shared_ptr<const EncodedChunk> chunk) override {
+      return store_->Put(std::move(chunk));
+    }
+    absl::Status Delete(const ChunkKey& key) override { return store_->Delete(key); }
+    absl::StatusOr<bool> Contains(const ChunkKey& key) override { return store_->Contains(key); }
+    void MarkUsed(const ChunkKey& key) override { store_->MarkUsed(key); }
+    absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) override {
+      return store_->Pin(key, owner, expiry);
+    }
+    absl::Status Unpin(const ChunkKey& key, std::string_view owner) override {
+      return store_->Unpin(key, owner);
+    }
+    StoreStats stats() const override { return store_->stats(); }
+    absl::Status ForEach(const Visitor& visitor) override { return store_->ForEach(visitor); }
+    std::string_view tier_name() const override { return store_->tier_name(); }
+
+   private:
+    TieredChunkStore* const store_;
+  };
+
+  TempFolder folder_;
+  std::unique_ptr<TieredChunkStore> store_;
+  Settled settled_;
 };
+
+std::unique_ptr<StoreHarness> MakeThreeTierHarness(const StoreLimits& limits) {
+  return std::make_unique<ThreeTierHarness>(limits);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiered, ChunkStoreContract,
+                         testing::Values(StoreHarnessFactory(MakeTieredHarness),
+                                         StoreHarnessFactory(MakeThreeTierHarness)));
 
 class TieredChunkStoreTest : public testing::Test {
  protected:
   std::shared_ptr<MemoryChunkStore> fast_ = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
-  std::shared_ptr<GatedStore> slow_ = std::make_shared<GatedStore>();
-  TieredChunkStore store_{fast_, slow_};
+  std::shared_ptr<FakeTier> slow_ = std::make_shared<FakeTier>();
+  const std::unique_ptr<TieredChunkStore> owned_ =
+      TieredChunkStore::Open({{fast_, Tier::kMemory}, {slow_, Tier::kDisk}}).value();
+  TieredChunkStore& store_ = *owned_;
   const std::shared_ptr<const EncodedChunk> chunk_ = MakeTestChunk(1);
 };
 
@@ -77,7 +131,8 @@ TEST_F(TieredChunkStoreTest, PromotesAHitAndNamesTheTierThatServedIt) {
   TempFolder folder;
   std::shared_ptr<ChunkStore> disk = DiskChunkStore::Open({.folder = folder.path()}).value();
   ASSERT_TRUE(disk->Put(chunk_).ok());
-  TieredChunkStore store(fast_, disk);
+  const auto stack = TieredChunkStore::Open({{fast_, Tier::kMemory}, {disk, Tier::kDisk}}).value();
+  TieredChunkStore& store = *stack;
   EXPECT_EQ(store.Get(chunk_->key())->tier, Tier::kDisk);
   EXPECT_EQ(store.Get(chunk_->key())->tier, Tier::kMemory);
   EXPECT_EQ(store.stats().hits, 2);
@@ -87,7 +142,8 @@ TEST_F(TieredChunkStoreTest, PromotedChunkDoesNotDependOnTheFile) {
   TempFolder folder;
   std::shared_ptr<ChunkStore> disk = DiskChunkStore::Open({.folder = folder.path()}).value();
   ASSERT_TRUE(disk->Put(chunk_).ok());
-  TieredChunkStore store(fast_, disk);
+  const auto stack = TieredChunkStore::Open({{fast_, Tier::kMemory}, {disk, Tier::kDisk}}).value();
+  TieredChunkStore& store = *stack;
   const auto hit = store.Get(chunk_->key());
   FlipBit(ObjectFile(folder.path(), chunk_->key()), chunk_->total_bytes() - 100);
   EXPECT_TRUE(std::ranges::equal(hit->chunk->image(), chunk_->image()));
@@ -101,7 +157,7 @@ TEST_F(TieredChunkStoreTest, ConcurrentLoadsOfAKeyShareOneRead) {
   std::vector<std::thread> readers;
   for (int i = 0; i < 4; ++i)
     readers.emplace_back([&] { num_hits += store_.Get(chunk_->key()).ok() ? 1 : 0; });
-  ASSERT_TRUE(PollUntil([&] { return slow_->num_gets > 0 && fast_->stats().misses == 4; }));
+  ASSERT_TRUE(PollUntil([&] { return slow_->num_gets > 0 && store_.num_waiting() == 3; }));
   slow_->closed = false;
   for (std::thread& reader : readers) reader.join();
   EXPECT_EQ(num_hits, 4);
@@ -122,14 +178,17 @@ TEST_F(TieredChunkStoreTest, DeleteDuringALoadIsNotUndoneByIt) {
 }
 
 TEST_F(TieredChunkStoreTest, FullSlowTierIsReportedAndMemoryStillServes) {
-  slow_->full = true;
+  slow_->FailPutsWith(absl::ResourceExhaustedError("disk full"));
   EXPECT_TRUE(absl::IsResourceExhausted(store_.Put(chunk_)));
   EXPECT_EQ(store_.Get(chunk_->key())->tier, Tier::kMemory);
   EXPECT_EQ(store_.stats().rejected_puts, 1);
 }
 
 TEST_F(TieredChunkStoreTest, CopiesBetweenTiersStayWithinTheirBound) {
-  TieredChunkStore store(fast_, slow_, {.max_in_flight_bytes = 2 * chunk_->total_bytes()});
+  const auto stack = TieredChunkStore::Open({{fast_, Tier::kMemory}, {slow_, Tier::kDisk}},
+                                            {.max_in_flight_bytes = 2 * chunk_->total_bytes()})
+                         .value();
+  TieredChunkStore& store = *stack;
   constexpr int kChunks = 40;
   for (int seed = 1; seed <= kChunks; ++seed) ASSERT_TRUE(slow_->Put(MakeTestChunk(seed)).ok());
   std::vector<std::thread> readers;
@@ -146,9 +205,88 @@ TEST_F(TieredChunkStoreTest, CopiesBetweenTiersStayWithinTheirBound) {
 }
 
 TEST_F(TieredChunkStoreTest, ChunkLargerThanTheWholeBoundGoesAlone) {
-  TieredChunkStore store(fast_, slow_, {.max_in_flight_bytes = 10});
+  const auto stack =
+      TieredChunkStore::Open({{fast_, Tier::kMemory}, {slow_, Tier::kDisk}}, {.max_in_flight_bytes = 10})
+          .value();
+  TieredChunkStore& store = *stack;
   ASSERT_TRUE(slow_->Put(chunk_).ok());
   EXPECT_TRUE(store.Get(chunk_->key()).ok());
+}
+
+// Three tiers, the last one behind a network.
+class RemoteTiersTest : public testing::Test {
+ protected:
+  absl::StatusOr<StoreHit> Get(const GetOptions& options = {}) { return store_->Get(chunk_->key(), options); }
+
+  FakeClock clock_;
+  std::shared_ptr<MemoryChunkStore> memory_ = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  std::shared_ptr<FakeTier> redis_ = std::make_shared<FakeTier>(), object_ = std::make_shared<FakeTier>();
+  const std::unique_ptr<TieredChunkStore> store_ =
+      TieredChunkStore::Open(
+          {{memory_, Tier::kMemory}, {redis_, Tier::kRedis, true}, {object_, Tier::kObject, true}},
+          {.clock = &clock_})
+          .value();
+  const std::shared_ptr<const EncodedChunk> chunk_ = MakeTestChunk(1);
+};
+
+TEST_F(RemoteTiersTest, AFailingTierIsSkippedAndTheNextOneServes) {
+  ASSERT_TRUE(object_->Put(chunk_).ok());
+  redis_->FailWith(absl::UnavailableError("down"));
+  EXPECT_EQ(Get()->tier, Tier::kObject);
+  EXPECT_EQ(redis_->num_gets, 1);
+  for (int seed = 2; seed <= 5; ++seed) store_->Get(MakeTestChunk(seed)->key()).IgnoreError();
+  EXPECT_EQ(redis_->num_gets, 1) << "left alone for a while";
+  const TierObservations seen = store_->tier_reports()[1].observations;
+  EXPECT_EQ(seen.num_failed_reads, 1);
+  EXPECT_EQ(seen.num_skipped_reads, 4);
+  redis_->FailWith(absl::OkStatus());
+  clock_.Advance(absl::Minutes(1));
+  EXPECT_TRUE(absl::IsNotFound(store_->Get(MakeTestChunk(6)->key()).status()));
+  EXPECT_TRUE(absl::IsNotFound(store_->Get(MakeTestChunk(7)->key()).status()));
+  EXPECT_EQ(redis_->num_gets, 3) << "it answers again";
+}
+
+TEST_F(RemoteTiersTest, ItIsUnknownWhetherADownTierHasTheChunk) {
+  redis_->FailWith(absl::UnavailableError("down"));
+  EXPECT_TRUE(absl::IsUnavailable(Get().status()));
+  EXPECT_TRUE(absl::IsUnavailable(Get().status())) << "also while the tier is left alone";
+}
+
+TEST_F(RemoteTiersTest, DamageInOneTierIsCoveredByTheNext) {
+  ASSERT_TRUE(object_->Put(chunk_).ok());
+  redis_->FailWith(absl::DataLossError("slice 2"));
+  EXPECT_EQ(Get()->tier, Tier::kObject);
+}
+
+TEST_F(RemoteTiersTest, AvoidedTiersAreNotAsked) {
+  ASSERT_TRUE(redis_->Put(chunk_).ok());
+  EXPECT_TRUE(absl::IsNotFound(Get({.avoid = {Tier::kRedis}}).status()));
+  EXPECT_EQ(redis_->num_gets, 0);
+  EXPECT_EQ(object_->num_gets, 1);
+  EXPECT_EQ(Get({.avoid = {Tier::kObject}})->tier, Tier::kRedis);
+}
+
+TEST_F(RemoteTiersTest, PastItsDeadlineNoRemoteTierIsAsked) {
+  ASSERT_TRUE(redis_->Put(chunk_).ok());
+  EXPECT_TRUE(absl::IsDeadlineExceeded(Get({.deadline = clock_.Now()}).status()));
+  EXPECT_EQ(redis_->num_gets, 0);
+  ASSERT_TRUE(memory_->Put(chunk_).ok());
+  EXPECT_TRUE(Get({.deadline = clock_.Now()}).ok()) << "memory has no need to wait";
+}
+
+TEST_F(RemoteTiersTest, OneStuckFetchHoldsNobodyPastHisDeadline) {
+  ASSERT_TRUE(redis_->Put(chunk_).ok());
+  redis_->closed = true;
+  std::thread leader([&] { EXPECT_TRUE(Get().ok()); });
+  ASSERT_TRUE(PollUntil([&] { return redis_->num_gets == 1; }));
+  absl::Status status;
+  std::thread hasty([&] { status = Get({.deadline = clock_.Now() + absl::Seconds(1)}).status(); });
+  ASSERT_TRUE(PollUntil([&] { return store_->num_waiting() == 1; }));
+  clock_.Advance(absl::Seconds(2));
+  hasty.join();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  redis_->closed = false;
+  leader.join();
 }
 
 }  // namespace

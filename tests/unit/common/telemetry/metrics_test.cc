@@ -23,6 +23,7 @@ GenerationRecord Record() {
                             {"select", absl::Milliseconds(100)},
                             {"recompute", absl::Milliseconds(300)}};
   record.fallbacks = {{"selector", "selector_unavailable"}};
+  record.load_decisions = {{"load", "in_memory", 2}, {"encode", "late", 1}};
   record.time_to_first_token = absl::Milliseconds(450);
   record.duration = absl::Seconds(1);
   return record;
@@ -41,6 +42,8 @@ TEST(Metrics, CountsAFinishedRequest) {
   EXPECT_THAT(text, HasSubstr("cacheclip_assembled_chunks_total 6\n"));
   EXPECT_THAT(text, HasSubstr("cacheclip_cached_prompt_tokens_total{tier=\"disk\"} 40\n"));
   EXPECT_THAT(text, HasSubstr("reason=\"selector_unavailable\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_load_decisions_total{decision=\"load\",reason=\"in_memory\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_load_decisions_total{decision=\"encode\",reason=\"late\"} 2\n"));
 }
 
 TEST(Metrics, MeasuresItsStagesInSeconds) {
@@ -92,6 +95,29 @@ TEST(Metrics, ReadsGaugesAtEachScrape) {
   EXPECT_THAT(text, HasSubstr("cacheclip_store_hits_total{tier=\"disk\"} 5\n"));
   EXPECT_THAT(text, HasSubstr("cacheclip_store_checksum_failures_total{tier=\"disk\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("cacheclip_store_bytes{tier=\"disk\"} 4096\n"));
+}
+
+TEST(Metrics, ReadsTiersAndTheWriteBackQueueAtEachScrape) {
+  Metrics metrics;
+  int64_t queued = 3;
+  metrics.SetStoreSource([] {
+    StoreGauges redis{.tier = "redis"};
+    redis.late_reads = 4;
+    redis.promotions = 5;
+    redis.bytes_read = 1000;
+    redis.read_duration = absl::Milliseconds(250);
+    return std::vector<StoreGauges>{redis};
+  });
+  metrics.SetWriteBackSource([&] { return WriteBackGauges{.queued_chunks = queued, .lost = 1}; });
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("cacheclip_store_late_reads_total{tier=\"redis\"} 4\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_store_promotions_total{tier=\"redis\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_store_read_bytes_total{tier=\"redis\"} 1000\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_store_read_seconds_total{tier=\"redis\"} 0.25\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_write_back_queued_chunks 3\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_write_back_lost_total 1\n"));
+  queued = 0;
+  EXPECT_THAT(metrics.Text(), HasSubstr("cacheclip_write_back_queued_chunks 0\n"));
 }
 
 }  // namespace

@@ -1,0 +1,160 @@
+// How chunks rise: promotion, admission to full tiers, arriving chunks, prefetch, eviction ahead of need.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "common/store/tiered_chunk_store.h"
+#include "tests/support/fake_tier.h"
+#include "tests/support/poll.h"
+#include "tests/support/test_chunks.h"
+
+namespace cacheclip {
+namespace {
+
+const int64_t kChunkBytes = MakeTestChunk(1)->total_bytes();
+
+// Memory for `memory_chunks` over a local tier over a remote one.
+struct Stack {
+  explicit Stack(int64_t memory_chunks = 100, Watermarks watermarks = {})
+      : memory(std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{
+            .max_bytes = memory_chunks * kChunkBytes, .watermarks = watermarks, .clock = &clock})),
+        store(TieredChunkStore::Open(
+                  {{memory, Tier::kMemory}, {disk, Tier::kDisk}, {redis, Tier::kRedis, true}},
+                  {.clock = &clock})
+                  .value()) {}
+  bool Holds(MemoryChunkStore& tier, int seed) const {
+    return tier.Contains(MakeTestChunk(seed)->key()).value();
+  }
+  absl::StatusOr<StoreHit> Get(int seed, const GetOptions& options = {}) {
+    auto hit = store->Get(MakeTestChunk(seed)->key(), options);
+    store->WaitUntilIdle();
+    return hit;
+  }
+
+  FakeClock clock;
+  std::shared_ptr<MemoryChunkStore> memory;
+  std::shared_ptr<FakeTier> disk = std::make_shared<FakeTier>(), redis = std::make_shared<FakeTier>();
+  std::unique_ptr<TieredChunkStore> store;
+};
+
+TEST(TieredPromotion, AHitRisesIntoEveryFasterTier) {
+  Stack stack;
+  ASSERT_TRUE(stack.redis->Put(MakeTestChunk(1)).ok());
+  EXPECT_EQ(stack.Get(1)->tier, Tier::kRedis);
+  EXPECT_TRUE(stack.Holds(*stack.memory, 1));
+  EXPECT_TRUE(stack.disk->Holds(MakeTestChunk(1)->key()));
+  EXPECT_EQ(stack.Get(1)->tier, Tier::kMemory);
+  const auto reports = stack.store->tier_reports();
+  ASSERT_EQ(reports.size(), 3u);
+  EXPECT_EQ(reports[0].observations.num_promotions, 1);
+  EXPECT_EQ(reports[1].observations.num_promotions, 1);
+  EXPECT_EQ(reports[2].observations.num_hits, 1);
+  EXPECT_EQ(reports[2].observations.bytes_read, kChunkBytes);
+}
+
+TEST(TieredPromotion, AScanOfChunksUsedOnceDoesNotFlushTheHotSet) {
+  Stack stack(3);
+  for (int seed = 1; seed <= 40; ++seed) ASSERT_TRUE(stack.redis->Put(MakeTestChunk(seed)).ok());
+  for (int seed : {1, 2, 3}) ASSERT_TRUE(stack.Get(seed).ok());
+  for (int seed = 10; seed <= 40; ++seed) ASSERT_TRUE(stack.Get(seed).ok());
+  for (int seed : {1, 2, 3}) EXPECT_EQ(stack.Get(seed)->tier, Tier::kMemory) << seed;
+  stack.Get(20).IgnoreError();
+  EXPECT_TRUE(stack.Holds(*stack.memory, 20)) << "its second use";
+}
+
+TEST(TieredPromotion, AnArrivingChunkIsSharedAndPromotedOnceComplete) {
+  Stack stack;
+  ASSERT_TRUE(stack.redis->Put(MakeTestChunk(1)).ok());
+  stack.redis->arriving = true;
+  const auto first = stack.Get(1, {.accept_arriving = true});
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_NE(first->arrival, nullptr);
+  EXPECT_FALSE(stack.Holds(*stack.memory, 1));
+  const auto second = stack.Get(1, {.accept_arriving = true});
+  EXPECT_EQ(second->arrival, first->arrival);
+  EXPECT_EQ(stack.redis->num_gets, 1);
+  first->arrival->Publish(1);
+  EXPECT_FALSE(stack.Holds(*stack.memory, 1));
+  first->arrival->Publish(first->arrival->num_layers());
+  stack.store->WaitUntilIdle();
+  EXPECT_TRUE(stack.Holds(*stack.memory, 1));
+  EXPECT_TRUE(stack.disk->Holds(MakeTestChunk(1)->key()));
+  EXPECT_EQ(stack.Get(1, {.accept_arriving = true})->tier, Tier::kMemory);
+}
+
+TEST(TieredPromotion, AnArrivalThatFailsIsNotPromoted) {
+  Stack stack;
+  ASSERT_TRUE(stack.redis->Put(MakeTestChunk(1)).ok());
+  stack.redis->arriving = true;
+  const auto hit = stack.Get(1, {.accept_arriving = true});
+  hit->arrival->Publish(1);
+  hit->arrival->Fail(absl::DataLossError("slice 9"));
+  stack.store->WaitUntilIdle();
+  EXPECT_FALSE(stack.Holds(*stack.memory, 1));
+}
+
+TEST(TieredPromotion, ADeletionBeforeTheLastLayerIsNotUndone) {
+  Stack stack;
+  ASSERT_TRUE(stack.redis->Put(MakeTestChunk(1)).ok());
+  stack.redis->arriving = true;
+  const auto hit = stack.Get(1, {.accept_arriving = true});
+  ASSERT_TRUE(stack.store->Delete(MakeTestChunk(1)->key()).ok());
+  hit->arrival->Publish(hit->arrival->num_layers());
+  stack.store->WaitUntilIdle();
+  EXPECT_FALSE(stack.store->Contains(MakeTestChunk(1)->key()).value());
+  EXPECT_TRUE(absl::IsNotFound(stack.Get(1).status()));
+}
+
+TEST(TieredPromotion, AnArrivalMayOutliveTheStack) {
+  std::shared_ptr<ChunkArrival> arrival;
+  {
+    Stack stack;
+    ASSERT_TRUE(stack.redis->Put(MakeTestChunk(1)).ok());
+    stack.redis->arriving = true;
+    arrival = stack.Get(1, {.accept_arriving = true})->arrival;
+  }
+  arrival->Publish(arrival->num_layers());
+  EXPECT_TRUE(arrival->WaitForAll(absl::InfiniteFuture()).ok());
+}
+
+TEST(TieredPromotion, PrefetchBringsChunksIntoMemory) {
+  Stack stack(3);
+  for (int seed = 1; seed <= 6; ++seed) ASSERT_TRUE(stack.redis->Put(MakeTestChunk(seed)).ok());
+  for (int seed : {1, 2, 3}) ASSERT_TRUE(stack.Get(seed).ok());
+  const std::vector<ChunkKey> keys = {MakeTestChunk(4)->key(), MakeTestChunk(5)->key()};
+  stack.store->Prefetch(keys, stack.clock.Now() + absl::Seconds(1));
+  stack.store->WaitUntilIdle();
+  EXPECT_TRUE(stack.Holds(*stack.memory, 4));
+  EXPECT_TRUE(stack.Holds(*stack.memory, 5));
+  stack.store->Prefetch(std::vector<ChunkKey>{MakeTestChunk(6)->key()}, stack.clock.Now());
+  stack.store->WaitUntilIdle();
+  EXPECT_FALSE(stack.Holds(*stack.memory, 6)) << "too late";
+}
+
+TEST(TieredPromotion, EvictionRunsAheadOfNeed) {
+  Stack stack(10, {.high = 0.85, .low = 0.5});
+  for (int seed = 1; seed <= 9; ++seed) ASSERT_TRUE(stack.store->Put(MakeTestChunk(seed)).ok());
+  stack.store->WaitUntilIdle();
+  EXPECT_LE(stack.memory->stats().bytes, 10 * kChunkBytes * 85 / 100);
+  for (int seed = 1; seed <= 9; ++seed) ASSERT_TRUE(stack.store->Put(MakeTestChunk(seed)).ok());
+  stack.store->WaitUntilIdle();
+  EXPECT_LE(stack.memory->stats().bytes, 10 * kChunkBytes * 85 / 100);
+}
+
+TEST(TieredPromotion, PromotedChunksCountToTheReadersGroup) {
+  Stack stack;
+  ASSERT_TRUE(stack.redis->Put(MakeTestChunk(1)).ok());
+  ASSERT_TRUE(stack.Get(1, {.group = "docs"}).ok());
+  EXPECT_EQ(stack.memory->group_bytes("docs"), kChunkBytes);
+}
+
+TEST(TieredPromotion, RemoteTiersHearOfLocalUsesNowAndThen) {
+  Stack stack;
+  ASSERT_TRUE(stack.store->Put(MakeTestChunk(1)).ok());
+  ASSERT_TRUE(stack.store->Put(MakeTestChunk(2)).ok());
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(stack.Get(1)->tier, Tier::kMemory);
+  EXPECT_EQ(stack.redis->num_gets, 0) << "a use is told, not asked for";
+}
+
+}  // namespace
+}  // namespace cacheclip
