@@ -11,6 +11,7 @@
 #include "services/ingestion/ingestion_backend.h"
 #include "services/ingestion/ingestion_service.h"
 #include "services/runtime/program_options.h"
+#include "services/runtime/readiness_watch.h"
 #include "services/runtime/selector_link.h"
 #include "services/runtime/server_host.h"
 #include "services/runtime/service_runtime.h"
@@ -43,6 +44,7 @@ absl::Status Serve(const Config& config, bool json) {
     const std::string target = runs_selector ? host->server().target() : config.selector_target;
     CACHECLIP_RETURN_IF_ERROR(ConnectTo(*selector, config, target));
   }
+  host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
   host->Run("cacheclip", json);
   return absl::OkStatus();
 }

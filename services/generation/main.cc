@@ -3,6 +3,7 @@
 #include "common/engine/generation_engine.h"
 #include "services/generation/generation_service.h"
 #include "services/runtime/program_options.h"
+#include "services/runtime/readiness_watch.h"
 #include "services/runtime/selector_link.h"
 #include "services/runtime/server_host.h"
 #include "services/runtime/service_runtime.h"
@@ -20,6 +21,7 @@ absl::Status Run(const Config& config, bool json) {
   services.push_back(MakeGenerationService(
       {&engine, &primary->runtime(), &runtime->metrics(), selector != nullptr, kVersion}));
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
+  host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
   host->Run("cacheclip-generation", json);
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 #include "services/ingestion/ingestion_backend.h"
 #include "services/ingestion/ingestion_service.h"
 #include "services/runtime/program_options.h"
+#include "services/runtime/readiness_watch.h"
 #include "services/runtime/selector_link.h"
 #include "services/runtime/server_host.h"
 #include "services/runtime/service_runtime.h"
@@ -18,6 +19,7 @@ absl::Status Run(const Config& config, bool json) {
   std::vector<RpcService> services;
   services.push_back(MakeIngestionService(&backend, &runtime->metrics()));
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
+  host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
   host->Run("cacheclip-ingestion", json);
   return absl::OkStatus();
 }

@@ -12,6 +12,11 @@
 #include "common/rpc/shutdown_signal.h"
 
 namespace cacheclip {
+namespace {
+
+constexpr absl::Duration kReadinessInterval = absl::Seconds(5);
+
+}  // namespace
 
 RpcServerOptions ServerOptions(const Config& config, Metrics* metrics) {
   RpcServerOptions options;
@@ -29,6 +34,7 @@ absl::StatusOr<std::unique_ptr<ServerHost>> ServerHost::Start(const Config& conf
                                                               std::vector<RpcService> services) {
   std::unique_ptr<ServerHost> host(new ServerHost());
   host->drain_ = absl::Seconds(config.drain_seconds);
+  for (const RpcService& service : services) host->service_names_.push_back(service.name);
   CACHECLIP_ASSIGN_OR_RETURN(host->server_,
                              RpcServer::Start(ServerOptions(config, metrics), std::move(services)));
   if (config.metrics_port >= 0) {
@@ -37,6 +43,13 @@ absl::StatusOr<std::unique_ptr<ServerHost>> ServerHost::Start(const Config& conf
         MetricsEndpoint::Start(config.address, static_cast<int>(config.metrics_port), metrics));
   }
   return host;
+}
+
+void ServerHost::WatchReadiness(ReadinessWatch::Check check) {
+  const auto report = [this](bool is_ready) {
+    for (const std::string& name : service_names_) server_->SetServing(name, is_ready);
+  };
+  readiness_ = std::make_unique<ReadinessWatch>(std::move(check), report, kReadinessInterval);
 }
 
 void ServerHost::Run(const std::string& name, bool json) {
@@ -58,6 +71,7 @@ void ServerHost::Run(const std::string& name, bool json) {
   const int number = WaitForShutdownSignal();
   CACHECLIP_LOG(Info) << name << ": signal " << number << ", draining for at most "
                       << absl::FormatDuration(drain_);
+  readiness_.reset();  // it must not call a server ready that drains
   server_->Shutdown(drain_);
   CACHECLIP_LOG(Info) << name << ": stopped";
 }

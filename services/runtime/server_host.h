@@ -17,6 +17,7 @@
 #include "common/telemetry/metrics.h"
 #include "common/telemetry/metrics_endpoint.h"
 #include "services/runtime/config.h"
+#include "services/runtime/readiness_watch.h"
 
 namespace cacheclip {
 
@@ -30,14 +31,20 @@ class ServerHost {
 
   RpcServer& server() { return *server_; }
 
+  // From now on health answers by service name follow `check`, which the catalogue's state decides; the
+  // answer for "" does not. For readiness probes; call before Run().
+  void WatchReadiness(ReadinessWatch::Check check);
+
   // Announces, waits for a signal, drains. Returns when everything has ended.
   void Run(const std::string& name, bool json);
 
  private:
   ServerHost() = default;
   absl::Duration drain_;
+  std::vector<std::string> service_names_;
   std::unique_ptr<RpcServer> server_;
-  std::unique_ptr<MetricsEndpoint> metrics_;  // null if switched off
+  std::unique_ptr<MetricsEndpoint> metrics_;   // null if switched off
+  std::unique_ptr<ReadinessWatch> readiness_;  // null if nothing is watched
 };
 
 }  // namespace cacheclip

@@ -1,6 +1,7 @@
 // cacheclip-selector: says which context tokens matter for a question. Reads the catalogue, never writes it.
 #include "common/base/status.h"
 #include "services/runtime/program_options.h"
+#include "services/runtime/readiness_watch.h"
 #include "services/runtime/server_host.h"
 #include "services/runtime/service_runtime.h"
 #include "services/selector/selector_service.h"
@@ -14,6 +15,7 @@ absl::Status Run(const Config& config, bool json) {
   std::vector<RpcService> services;
   services.push_back(MakeSelectorService(engine, &runtime->metrics()));
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
+  host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
   host->Run("cacheclip-selector", json);
   return absl::OkStatus();
 }
