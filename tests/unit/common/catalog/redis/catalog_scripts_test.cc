@@ -94,6 +94,21 @@ TEST_F(CatalogScriptsTest, WriteThatWasGivenUpIsGone) {
   EXPECT_FALSE(Resolves(1));
 }
 
+TEST_F(CatalogScriptsTest, BatchThatSomebodyElseUnlinkedIsNotTakenForTheNext) {
+  std::vector<int> numbers;
+  for (int i = 0; i < 300; ++i) numbers.push_back(i);  // two batches
+  Put("d", numbers);
+  const std::string revision = DropDocument(*server_, "docs", "d", kIfLiving).value().value();
+  std::vector<std::string> keys = {keys_.info(),           keys_.dead(),      keys_.orphans(),
+                                   keys_.pins(),           keys_.pin_times(), keys_.uses(revision),
+                                   keys_.changes(revision)};
+  std::vector<std::string> args = {revision, "3", TestChunkId(299)};  // as if there had been three
+  AddBucketKeys(keys_, std::span(args).last(1), BucketKinds::kReferencesAndChunks, keys);
+  EXPECT_TRUE(client_->RunScript(scripts_.unlink, keys, args).value().is_nil());
+  EXPECT_EQ(Ask({"LLEN", keys_.uses(revision)}).integer, 2);
+  EXPECT_EQ(catalog_->SweepExpired().value().released_chunk_ids.size(), 300u);
+}
+
 TEST_F(CatalogScriptsTest, ReleaseLeavesANewerHoldAlone) {
   const std::vector<std::string> keys = {HoldersKey(root_, TestChunkId(1))};
   const auto release = [&](const std::string& space, const std::string& sequence) {
