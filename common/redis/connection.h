@@ -44,6 +44,7 @@ class RedisConnection {
                 const RawHandler& on_reply);
 
   bool is_usable() const { return is_usable_; }
+  int fd() const { return stream_->fd(); }
   // The server has closed it, or has sent what nobody asked for.
   bool IsStale() const { return HasInput(stream_->fd()); }
 

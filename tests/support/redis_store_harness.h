@@ -32,10 +32,10 @@ inline std::vector<std::string> KeysOf(RedisClient& client, const ChunkKey& key)
 }
 
 inline int64_t NumKeys(RedisClient& client) {
+  const auto sizes = client.ExecuteOnEveryPrimary({.args = {"DBSIZE"}, .key_index = 0}, {});
+  EXPECT_TRUE(sizes.ok()) << sizes.status();
   int64_t total = 0;
-  for (const RedisReply& size :
-       client.ExecuteOnEveryPrimary({.args = {"DBSIZE"}, .key_index = 0}, {}).value())
-    total += size.integer;
+  for (const RedisReply& size : *sizes) total += size.integer;
   return total;
 }
 
