@@ -93,11 +93,11 @@ absl::StatusOr<AuxiliaryChunk> AuxiliaryChunks::ResolveOne(const Place& place, c
 
 absl::StatusOr<std::shared_ptr<const EncodedChunk>> AuxiliaryChunks::Load(
     const AuxiliaryChunk& chunk, TaskPriority priority, const CancellationToken& cancellation) const {
-  std::vector<Fallback> problems;
   if (is_truncated_primary()) {
     ResolvedChunk primary = chunk.resolved;
     primary.key = chunk.primary_key;
-    if (auto hit = source_.Read(primary, problems); hit.has_value()) return std::move(hit->chunk);
+    ReadResult read = source_.Read(primary, {.deadline = cancellation.deadline()});
+    if (read.hit.has_value()) return std::move(read.hit->chunk);
   }
   // A truncated primary's own chunk would be a second, partial copy of what the primary is about to store.
   const PutBack put_back = is_truncated_primary() ? PutBack::kNever : PutBack::kAlways;

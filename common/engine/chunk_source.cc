@@ -102,47 +102,55 @@ absl::StatusOr<LoadedChunk> ChunkSource::Load(const ResolvedChunk& chunk, PutBac
   const Clock& clock = *contexts_->runtime().clock;
   LoadedChunk loaded;
   const absl::Time begin = clock.Now();
-  std::optional<StoreHit> hit = Read(chunk, loaded.fallbacks);
+  ReadResult result = Read(chunk, {.deadline = cancellation.deadline()});
   const absl::Time read = clock.Now();
   loaded.load_duration = read - begin;
-  if (hit.has_value()) {
-    loaded.hit = *std::move(hit);
+  if (result.fallback.has_value()) loaded.fallbacks.push_back(*std::move(result.fallback));
+  if (result.hit.has_value()) {
+    loaded.hit = *std::move(result.hit);
     return loaded;
   }
   CACHECLIP_ASSIGN_OR_RETURN(loaded.hit.chunk, chunk.context->Encode(chunk.encoding, priority, cancellation));
   loaded.hit.tier = Tier::kComputed;
   if (put_back == PutBack::kAlways || (put_back == PutBack::kIfById && chunk.by_id)) {
-    const absl::Status stored = contexts_->runtime().store->Put(loaded.hit.chunk);
+    const absl::Status stored =
+        contexts_->runtime().store->PutInGroup(loaded.hit.chunk, chunk.context->record().namespace_name);
     if (!stored.ok()) loaded.fallbacks.push_back(StoreFallback("write_failed", chunk.key, stored));
   }
   loaded.encode_duration = clock.Now() - read;
   return loaded;
 }
 
-std::optional<StoreHit> ChunkSource::Read(const ResolvedChunk& chunk,
-                                          std::vector<Fallback>& fallbacks) const {
+ReadResult ChunkSource::Read(const ResolvedChunk& chunk, GetOptions options) const {
   ChunkStore& store = *contexts_->runtime().store;
-  auto hit = store.Get(chunk.key);
+  options.group = chunk.context->record().namespace_name;
+  auto hit = store.Get(chunk.key, options);
+  const auto failed = [&chunk](ReadProblem problem, const char* reason, const absl::Status& status) {
+    return ReadResult{{}, problem, StoreFallback(reason, chunk.key, status)};
+  };
+  ReadResult result;
   if (hit.ok()) {
     const absl::Status same =
         CheckIdentity(hit->chunk->header(), chunk.key, chunk.context->ids(), chunk.encoding.ids);
-    if (same.ok()) return *std::move(hit);
-    fallbacks.push_back(StoreFallback("chunk_mismatch", chunk.key, same));
+    if (same.ok()) return {*std::move(hit)};
+    if (hit->arrival != nullptr) hit->arrival->Abandon();
+    result = failed(ReadProblem::kDamaged, "chunk_mismatch", same);
   } else if (absl::IsDataLoss(hit.status())) {
-    fallbacks.push_back(StoreFallback("chunk_corrupt", chunk.key, hit.status()));
+    result = failed(ReadProblem::kDamaged, "chunk_corrupt", hit.status());
   } else if (absl::IsNotFound(hit.status())) {
     // A text nobody has stored is an ordinary miss; an id promises bytes.
-    if (chunk.by_id) fallbacks.push_back(StoreFallback("chunk_missing", chunk.key, hit.status()));
-    return std::nullopt;
+    if (chunk.by_id) return failed(ReadProblem::kMissing, "chunk_missing", hit.status());
+    return {{}, ReadProblem::kMissing};
+  } else if (absl::IsDeadlineExceeded(hit.status())) {
+    return failed(ReadProblem::kLate, "load_late", hit.status());
   } else {
-    fallbacks.push_back(StoreFallback("store_unavailable", chunk.key, hit.status()));
-    return std::nullopt;
+    return failed(ReadProblem::kUnavailable, "store_unavailable", hit.status());
   }
-  CACHECLIP_LOG(Warning) << "stored chunk is not served: " << fallbacks.back().detail;
+  CACHECLIP_LOG(Warning) << "stored chunk is not served: " << result.fallback->detail;
   if (const absl::Status deleted = store.Delete(chunk.key); !deleted.ok()) {
     CACHECLIP_LOG(Warning) << "chunk " << chunk.key.ToHex() << " is not deleted: " << deleted;
   }
-  return std::nullopt;
+  return result;
 }
 
 }  // namespace cacheclip

@@ -41,6 +41,15 @@ struct LoadedChunk {
   absl::Duration load_duration, encode_duration;
 };
 
+// Why a stored chunk was not had.
+enum class ReadProblem { kNone, kMissing, kDamaged, kUnavailable, kLate };
+
+struct ReadResult {
+  std::optional<StoreHit> hit;  // may still be arriving, if the options accept that
+  ReadProblem problem = ReadProblem::kNone;
+  std::optional<Fallback> fallback;  // what to tell the user; an ordinary miss says nothing
+};
+
 enum class PutBack { kNever, kIfById, kAlways };
 
 class ChunkSource {
@@ -58,8 +67,8 @@ class ChunkSource {
   absl::StatusOr<LoadedChunk> Load(const ResolvedChunk& chunk, PutBack put_back, TaskPriority priority,
                                    const CancellationToken& cancellation) const;
 
-  // The stored chunk alone, or nullopt with the reason in `fallbacks`; deletes what is stored wrongly.
-  std::optional<StoreHit> Read(const ResolvedChunk& chunk, std::vector<Fallback>& fallbacks) const;
+  // The stored chunk alone; deletes what is stored wrongly.
+  ReadResult Read(const ResolvedChunk& chunk, GetOptions options) const;
 
  private:
   absl::StatusOr<ResolvedChunk> ResolveId(const std::shared_ptr<PrefixContext>& prefix,

@@ -60,6 +60,14 @@ struct Fallback {
   std::string detail;     // for people
 };
 
+// How many chunks were taken how, and why: "load" ("in_memory", "load_faster", "slow_tier" = not asked of
+// every tier, "unmeasured"), "encode" ("missing", "damaged", "unavailable", "late", "slow_tier") or
+// "full_prefill" (with the reason of the chunk that was the trouble).
+struct LoadDecision {
+  std::string decision, reason;
+  int64_t num_chunks = 0;
+};
+
 struct Usage {
   int64_t prompt_tokens = 0, completion_tokens = 0;
   std::map<Tier, int64_t>
@@ -70,6 +78,7 @@ struct Usage {
   double charged_budget = 0;      // fresh layer-tokens ÷ reusable layer-tokens
   Method method = Method::kAuto;  // what ran in the end; never kAuto
   std::vector<Fallback> fallbacks;
+  std::vector<LoadDecision> load_decisions;
   std::map<Stage, absl::Duration> stage_durations;
   absl::Duration time_to_first_token;
 };

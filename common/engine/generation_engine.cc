@@ -1,5 +1,7 @@
 #include "common/engine/generation_engine.h"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "common/engine/planner.h"
 #include "common/engine/prefill.h"
 #include "common/engine/prompt_builder.h"
+#include "common/engine/request_chunks.h"
 #include "common/engine/running_requests.h"
 #include "common/engine/selector_call.h"
 
@@ -17,6 +20,8 @@ namespace cacheclip {
 namespace {
 
 using Step = RecomputePlan::Step;
+
+constexpr int32_t kCalibrationRows = 64;  // fewer say little about what a long pass costs
 
 // A request on its way through the stages; lives as long as the call.
 struct RequestState {
@@ -26,7 +31,7 @@ struct RequestState {
   PreparedPrompt prompt;
   RecomputePlan plan;
   StoreHit prefix_kv;
-  std::vector<std::shared_ptr<const EncodedChunk>> chunk_kv;
+  std::optional<RequestChunks> chunks;
   GenerateResult result;
 
   Usage& usage() { return result.usage; }
@@ -46,6 +51,10 @@ class GenerationEngine::Impl {
         selector_(selector),
         options_(std::move(options)),
         source_(contexts),
+        loader_(&source_, runtime_.clock),
+        put_backs_({.max_bytes = options_.max_put_back_bytes}),
+        machinery_{&loader_, &compute_speed_, std::make_shared<TierSpeed>(runtime_.clock), &put_backs_,
+                   options_.load_timeout},
         admission_({options_.max_waiting_requests, options_.max_running_requests, options_.max_kv_bytes}),
         running_(runtime_.clock) {}
 
@@ -63,10 +72,15 @@ class GenerationEngine::Impl {
   absl::Status Prepare(RequestState& state);
   absl::StatusOr<RecomputePlan> Plan(const RequestState& state, Method method) const;
   absl::Status Answer(RequestState& state, const GenerateCallbacks& callbacks);
-  absl::Status LoadKv(RequestState& state);
-  absl::Status LoadChunk(RequestState& state, const ResolvedChunk& chunk);
+  absl::Status StartLoads(RequestState& state);
+  absl::Status FinishLoads(RequestState& state);
+  absl::Status UseFullPrefillUnless(RequestState& state, absl::StatusOr<bool> usable) const;
+  ComputeCosts Costs(const RequestState& state) const;
+  double SelectiveOperations(const RequestState& state, int64_t num_recomputed) const;
+  void Calibrate(const RequestState& state);
   absl::Status ConsultSelector(RequestState& state);
   absl::StatusOr<PrefillOutput> RunPrefill(RequestState& state);
+  absl::StatusOr<PrefillOutput> PrefillOnce(RequestState& state);
   absl::Status Decode(RequestState& state, PrefillOutput prefill, const GenerateCallbacks& callbacks);
 
   PrefixContexts* const contexts_;
@@ -74,6 +88,10 @@ class GenerationEngine::Impl {
   TokenSelector* const selector_;
   const GenerationEngineOptions options_;
   const ChunkSource source_;
+  ComputeSpeed compute_speed_;
+  ChunkLoader loader_;
+  BackgroundQueue put_backs_;
+  const LoadMachinery machinery_;
   AdmissionQueue admission_;
   RunningRequests running_;
 };
@@ -123,34 +141,86 @@ absl::StatusOr<RecomputePlan> GenerationEngine::Impl::Plan(const RequestState& s
 }
 
 absl::Status GenerationEngine::Impl::Answer(RequestState& state, const GenerateCallbacks& callbacks) {
-  if (state.plan.UsesStoredKv()) CACHECLIP_RETURN_IF_ERROR(LoadKv(state));
+  if (state.plan.UsesStoredKv()) CACHECLIP_RETURN_IF_ERROR(StartLoads(state));
   if (state.plan.step == Step::kAskSelector) CACHECLIP_RETURN_IF_ERROR(ConsultSelector(state));
+  if (state.plan.UsesStoredKv()) CACHECLIP_RETURN_IF_ERROR(FinishLoads(state));
   CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(state));
-  return Decode(state, std::move(prefill), callbacks);
+  const absl::Status decoded = Decode(state, std::move(prefill), callbacks);
+  if (state.chunks.has_value()) state.chunks->Report(state.usage());
+  return decoded;
 }
 
-absl::Status GenerationEngine::Impl::LoadKv(RequestState& state) {
+// The prefix first: it tells what a token's stored KV takes. The selector is asked while chunks come in.
+absl::Status GenerationEngine::Impl::StartLoads(RequestState& state) {
   const absl::Time begin = Now();
   CACHECLIP_ASSIGN_OR_RETURN(state.prefix_kv, state.prompt.prefix->PrefixChunk(TaskPriority::kInteractive));
   const bool computed = state.prefix_kv.tier == Tier::kComputed;
   state.usage().stage_durations[computed ? Stage::kEncode : Stage::kLoad] += Now() - begin;
   CountCached(state.usage(), state.prefix_kv.tier, state.prompt.tokens.prefix_size());
-  for (const ResolvedChunk& chunk : state.prompt.chunks) CACHECLIP_RETURN_IF_ERROR(LoadChunk(state, chunk));
+  if (!compute_speed_.Estimate(1).has_value()) Calibrate(state);
+  const ModelConfig& config = runtime_.model->config();
+  const int64_t bytes_per_token = state.prefix_kv.chunk != nullptr
+                                      ? state.prefix_kv.chunk->shape().BytesPerToken()
+                                      : 4 * config.num_layers * config.num_kv_heads * config.head_dim;
+  const PutBack put_back = state.request.options.write_back ? PutBack::kAlways : PutBack::kIfById;
+  state.chunks.emplace(machinery_, runtime_, state.prompt, Costs(state), bytes_per_token, put_back,
+                       state.cancellation);
+  state.chunks->Start();
   return absl::OkStatus();
 }
 
-absl::Status GenerationEngine::Impl::LoadChunk(RequestState& state, const ResolvedChunk& chunk) {
-  const PutBack put_back = state.request.options.write_back ? PutBack::kAlways : PutBack::kIfById;
-  CACHECLIP_ASSIGN_OR_RETURN(LoadedChunk loaded,
-                             source_.Load(chunk, put_back, TaskPriority::kInteractive, state.cancellation));
-  Usage& usage = state.usage();
-  CountCached(usage, loaded.hit.tier, chunk.num_tokens());
-  if (loaded.hit.tier == Tier::kComputed) usage.reencoded_tokens += chunk.num_tokens();
-  usage.stage_durations[Stage::kLoad] += loaded.load_duration;
-  if (loaded.hit.tier == Tier::kComputed) usage.stage_durations[Stage::kEncode] += loaded.encode_duration;
-  for (Fallback& fallback : loaded.fallbacks) usage.fallbacks.push_back(std::move(fallback));
-  state.chunk_kv.push_back(std::move(loaded.hit.chunk));
+absl::Status GenerationEngine::Impl::FinishLoads(RequestState& state) {
+  return UseFullPrefillUnless(state, state.chunks->Collect());
+}
+
+absl::Status GenerationEngine::Impl::UseFullPrefillUnless(RequestState& state,
+                                                          absl::StatusOr<bool> usable) const {
+  CACHECLIP_RETURN_IF_ERROR(usable.status());
+  if (*usable) return absl::OkStatus();
+  CACHECLIP_ASSIGN_OR_RETURN(state.plan, Plan(state, Method::kFull));
   return absl::OkStatus();
+}
+
+double GenerationEngine::Impl::SelectiveOperations(const RequestState& state, int64_t num_recomputed) const {
+  const PromptTokens& tokens = state.prompt.tokens;
+  const ModelConfig& config = runtime_.model->config();
+  const int num_layers = runtime_.model->num_layers();
+  return PassOperations(config, num_layers, ScatteredPass(num_recomputed, tokens.suffix_begin())) +
+         PassOperations(config, num_layers,
+                        PassBehind(tokens.suffix_begin(), static_cast<int64_t>(tokens.suffix_ids.size())));
+}
+
+ComputeCosts GenerationEngine::Impl::Costs(const RequestState& state) const {
+  const ModelConfig& config = runtime_.model->config();
+  const int num_layers = runtime_.model->num_layers();
+  const auto estimate = [&](double operations) {
+    return compute_speed_.Estimate(operations).value_or(absl::InfiniteDuration());
+  };
+  const PromptTokens& tokens = state.prompt.tokens;
+  const auto recomputed = static_cast<int64_t>(state.request.options.budget * tokens.context_size());
+  ComputeCosts costs{.full_prefill = estimate(PassOperations(config, num_layers, FullPass(tokens.size()))),
+                     .selective_pass = estimate(SelectiveOperations(state, recomputed))};
+  for (const ResolvedChunk& chunk : state.prompt.chunks)
+    costs.encode.push_back(estimate(
+        PassOperations(config, num_layers,
+                       PassBehind(static_cast<int64_t>(chunk.context->ids().size()), chunk.num_tokens()))));
+  return costs;
+}
+
+// Once per process: without a measure of computing there is no bound for loading.
+void GenerationEngine::Impl::Calibrate(const RequestState& state) {
+  Rows rows = FullRows(state.prompt.tokens);
+  const auto num_rows = static_cast<size_t>(std::min<int32_t>(rows.size(), kCalibrationRows));
+  for (auto* column : {&rows.ids, &rows.slots, &rows.positions}) column->resize(num_rows);
+  runtime_.executor->Run(TaskPriority::kInteractive, [&] {
+    auto session = InferenceSession::Create(runtime_.model, static_cast<int32_t>(num_rows));
+    if (!session.ok()) return;
+    const absl::Time begin = Now();
+    if (!(*session)->Run(rows, state.cancellation).ok()) return;
+    compute_speed_.Observe(PassOperations(runtime_.model->config(), runtime_.model->num_layers(),
+                                          FullPass(static_cast<int64_t>(num_rows))),
+                           Now() - begin);
+  });
 }
 
 absl::Status GenerationEngine::Impl::ConsultSelector(RequestState& state) {
@@ -185,27 +255,57 @@ absl::Status GenerationEngine::Impl::ConsultSelector(RequestState& state) {
 }
 
 absl::StatusOr<PrefillOutput> GenerationEngine::Impl::RunPrefill(RequestState& state) {
-  const PrefillInput input{.model = runtime_.model,
-                           .prompt = state.prompt.tokens,
-                           .plan = state.plan,
-                           .prefix = state.prefix_kv.chunk,
-                           .chunks = std::move(state.chunk_kv),
-                           .capacity = state.prompt.capacity,
-                           .probe_band = options_.probe_band};
-  absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");
-  Usage& usage = state.usage();
-  const absl::Time queued = Now();
-  runtime_.executor->Run(TaskPriority::kInteractive, [&] {
-    usage.stage_durations[Stage::kQueue] += Now() - queued;
-    output = Prefill(input, *runtime_.clock, state.cancellation);
-  });
+  absl::StatusOr<PrefillOutput> output = PrefillOnce(state);
+  while (absl::IsAborted(output.status())) {  // a layer did not come; every repair leaves fewer to wait for
+    CACHECLIP_RETURN_IF_ERROR(UseFullPrefillUnless(state, state.chunks->Repair()));
+    output = PrefillOnce(state);
+  }
   if (!output.ok()) return output;
+  Usage& usage = state.usage();
   for (const auto& [stage, duration] : output->durations) usage.stage_durations[stage] += duration;
   usage.method = state.plan.method;
   usage.recomputed_tokens = static_cast<int64_t>(output->recomputed_indices.size());
   usage.charged_budget = ChargeOf(state.plan, output->recomputed_indices, state.prompt.tokens.context_map(),
                                   runtime_.model->num_layers())
                              .ratio();
+  if (!state.plan.UsesStoredKv())
+    compute_speed_.Observe(PassOperations(runtime_.model->config(), runtime_.model->num_layers(),
+                                          FullPass(state.prompt.tokens.size())),
+                           output->durations[Stage::kRecompute]);
+  else if (usage.recomputed_tokens >= kCalibrationRows)
+    compute_speed_.Observe(SelectiveOperations(state, usage.recomputed_tokens),
+                           output->durations[Stage::kRecompute]);
+  return output;
+}
+
+absl::StatusOr<PrefillOutput> GenerationEngine::Impl::PrefillOnce(RequestState& state) {
+  PrefillInput input{.model = runtime_.model,
+                     .prompt = state.prompt.tokens,
+                     .plan = state.plan,
+                     .prefix = state.prefix_kv.chunk,
+                     .capacity = state.prompt.capacity,
+                     .probe_band = options_.probe_band};
+  Usage& usage = state.usage();
+  if (state.plan.UsesStoredKv()) {
+    RequestChunks& chunks = *state.chunks;
+    input.chunks = chunks.kv();
+    input.arrivals = chunks.arrivals();
+    input.layer_deadline = [&chunks] { return chunks.LayerDeadline(); };
+    input.layers_awaited =
+        LayersToAwait(runtime_.model->num_layers(), chunks.RemainingLoad(), Costs(state).selective_pass);
+    const absl::Time begin = Now();
+    for (const auto& arrival : input.arrivals)  // here, where other requests may compute meanwhile
+      if (arrival != nullptr)
+        CACHECLIP_RETURN_IF_ERROR(WaitForLayer(*arrival, LayersBeforeScoring(input) - 1, input.layer_deadline,
+                                               *runtime_.clock, state.cancellation));
+    usage.stage_durations[Stage::kLoad] += Now() - begin;
+  }
+  absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");
+  const absl::Time queued = Now();
+  runtime_.executor->Run(TaskPriority::kInteractive, [&] {
+    usage.stage_durations[Stage::kQueue] += Now() - queued;
+    output = Prefill(input, *runtime_.clock, state.cancellation);
+  });
   return output;
 }
 

@@ -2,9 +2,10 @@
 //   admit → resolve and load chunks (misses are encoded alone behind the prefix) → select → assemble,
 //   recompute and question in one pass → decode round-robin with the other requests → stream.
 // A selector or store that fails or is late never fails the request: it falls back (auxiliary →
-// primary_probe; late → full prefill is never forced) and says so in the usage. Thread-safe: each request
-// runs on its caller's thread, model work on the executor. docs/life-of-a-request.md follows one call through
-// this file.
+// primary_probe; late chunks → encoded anew, or full prefill where that ends sooner) and says so in the
+// usage. A store costs at most the bound of common/engine/load_planner.h. Thread-safe: each request runs on
+// its caller's thread, model work on the executor. docs/life-of-a-request.md follows one call through this
+// file.
 #pragma once
 
 #include <functional>
@@ -29,8 +30,10 @@ struct GenerationEngineOptions {
   int64_t max_kv_bytes = int64_t{4} << 30;             // of all admitted requests' sessions
   absl::Duration selector_timeout = absl::Seconds(2);  // then primary_probe
   absl::Duration default_deadline = absl::Seconds(120);
-  LayerBand probe_band;        // empty: DefaultScoringBand
-  SelectionOptions selection;  // grouping, window, seam tokens
+  absl::Duration load_timeout = absl::Seconds(10);  // longest wait for a stored chunk; mostly much less
+  int64_t max_put_back_bytes = int64_t{256} << 20;  // encoded chunks that wait to be stored
+  LayerBand probe_band;                             // empty: DefaultScoringBand
+  SelectionOptions selection;                       // grouping, window, seam tokens
 };
 
 // What the observers of a request learn; called on the request's thread.

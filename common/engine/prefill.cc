@@ -1,5 +1,6 @@
 #include "common/engine/prefill.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/logging.h"
@@ -8,19 +9,79 @@
 namespace cacheclip {
 namespace {
 
-absl::Status Assemble(const PrefillInput& input, InferenceSession& session,
-                      const CancellationToken& cancellation) {
-  int32_t slot = 0;
-  if (input.prefix != nullptr) CACHECLIP_RETURN_IF_ERROR(session.Place(*input.prefix, 0, 0));
-  slot += input.prompt.prefix_size();
-  for (const auto& chunk : input.chunks) {
-    CACHECLIP_RETURN_IF_ERROR(cancellation.Check());
-    CACHECLIP_RETURN_IF_ERROR(session.Place(*chunk, slot, slot));
-    slot += static_cast<int32_t>(chunk->num_tokens());
-  }
-  CACHECLIP_CHECK(slot == input.prompt.suffix_begin()) << "chunks end at " << slot;
-  return absl::OkStatus();
+constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
+
+LayerBand ProbeBand(const PrefillInput& input) {
+  const bool is_set = input.probe_band.end > input.probe_band.begin;
+  return is_set ? input.probe_band : DefaultScoringBand(input.model->num_layers());
 }
+
+// Lays the stored KV into a session, layer by layer where a chunk is still arriving.
+class Assembly {
+ public:
+  Assembly(const PrefillInput& input, InferenceSession& session, const Clock& clock,
+           const CancellationToken& cancellation)
+      : input_(input), session_(session), clock_(clock), cancellation_(cancellation) {}
+
+  // Prefix and complete chunks; of the others the first `num_layers` layers.
+  absl::Status Begin(int num_layers) {
+    num_placed_ = num_layers;
+    int32_t slot = input_.prompt.prefix_size();
+    if (input_.prefix != nullptr) CACHECLIP_RETURN_IF_ERROR(session_.Place(*input_.prefix, 0, 0));
+    for (size_t i = 0; i < input_.chunks.size(); ++i) {
+      const EncodedChunk& chunk = *input_.chunks[i];
+      CACHECLIP_RETURN_IF_ERROR(cancellation_.Check());
+      const bool is_arriving = i < input_.arrivals.size() && input_.arrivals[i] != nullptr;
+      if (is_arriving) {
+        arriving_.push_back({&chunk, input_.arrivals[i].get(), slot});
+        CACHECLIP_RETURN_IF_ERROR(Place(arriving_.back(), 0, num_layers));
+      } else {
+        CACHECLIP_RETURN_IF_ERROR(session_.Place(chunk, slot, slot));
+      }
+      slot += static_cast<int32_t>(chunk.num_tokens());
+    }
+    CACHECLIP_CHECK(slot == input_.prompt.suffix_begin()) << "chunks end at " << slot;
+    return absl::OkStatus();
+  }
+
+  // Ahead of each layer of the pass.
+  absl::Status BeforeLayer(int layer) {
+    if (layer < num_placed_) return absl::OkStatus();
+    for (const Arriving& chunk : arriving_) CACHECLIP_RETURN_IF_ERROR(Place(chunk, layer, layer + 1));
+    return absl::OkStatus();
+  }
+
+  bool has_arriving() const { return !arriving_.empty(); }
+  absl::Duration wait_duration() const { return wait_duration_; }
+  absl::Duration place_duration() const { return place_duration_; }
+
+ private:
+  struct Arriving {
+    const EncodedChunk* chunk;
+    const ChunkArrival* arrival;
+    int32_t slot;
+  };
+
+  absl::Status Place(const Arriving& chunk, int first_layer, int last_layer) {
+    const absl::Time begin = clock_.Now();
+    CACHECLIP_RETURN_IF_ERROR(
+        WaitForLayer(*chunk.arrival, last_layer - 1, input_.layer_deadline, clock_, cancellation_));
+    const absl::Time arrived = clock_.Now();
+    wait_duration_ += arrived - begin;
+    CACHECLIP_RETURN_IF_ERROR(
+        session_.PlaceLayers(*chunk.chunk, chunk.slot, chunk.slot, first_layer, last_layer));
+    place_duration_ += clock_.Now() - arrived;
+    return absl::OkStatus();
+  }
+
+  const PrefillInput& input_;
+  InferenceSession& session_;
+  const Clock& clock_;
+  const CancellationToken& cancellation_;
+  std::vector<Arriving> arriving_;
+  int num_placed_ = 0;
+  absl::Duration wait_duration_, place_duration_;
+};
 
 absl::StatusOr<std::vector<int32_t>> Choose(const PrefillInput& input, InferenceSession& session,
                                             const CancellationToken& cancellation) {
@@ -32,15 +93,34 @@ absl::StatusOr<std::vector<int32_t>> Choose(const PrefillInput& input, Inference
                                ScoreByKvDeviation(session, input.prompt, plan.check_layer, cancellation));
   } else {
     CACHECLIP_CHECK(plan.step == RecomputePlan::Step::kProbe) << "the selector has not been asked";
-    const bool is_set = input.probe_band.end > input.probe_band.begin;
-    const LayerBand band = is_set ? input.probe_band : DefaultScoringBand(input.model->num_layers());
-    CACHECLIP_ASSIGN_OR_RETURN(scores, ScoreByPrimaryProbe(session, input.prompt, band, cancellation));
+    CACHECLIP_ASSIGN_OR_RETURN(scores,
+                               ScoreByPrimaryProbe(session, input.prompt, ProbeBand(input), cancellation));
   }
   CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, Select(input.prompt.context_map(), scores, plan.selection));
   return std::move(set.indices);
 }
 
 }  // namespace
+
+int LayersBeforeScoring(const PrefillInput& input) {
+  const int num_layers = input.model->num_layers();
+  int needed = input.layers_awaited;
+  if (input.plan.step == RecomputePlan::Step::kProbe) needed = std::max(needed, ProbeBand(input).end);
+  if (input.plan.step == RecomputePlan::Step::kDeviation)
+    needed = std::max(needed, input.plan.check_layer + 1);
+  return std::clamp(needed, 1, num_layers);
+}
+
+absl::Status WaitForLayer(const ChunkArrival& arrival, int layer, const std::function<absl::Time()>& deadline,
+                          const Clock& clock, const CancellationToken& cancellation) {
+  for (;;) {
+    const absl::Status arrived = arrival.WaitForLayer(layer, absl::Now() + kPollInterval);
+    if (arrived.ok()) return arrived;
+    if (!absl::IsDeadlineExceeded(arrived)) return absl::AbortedError(arrived.message());
+    CACHECLIP_RETURN_IF_ERROR(cancellation.Check());
+    if (deadline && clock.Now() >= deadline()) return absl::AbortedError(arrived.message());
+  }
+}
 
 absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& clock,
                                       const CancellationToken& cancellation) {
@@ -58,13 +138,24 @@ absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& cl
     end_stage(Stage::kRecompute);
     return output;
   }
-  CACHECLIP_RETURN_IF_ERROR(Assemble(input, *output.session, cancellation));
+  Assembly assembly(input, *output.session, clock, cancellation);
+  CACHECLIP_RETURN_IF_ERROR(assembly.Begin(LayersBeforeScoring(input)));
   end_stage(Stage::kAssemble);
   CACHECLIP_ASSIGN_OR_RETURN(output.recomputed_indices, Choose(input, *output.session, cancellation));
   if (input.plan.step != RecomputePlan::Step::kDecided) end_stage(Stage::kSelect);
   const Rows rows = SelectiveRows(input.prompt, output.recomputed_indices);
-  CACHECLIP_ASSIGN_OR_RETURN(output.logits, output.session->Run(rows, cancellation));
+  const absl::Duration placed_before = assembly.place_duration(), waited_before = assembly.wait_duration();
+  std::function<absl::Status(int)> before_layer;
+  if (assembly.has_arriving()) before_layer = [&](int layer) { return assembly.BeforeLayer(layer); };
+  CACHECLIP_ASSIGN_OR_RETURN(output.logits, output.session->Run(rows, cancellation, before_layer));
   end_stage(Stage::kRecompute);
+  if (assembly.has_arriving()) {  // what the pass spent on layers is not computing
+    const absl::Duration placed = assembly.place_duration() - placed_before;
+    const absl::Duration waited = assembly.wait_duration() - waited_before;
+    output.durations[Stage::kRecompute] -= placed + waited;
+    output.durations[Stage::kAssemble] += placed - waited_before;
+    output.durations[Stage::kLoad] += waited + waited_before;
+  }
   return output;
 }
 

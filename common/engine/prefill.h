@@ -1,10 +1,13 @@
 // Executes a RecomputePlan: allocates the request's KV cache, lays the stored KV into it, scores where the
 // plan says so, and runs recomputed tokens and question in one fused pass. What comes out is ready to decode.
-// Runs on the compute thread (inside one task of the executor) and checks `cancellation` at each layer; an
-// error frees everything. Pure but for the clock: nothing is kept between calls.
+// Chunks may still be arriving: layer l is laid down when the pass comes to it, while l + 1 is under way;
+// what scores tokens first waits for the layers it looks at. Runs on the compute thread (inside one task of
+// the executor) and checks `cancellation` at each layer; an error frees everything. Pure but for the clock:
+// nothing is kept between calls.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -19,6 +22,7 @@
 #include "common/model/language_model.h"
 #include "common/model/prompt_tokens.h"
 #include "common/model/scoring/scoring.h"
+#include "common/store/chunk_arrival.h"
 #include "common/telemetry/stage.h"
 
 namespace cacheclip {
@@ -29,17 +33,30 @@ struct PrefillInput {
   const RecomputePlan& plan;                                // its selector, if any, has answered
   std::shared_ptr<const EncodedChunk> prefix;               // null if the prefix is empty
   std::vector<std::shared_ptr<const EncodedChunk>> chunks;  // in request order; empty for a full prefill
-  int32_t capacity = 0;                                     // tokens of prompt and answer
-  LayerBand probe_band;                                     // empty: DefaultScoringBand
+  std::vector<std::shared_ptr<ChunkArrival>> arrivals;      // empty, or per chunk; null: complete
+  std::function<absl::Time()> layer_deadline;  // until when to wait for a layer; asked again while waiting
+  int layers_awaited = 1;                      // of arriving chunks, before anything is computed
+  int32_t capacity = 0;                        // tokens of prompt and answer
+  LayerBand probe_band;                        // empty: DefaultScoringBand
 };
 
 struct PrefillOutput {
   std::unique_ptr<InferenceSession> session;
   Logits logits;                              // of the prompt's last token
   std::vector<int32_t> recomputed_indices;    // [num_recomputed], sorted
-  std::map<Stage, absl::Duration> durations;  // kAssemble, kSelect (if it scored), kRecompute
+  std::map<Stage, absl::Duration> durations;  // kLoad (waiting for layers), kAssemble, kSelect (if it
+                                              // scored), kRecompute
 };
 
+// How many layers of the chunks have to be there before this plan can score; at least `layers_awaited`.
+int LayersBeforeScoring(const PrefillInput& input);
+
+// Waits until layers 0 … `layer` of an arriving chunk are there. ABORTED: late or failed; the chunk has to be
+// had otherwise.
+absl::Status WaitForLayer(const ChunkArrival& arrival, int layer, const std::function<absl::Time()>& deadline,
+                          const Clock& clock, const CancellationToken& cancellation);
+
+// ABORTED: a layer of an arriving chunk did not come.
 absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& clock,
                                       const CancellationToken& cancellation);
 

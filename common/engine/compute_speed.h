@@ -1,0 +1,37 @@
+// What computing costs here: operations of a forward pass from the model's shape (method.md's counts: two per
+// parameter and row, attention by the slots each row attends to), and how many of them per second this
+// machine does, learned from every pass that ran. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+
+#include "absl/time/time.h"
+#include "common/model/config.h"
+
+namespace cacheclip {
+
+// Rows of one pass and the slots that all of them together attend to.
+struct PassSize {
+  int64_t num_rows = 0, num_attended = 0;
+};
+PassSize FullPass(int64_t num_tokens);                             // causal, nothing cached before it
+PassSize PassBehind(int64_t num_cached, int64_t num_rows);         // rows follow `num_cached` slots
+PassSize ScatteredPass(int64_t num_rows, int64_t context_tokens);  // rows spread evenly over the context
+
+double PassOperations(const ModelConfig& config, int num_layers, PassSize size);
+
+class ComputeSpeed {
+ public:
+  static constexpr double kNewWeight = 0.3;  // of the latest pass in the average
+
+  void Observe(double operations, absl::Duration duration);
+  std::optional<absl::Duration> Estimate(double operations) const;  // nullopt before the first pass
+
+ private:
+  mutable std::mutex mutex_;
+  double seconds_per_operation_ = 0;
+};
+
+}  // namespace cacheclip

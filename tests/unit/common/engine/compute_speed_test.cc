@@ -1,0 +1,52 @@
+#include "common/engine/compute_speed.h"
+
+#include <gtest/gtest.h>
+
+namespace cacheclip {
+namespace {
+
+ModelConfig SmallConfig() {
+  ModelConfig config;
+  config.hidden_size = 64;
+  config.intermediate_size = 128;
+  config.num_heads = 4;
+  config.num_kv_heads = 2;
+  config.head_dim = 16;
+  config.num_layers = 2;
+  return config;
+}
+
+TEST(ComputeSpeed, CountsWhatEachRowAttendsTo) {
+  EXPECT_EQ(FullPass(4).num_attended, 1 + 2 + 3 + 4);
+  EXPECT_EQ(PassBehind(10, 2).num_attended, 11 + 12);
+  EXPECT_EQ(PassBehind(10, 2).num_rows, 2);
+  EXPECT_EQ(ScatteredPass(3, 100).num_attended, 150);
+}
+
+TEST(ComputeSpeed, CountsTwoOperationsPerParameterAndRow) {
+  const double linear = PassOperations(SmallConfig(), 1, {.num_rows = 10, .num_attended = 0});
+  EXPECT_DOUBLE_EQ(linear, 10 * 2.0 * (64 * 16 * (2 * 4 + 2 * 2) + 3 * 64 * 128));
+  const double attention = PassOperations(SmallConfig(), 1, {.num_rows = 0, .num_attended = 100});
+  EXPECT_DOUBLE_EQ(attention, 100 * 4.0 * 4 * 16);
+  EXPECT_DOUBLE_EQ(PassOperations(SmallConfig(), 2, {10, 100}), 2 * (linear + attention));
+}
+
+TEST(ComputeSpeed, KnowsNothingBeforeTheFirstPass) {
+  ComputeSpeed speed;
+  EXPECT_FALSE(speed.Estimate(100).has_value());
+  speed.Observe(0, absl::Seconds(1));
+  speed.Observe(100, absl::ZeroDuration());
+  EXPECT_FALSE(speed.Estimate(100).has_value()) << "nothing to learn from these";
+  speed.Observe(1000, absl::Seconds(2));
+  EXPECT_EQ(speed.Estimate(500), absl::Seconds(1));
+}
+
+TEST(ComputeSpeed, FollowsTheMachine) {
+  ComputeSpeed speed;
+  speed.Observe(1000, absl::Seconds(1));
+  for (int i = 0; i < 30; ++i) speed.Observe(1000, absl::Seconds(3));
+  EXPECT_NEAR(absl::ToDoubleSeconds(*speed.Estimate(1000)), 3, 0.01);
+}
+
+}  // namespace
+}  // namespace cacheclip

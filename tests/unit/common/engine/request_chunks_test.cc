@@ -1,0 +1,151 @@
+#include "common/engine/request_chunks.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/tiered_harness.h"
+
+namespace cacheclip {
+namespace {
+
+// A request whose costs the test decides.
+struct Fixture {
+  TieredHarness tiers;
+  Runtime& runtime = tiers.harness.server.runtime;
+  PrefixContexts& contexts = tiers.harness.server.contexts;
+  ChunkSource source{&contexts};
+  ChunkLoader loader{&source, &tiers.clock};
+  ComputeSpeed compute_speed;
+  BackgroundQueue put_backs{{}};
+  LoadMachinery machinery{&loader, &compute_speed, std::make_shared<TierSpeed>(&tiers.clock), &put_backs};
+  PreparedPrompt prompt;
+  CancellationToken cancellation;
+
+  Fixture() { prompt = PreparePrompt(contexts, source, tiers.harness.Request()).value(); }
+
+  size_t num_chunks() const { return prompt.chunks.size(); }
+  // Encoding all chunks takes as long as prefilling in full, and the selective pass a fifth of that.
+  ComputeCosts Costs(absl::Duration full_prefill) const {
+    return {.full_prefill = full_prefill,
+            .selective_pass = full_prefill / 5,
+            .encode = std::vector<absl::Duration>(num_chunks(), full_prefill / num_chunks())};
+  }
+  std::unique_ptr<RequestChunks> Open(ComputeCosts costs, PutBack put_back = PutBack::kIfById) {
+    return std::make_unique<RequestChunks>(machinery, runtime, prompt, std::move(costs), 1000, put_back,
+                                           cancellation);
+  }
+  Usage Report(RequestChunks& chunks) const {
+    Usage usage;
+    chunks.Report(usage);
+    return usage;
+  }
+  // Moves time as soon as every chunk has been asked for.
+  std::thread AdvanceWhenAsked(absl::Duration duration) {
+    return std::thread([this, duration, goal = tiers.redis->num_gets + static_cast<int>(num_chunks())] {
+      EXPECT_TRUE(PollUntil([&] { return tiers.redis->num_gets >= goal; }));
+      tiers.clock.Advance(duration);
+    });
+  }
+};
+
+TEST(RequestChunks, WhatIsStoredIsLoaded) {
+  Fixture f;
+  const auto chunks = f.Open(f.Costs(absl::Seconds(10)));
+  chunks->Start();
+  EXPECT_TRUE(chunks->Collect().value());
+  for (size_t i = 0; i < f.num_chunks(); ++i) EXPECT_EQ(chunks->kv()[i]->key(), f.prompt.chunks[i].key);
+  EXPECT_FALSE(chunks->has_arrivals());
+  const Usage usage = f.Report(*chunks);
+  EXPECT_EQ(f.tiers.Decisions(usage, "load", "load_faster"), static_cast<int64_t>(f.num_chunks()));
+  EXPECT_EQ(usage.cached_tokens.at(Tier::kRedis), f.prompt.tokens.context_size());
+  EXPECT_GT(f.machinery.tier_speed->Estimate(Tier::kRedis).confidence, 0) << "it learned from that";
+}
+
+TEST(RequestChunks, AStalledTierMakesWayForFullPrefillWithinTheBound) {
+  Fixture f;
+  f.tiers.redis->closed = true;
+  const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
+  std::thread time = f.AdvanceWhenAsked(absl::Milliseconds(551));  // 10 % and 50 ms over five seconds
+  chunks->Start();
+  EXPECT_FALSE(chunks->Collect().value());
+  time.join();
+  f.tiers.redis->closed = false;
+  const Usage usage = f.Report(*chunks);
+  EXPECT_EQ(f.tiers.Decisions(usage, "full_prefill", "late"), static_cast<int64_t>(f.num_chunks()));
+  EXPECT_EQ(usage.fallbacks.back().reason, "full_prefill_faster");
+  EXPECT_EQ(usage.fallbacks.back().component, "method");
+  EXPECT_EQ(usage.reencoded_tokens, 0);
+}
+
+TEST(RequestChunks, AfterAStallTheTierIsNotAskedForAWhile) {
+  Fixture f;
+  f.machinery.tier_speed->ObserveLate(Tier::kRedis, 100'000, absl::Seconds(5));
+  const int before = f.tiers.redis->num_gets;
+  const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
+  chunks->Start();
+  EXPECT_FALSE(chunks->Collect().value());
+  EXPECT_EQ(f.tiers.redis->num_gets, before);
+  EXPECT_EQ(f.tiers.Decisions(f.Report(*chunks), "full_prefill", "slow_tier"),
+            static_cast<int64_t>(f.num_chunks()));
+  f.tiers.clock.Advance(absl::Minutes(5));
+  const auto later = f.Open(f.Costs(absl::Seconds(5)));
+  later->Start();
+  EXPECT_TRUE(later->Collect().value());
+  EXPECT_GT(f.tiers.redis->num_gets, before) << "tried again";
+}
+
+TEST(RequestChunks, MissesAreEncodedWhateverItTakesBecauseTheyAreKept) {
+  Fixture f;
+  for (const ResolvedChunk& chunk : f.prompt.chunks) ASSERT_TRUE(f.tiers.redis->Delete(chunk.key).ok());
+  const auto chunks = f.Open(f.Costs(absl::Seconds(50)));
+  chunks->Start();
+  EXPECT_TRUE(chunks->Collect().value());
+  const Usage usage = f.Report(*chunks);
+  EXPECT_EQ(f.tiers.Decisions(usage, "encode", "missing"), static_cast<int64_t>(f.num_chunks()));
+  EXPECT_EQ(usage.reencoded_tokens, f.prompt.tokens.context_size());
+  for (const ResolvedChunk& chunk : f.prompt.chunks) EXPECT_TRUE(f.tiers.redis->Holds(chunk.key));
+}
+
+TEST(RequestChunks, AWriteThatFailsIsReported) {
+  Fixture f;
+  ASSERT_TRUE(f.tiers.redis->Delete(f.prompt.chunks[0].key).ok());
+  f.tiers.redis->FailPutsWith(absl::ResourceExhaustedError("OOM"));
+  const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
+  chunks->Start();
+  EXPECT_TRUE(chunks->Collect().value());
+  EXPECT_EQ(f.tiers.Reasons(f.Report(*chunks)), (std::vector<std::string>{"chunk_missing", "write_failed"}));
+}
+
+TEST(RequestChunks, AnArrivalThatFailsIsRepaired) {
+  Fixture f;
+  f.tiers.redis->arriving = true;
+  const auto chunks = f.Open(f.Costs(absl::Seconds(50)));
+  chunks->Start();
+  EXPECT_TRUE(chunks->Collect().value());
+  ASSERT_TRUE(chunks->has_arrivals());
+  chunks->arrivals()[0]->Fail(absl::UnavailableError("connection reset"));
+  for (size_t i = 1; i < f.num_chunks(); ++i)
+    chunks->arrivals()[i]->Publish(chunks->arrivals()[i]->num_layers());
+  EXPECT_TRUE(chunks->Repair().value());
+  EXPECT_FALSE(chunks->has_arrivals());
+  EXPECT_EQ(chunks->kv()[0]->key(), f.prompt.chunks[0].key);
+  const Usage usage = f.Report(*chunks);
+  EXPECT_EQ(f.tiers.Decisions(usage, "encode", "unavailable"), 1);
+  EXPECT_EQ(f.tiers.Decisions(usage, "load", "load_faster"), static_cast<int64_t>(f.num_chunks()) - 1);
+}
+
+TEST(RequestChunks, LayersMayTakeLongerTheMoreHasArrived) {
+  Fixture f;
+  f.tiers.redis->arriving = true;
+  const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
+  const absl::Time begin = f.tiers.clock.Now();
+  chunks->Start();
+  ASSERT_TRUE(chunks->Collect().value());
+  EXPECT_EQ(chunks->LayerDeadline(), begin + absl::Milliseconds(550));
+  for (size_t i = 1; i < f.num_chunks(); ++i)
+    chunks->arrivals()[i]->Publish(chunks->arrivals()[i]->num_layers());
+  EXPECT_GT(chunks->LayerDeadline(), begin + absl::Seconds(1));
+  chunks->arrivals()[0]->Publish(1);
+}
+
+}  // namespace
+}  // namespace cacheclip
