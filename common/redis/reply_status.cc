@@ -20,7 +20,10 @@ constexpr char kErrorCodePayload[] = "cacheclip/redis-error-code";
 std::string_view FirstWord(std::string_view text) { return text.substr(0, text.find_first_of(" \r\n")); }
 
 absl::StatusCode CodeOf(std::string_view error_code, std::string_view error) {
-  if (error_code == "OOM") return absl::StatusCode::kResourceExhausted;
+  // Redis 6 and older wrap what a script's command answered: "ERR Error running script …: -OOM command not
+  // …".
+  if (error_code == "OOM" || error.find(": -OOM ") != std::string_view::npos)
+    return absl::StatusCode::kResourceExhausted;
   if (error_code == "NOAUTH" || error_code == "WRONGPASS") return absl::StatusCode::kUnauthenticated;
   if (error_code == "NOPERM") return absl::StatusCode::kPermissionDenied;
   if (PassesByItself(error_code) || error_code == "MOVED" || error_code == "ASK" ||

@@ -87,6 +87,12 @@ end
 return value
 )lua";
 
+constexpr std::pair<std::string_view, ScriptOutcome> kOutcomes[] = {{"DONE", ScriptOutcome::kDone},
+                                                                    {"ABSENT", ScriptOutcome::kAbsent},
+                                                                    {"PRESENT", ScriptOutcome::kPresent},
+                                                                    {"HALF", ScriptOutcome::kHalf},
+                                                                    {"FULL", ScriptOutcome::kFull}};
+
 RedisScript WithCommon(const char* body) { return RedisScript(absl::StrCat(kCommon, body)); }
 
 std::string Milliseconds(absl::Duration duration) {
@@ -100,12 +106,9 @@ absl::StatusOr<ScriptOutcome> ChunkScripts::Run(const RedisScript& script,
                                                 std::vector<std::string> args,
                                                 const RedisCallOptions& options) {
   args.insert(args.begin(), {Milliseconds(ttl_), Milliseconds(kSliceSlack)});
-  CACHECLIP_ASSIGN_OR_RETURN(const RedisReply reply, client_->RunScript(script, keys, args, options));
-  if (reply.text == "DONE") return ScriptOutcome::kDone;
-  if (reply.text == "ABSENT") return ScriptOutcome::kAbsent;
-  if (reply.text == "PRESENT") return ScriptOutcome::kPresent;
-  if (reply.text == "HALF") return ScriptOutcome::kHalf;
-  if (reply.text == "FULL") return ScriptOutcome::kFull;
+  CACHECLIP_ASSIGN_OR_RETURN(RedisReply reply, client_->RunScript(script, keys, args, options));
+  for (const auto& [word, outcome] : kOutcomes)
+    if (reply.text == word) return outcome;
   return absl::InternalError("a script of the Redis tier returned something else than an outcome");
 }
 

@@ -12,6 +12,8 @@ TEST(ReplyStatus, CodeSaysWhatToDo) {
   const auto code = [](std::string_view error) { return StatusFromRedisError(error).code(); };
   EXPECT_EQ(code("OOM command not allowed when used memory > 'maxmemory'."),
             absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(code("ERR Error running script (call to f_12): @user_script:1: -OOM command not allowed"),
+            absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(code("ERR max number of clients reached"), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(code("NOAUTH Authentication required."), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(code("WRONGPASS invalid username-password pair"), absl::StatusCode::kUnauthenticated);
