@@ -1,7 +1,10 @@
 // How chunks rise: promotion, admission to full tiers, arriving chunks, prefetch, eviction ahead of need.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <thread>
+#include <vector>
 
 #include "common/store/tiered_chunk_store.h"
 #include "tests/support/fake_tier.h"
@@ -154,6 +157,44 @@ TEST(TieredPromotion, RemoteTiersHearOfLocalUsesNowAndThen) {
   ASSERT_TRUE(stack.store->Put(MakeTestChunk(2)).ok());
   for (int i = 0; i < 5; ++i) EXPECT_EQ(stack.Get(1)->tier, Tier::kMemory);
   EXPECT_EQ(stack.redis->num_gets, 0) << "a use is told, not asked for";
+}
+
+// Threads that read, write and delete the same few chunks while a tier comes and goes.
+TEST(TieredPromotion, BytesAreRightAndBoundsHoldWhileATierComesAndGoes) {
+  Stack stack(4);
+  constexpr int kSeeds = 12;
+  std::atomic<int> wrong{0}, over{0};
+  std::atomic<bool> done{false};
+  std::thread chaos([&] {
+    for (int i = 0; !done; ++i) {
+      stack.redis->FailWith(i % 3 == 0 ? absl::UnavailableError("down") : absl::OkStatus());
+      stack.clock.Advance(absl::Milliseconds(100));
+      if (stack.memory->stats().bytes > 4 * kChunkBytes) ++over;
+      std::this_thread::yield();
+    }
+  });
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread)
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < 300; ++i) {
+        const auto chunk = MakeTestChunk(1 + (thread * 5 + i * 7) % kSeeds);
+        if (i % 7 == 0) stack.store->Put(chunk).IgnoreError();
+        if (i % 31 == 0) stack.store->Delete(chunk->key()).IgnoreError();
+        const auto hit = stack.store->Get(chunk->key());
+        if (hit.ok() && !std::ranges::equal(hit->chunk->image(), chunk->image())) ++wrong;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  chaos.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(over, 0);
+  // What was deleted while nobody wrote stays deleted, whatever was under way.
+  stack.redis->FailWith(absl::OkStatus());
+  for (int seed = 1; seed <= kSeeds; ++seed)
+    ASSERT_TRUE(stack.store->Delete(MakeTestChunk(seed)->key()).ok());
+  stack.store->WaitUntilIdle();
+  for (int seed = 1; seed <= kSeeds; ++seed) EXPECT_FALSE(stack.Get(seed).ok()) << seed;
 }
 
 }  // namespace
