@@ -9,8 +9,7 @@ std::unique_ptr<StoreHarness> OnRedisCluster(const StoreLimits&) {
   return std::make_unique<RedisHarness>(cluster.MakeClient());
 }
 
-INSTANTIATE_TEST_SUITE_P(RedisCluster, ChunkStoreContract,
-                         testing::Values(StoreHarnessFactory(OnRedisCluster)));
+INSTANTIATE_TEST_SUITE_P(RedisCluster, ChunkStoreContract, testing::ValuesIn(WithRedis(OnRedisCluster)));
 
 }  // namespace
 }  // namespace cacheclip

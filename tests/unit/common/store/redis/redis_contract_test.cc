@@ -14,8 +14,8 @@ std::unique_ptr<StoreHarness> OnRedisWithTls(const StoreLimits&) {
   return std::make_unique<RedisHarness>(server.MakeClient());
 }
 
-INSTANTIATE_TEST_SUITE_P(Redis, ChunkStoreContract, testing::Values(StoreHarnessFactory(OnPlainRedis)));
-INSTANTIATE_TEST_SUITE_P(RedisTls, ChunkStoreContract, testing::Values(StoreHarnessFactory(OnRedisWithTls)));
+INSTANTIATE_TEST_SUITE_P(Redis, ChunkStoreContract, testing::ValuesIn(WithRedis(OnPlainRedis)));
+INSTANTIATE_TEST_SUITE_P(RedisTls, ChunkStoreContract, testing::ValuesIn(WithRedis(OnRedisWithTls)));
 
 }  // namespace
 }  // namespace cacheclip
