@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/logging.h"
 #include "common/base/status.h"
@@ -13,7 +14,7 @@
 namespace cacheclip {
 namespace {
 
-constexpr absl::Duration kPutPoll = absl::Milliseconds(100);  // how soon a waiting put sees that it is late
+constexpr absl::Duration kTokenPoll = absl::Milliseconds(100);  // how soon who waits sees that it is late
 
 absl::Status NoRoom(int64_t bytes, const std::string& url) {
   return absl::ResourceExhaustedError(
@@ -47,10 +48,16 @@ int64_t ObjectBudget::evictions() const {
   return evictions_;
 }
 
+int64_t ObjectBudget::NumChanges() const {
+  std::lock_guard lock(count_mutex_);
+  return num_changes_;
+}
+
 void ObjectBudget::AddToHeld(int64_t bytes, int64_t objects) {
   std::lock_guard lock(count_mutex_);
   held_.bytes += bytes;
   held_.objects += objects;
+  ++num_changes_;
 }
 
 absl::StatusOr<bool> ObjectBudget::Reserve(const ChunkKey& key, int64_t bytes,
@@ -60,16 +67,33 @@ absl::StatusOr<bool> ObjectBudget::Reserve(const ChunkKey& key, int64_t bytes,
         absl::StrCat("a chunk of ", bytes, " bytes is larger than the tier's budget of ", limits_.max_bytes));
   CACHECLIP_ASSIGN_OR_RETURN(const bool has_waited, WaitForPut(key, token));
   if (has_waited) return false;
-  std::unique_lock change(change_mutex_, std::defer_lock);
-  if (IsLimited()) {
-    change.lock();
-    CACHECLIP_RETURN_IF_ERROR(MakeRoom(bytes, token));
-  }
+  CACHECLIP_RETURN_IF_ERROR(TakeTurn(token));
+  const absl::Cleanup end_turn = [this] { EndTurn(); };
+  CACHECLIP_RETURN_IF_ERROR(MakeRoom(bytes, token));
   std::lock_guard lock(count_mutex_);
   if (!puts_.try_emplace(key, Put{bytes}).second) return false;
   reserved_.bytes += bytes;
   ++reserved_.objects;
   return true;
+}
+
+absl::Status ObjectBudget::TakeTurn(const CancellationToken& token) {
+  if (!IsLimited()) return absl::OkStatus();
+  std::unique_lock lock(count_mutex_);
+  while (is_turn_taken_) {
+    CACHECLIP_RETURN_IF_ERROR(token.Check());
+    changed_.wait_for(lock, absl::ToChronoMilliseconds(kTokenPoll));
+  }
+  is_turn_taken_ = true;
+  return absl::OkStatus();
+}
+
+void ObjectBudget::EndTurn() {
+  {
+    std::lock_guard lock(count_mutex_);
+    is_turn_taken_ = false;
+  }
+  changed_.notify_all();
 }
 
 // True if there was one.
@@ -78,7 +102,7 @@ absl::StatusOr<bool> ObjectBudget::WaitForPut(const ChunkKey& key, const Cancell
   bool has_waited = false;
   for (; puts_.contains(key); has_waited = true) {
     CACHECLIP_RETURN_IF_ERROR(token.Check());
-    put_ended_.wait_for(lock, absl::ToChronoMilliseconds(kPutPoll));
+    changed_.wait_for(lock, absl::ToChronoMilliseconds(kTokenPoll));
   }
   return has_waited;
 }
@@ -95,11 +119,13 @@ void ObjectBudget::EndPut(const ChunkKey& key, bool is_visible) {
       ++held_.objects;
     }
     puts_.erase(put);
+    ++num_changes_;
   }
-  put_ended_.notify_all();
+  changed_.notify_all();
 }
 
 absl::Status ObjectBudget::MakeRoom(int64_t bytes, const CancellationToken& token) {
+  if (!IsLimited()) return absl::OkStatus();
   bool has_listed = !is_counted_;
   if (has_listed) CACHECLIP_RETURN_IF_ERROR(FindCandidates(token));
   while (!Fits(bytes)) {
@@ -119,7 +145,8 @@ void ObjectBudget::Commit(const ChunkKey& key) { EndPut(key, true); }
 void ObjectBudget::Cancel(const ChunkKey& key) { EndPut(key, false); }
 
 absl::Status ObjectBudget::Remove(const ChunkKey& key, const CancellationToken& token) {
-  std::lock_guard change(change_mutex_);
+  CACHECLIP_RETURN_IF_ERROR(TakeTurn(token));
+  const absl::Cleanup end_turn = [this] { EndTurn(); };
   CACHECLIP_RETURN_IF_ERROR(RemoveObject(key, token));
   return pins_.RemoveAll(key, token);
 }
@@ -136,6 +163,7 @@ absl::Status ObjectBudget::RemoveObject(const ChunkKey& key, const CancellationT
 
 absl::Status ObjectBudget::ListChunks(const ObjectVisitor& visitor, const CancellationToken& token) {
   Usage listed;
+  const int64_t num_changes_before = NumChanges();
   const auto count = [&](const ChunkKey& key, int64_t bytes) {
     std::lock_guard lock(count_mutex_);
     if (const auto put = puts_.find(key); put != puts_.end()) {
@@ -160,7 +188,7 @@ absl::Status ObjectBudget::ListChunks(const ObjectVisitor& visitor, const Cancel
     page = std::move(objects.next_page);
   } while (!page.empty());
   std::lock_guard lock(count_mutex_);
-  held_ = listed;
+  if (num_changes_ == num_changes_before) held_ = listed;  // else it is no count of any one moment
   return absl::OkStatus();
 }
 

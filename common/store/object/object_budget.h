@@ -1,8 +1,9 @@
 // How much the object tier holds, and what goes when it may hold no more. Without limits it only counts what
-// this process changed, corrected by every complete listing. With limits, a put first reserves its bytes;
-// if they do not fit, chunks are listed and the longest unused removed, pinned ones never. The oldest
-// kMaxEvictionCandidates of a listing are kept, so that one listing serves many puts; each is looked at again
-// before it goes. Thread-safe: one thread at a time evicts or removes; counts are readable meanwhile.
+// this process changed, corrected by every complete listing during which nothing changed. With limits, a put
+// first reserves its bytes; if they do not fit, chunks are listed and the longest unused removed, pinned ones
+// never. The oldest kMaxEvictionCandidates of a listing are kept, so that one listing serves many puts; each
+// is looked at again before it goes. Thread-safe: one thread at a time evicts or removes; counts are readable
+// meanwhile.
 #pragma once
 
 #include <condition_variable>
@@ -66,6 +67,10 @@ class ObjectBudget {
 
   bool IsLimited() const;
   absl::Status MakeRoom(int64_t bytes, const CancellationToken& token);
+  // Evicting, and removing where there are limits, is done by one thread at a time, which waits for the place
+  // meanwhile; others wait for their turn no longer than their token allows.
+  absl::Status TakeTurn(const CancellationToken& token);
+  void EndTurn();
   absl::StatusOr<bool> WaitForPut(const ChunkKey& key, const CancellationToken& token);
   void EndPut(const ChunkKey& key, bool is_visible);
   absl::Status ListChunks(const ObjectVisitor& visitor, const CancellationToken& token);
@@ -73,6 +78,7 @@ class ObjectBudget {
   absl::Status EvictOne(const CancellationToken& token);
   absl::Status RemoveObject(const ChunkKey& key, const CancellationToken& token);
   void AddToHeld(int64_t bytes, int64_t objects);
+  int64_t NumChanges() const;
 
   ObjectClient& client_;
   ObjectPins& pins_;
@@ -83,10 +89,12 @@ class ObjectBudget {
   std::deque<ObjectInfo> candidates_;  // longest unused first
 
   mutable std::mutex count_mutex_;
-  std::condition_variable put_ended_;
+  std::condition_variable changed_;  // a put or a turn has ended
+  bool is_turn_taken_ = false;
   absl::flat_hash_map<ChunkKey, Put> puts_;  // under way
   Usage held_;                               // without those
   Usage reserved_;                           // for those
+  int64_t num_changes_ = 0;                  // of held_
   int64_t evictions_ = 0;
 };
 

@@ -22,6 +22,7 @@ absl::Status ValidateOptions(const ObjectChunkStoreOptions& options) {
       {"max_fetching_bytes", options.max_fetching_bytes},
       {"first_read_bytes", options.first_read_bytes - 191},
       {"range_bytes", options.range_bytes},
+      {"put_bytes_per_second", options.put_bytes_per_second},
       {"num_fetch_threads", options.num_fetch_threads},
       {"max_threads_per_chunk", options.max_threads_per_chunk},
       {"max_queued_chunks", options.max_queued_chunks}};
@@ -57,8 +58,10 @@ absl::StatusOr<std::unique_ptr<ObjectChunkStore>> ObjectChunkStore::Create(
   return std::unique_ptr<ObjectChunkStore>(new ObjectChunkStore(std::move(client), std::move(options)));
 }
 
-CancellationToken ObjectChunkStore::Token() const {
-  return CancellationToken(options_.clock->Now() + options_.operation_timeout, {}, options_.clock);
+CancellationToken ObjectChunkStore::Token(int64_t put_bytes) const {
+  const absl::Duration for_bytes = absl::Seconds(put_bytes / options_.put_bytes_per_second);
+  return CancellationToken(options_.clock->Now() + options_.operation_timeout + for_bytes, {},
+                           options_.clock);
 }
 
 absl::Status ObjectChunkStore::Probe(absl::Time deadline) {
@@ -103,7 +106,7 @@ absl::Status ObjectChunkStore::Put(std::shared_ptr<const EncodedChunk> chunk) {
 }
 
 absl::Status ObjectChunkStore::WriteChunk(const EncodedChunk& chunk) {
-  const CancellationToken token = Token();
+  const CancellationToken token = Token(chunk.total_bytes());
   const std::string name = ChunkObjectName(chunk.key());
   for (bool is_reserved = false; !is_reserved;) {
     const auto present = client_->Head(name, token);  // a look costs less than an upload that is refused

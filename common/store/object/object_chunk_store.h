@@ -46,10 +46,12 @@ struct ObjectChunkStoreOptions {
   int64_t range_bytes = int64_t{4} << 20;         // whole layers are read together up to about this
   int num_fetch_threads = 8;                      // also the most requests for chunks in flight
   int max_threads_per_chunk = 4;
-  int max_queued_chunks = 256;                           // beyond them Get() is UNAVAILABLE at once
-  absl::Duration operation_timeout = absl::Seconds(30);  // of everything but Get()
-  absl::Duration get_timeout = absl::Seconds(60);        // where GetOptions has no sooner deadline
-  Clock* clock = RealClock();                            // outlives the store
+  int max_queued_chunks = 256;  // beyond them Get() is UNAVAILABLE at once
+  // Of everything but Get() and ForEach(); Put() gets more by the chunk's size.
+  absl::Duration operation_timeout = absl::Seconds(30);
+  int64_t put_bytes_per_second = int64_t{2} << 20;  // a slower Put() of a large chunk is given up
+  absl::Duration get_timeout = absl::Seconds(60);   // where GetOptions has no sooner deadline
+  Clock* clock = RealClock();                       // outlives the store
 };
 
 class ObjectChunkStore : public ChunkStore {
@@ -78,7 +80,8 @@ class ObjectChunkStore : public ChunkStore {
  private:
   ObjectChunkStore(std::unique_ptr<ObjectClient> client, ObjectChunkStoreOptions options);
 
-  CancellationToken Token() const;  // operation_timeout from now
+  // operation_timeout from now, and time for that many bytes.
+  CancellationToken Token(int64_t put_bytes = 0) const;
   absl::Status WriteChunk(const EncodedChunk& chunk);
   void DropDamaged(const ChunkKey& key, const absl::Status& reason);
 

@@ -36,6 +36,7 @@ void ObjectFetch::Open() {
   absl::Status status = OpenOnce();
   if (absl::IsDataLoss(status)) status = OpenOnce();  // broken on the way, or for good?
   if (!status.ok()) return End(status);
+  client_.MarkUsed(name_, token_);  // before the hit is seen, so that it counts for the next eviction
   bool is_complete = false;
   {
     std::lock_guard lock(mutex_);
@@ -43,7 +44,6 @@ void ObjectFetch::Open() {
     is_complete = ranges_.empty();
   }
   opened_.notify_all();
-  client_.MarkUsed(name_, token_);
   if (is_complete) End(absl::OkStatus());
 }
 

@@ -3,7 +3,9 @@
 // listings in pages. What fails for a passing reason is tried again with back-off and jitter within the
 // deadline. A put that was answered is whole and durable as far as the server promises; an upload that a
 // killed writer left behind is never visible, and goes by a lifecycle rule of the bucket ("abort incomplete
-// multipart uploads"). Thread-safe.
+// multipart uploads"). The credentials need s3:GetObject, PutObject, DeleteObject and AbortMultipartUpload on
+// the objects and s3:ListBucket on the bucket (without it Amazon answers 403 for what is not there).
+// Thread-safe.
 #pragma once
 
 #include <cstddef>

@@ -36,6 +36,7 @@ THIRD_PARTY = [
     (("hiredis",), ("common/redis/reply_reader.cc",), "hiredis belongs to common/redis/reply_reader.cc"),
     (("sqlite3.h",), ("common/catalog/sqlite_*.cc", "services/cacheclip/local_index/*.cc"),
      "SQLite belongs to common/catalog/sqlite_*.cc and the local index of the CLI"),
+    (("pugixml.hpp",), ("common/store/object/s3_xml.cc",), "pugixml belongs to common/store/object/s3_xml.cc"),
     (("grpc/", "grpcpp/", "google/protobuf/", "proto/", "cacheclip/v1/"),
      ("common/rpc/", "services/*_service.cc", "services/*_service.h", "tests/"),
      "gRPC and protobuf types belong to common/rpc and the *_service files"),
