@@ -8,6 +8,7 @@
 #include "common/base/hash.h"
 #include "common/base/status.h"
 #include "common/redis/cluster_client.h"
+#include "common/redis/late_client.h"
 #include "common/redis/standalone_client.h"
 #include "common/redis/tls_stream.h"
 
@@ -65,13 +66,18 @@ absl::StatusOr<std::unique_ptr<RedisClient>> MakeRedisClient(const RedisClientOp
   if (options.tls.enabled) {
     CACHECLIP_ASSIGN_OR_RETURN(tls, TlsContext::Make(options.tls));
   }
-  bool is_cluster = options.cluster_mode == ClusterMode::kYes;
-  if (options.cluster_mode == ClusterMode::kAuto) {
-    CACHECLIP_ASSIGN_OR_RETURN(is_cluster, ClusterClient::IsCluster(options, tls));
-    if (is_cluster && options.database != 0) return InvalidField("database", "a cluster has only database 0");
+  switch (options.cluster_mode) {
+    case ClusterMode::kYes:
+      return std::make_unique<ClusterClient>(options, std::move(tls));
+    case ClusterMode::kNo:
+      return std::make_unique<StandaloneClient>(options, std::move(tls));
+    case ClusterMode::kAuto:
+      break;
   }
-  if (is_cluster) return std::make_unique<ClusterClient>(options, std::move(tls));
-  return std::make_unique<StandaloneClient>(options, std::move(tls));
+  auto client = std::make_unique<LateClient>(options, std::move(tls));
+  const absl::Status known = client->Resolve();
+  if (absl::IsFailedPrecondition(known)) return known;
+  return client;  // who cannot be asked now is asked at the first call
 }
 
 }  // namespace cacheclip

@@ -97,8 +97,7 @@ class RedisClient {
 };
 
 // INVALID_ARGUMENT naming the field for options that cannot be used; errors reading the files they name. Does
-// not need a server with ClusterMode::kYes and kNo; kAuto asks one, and answers UNAVAILABLE when none of the
-// endpoints can be reached within connect_timeout.
+// not need a server: kAuto asks one, and asks again at each call as long as none answers.
 absl::StatusOr<std::unique_ptr<RedisClient>> MakeRedisClient(const RedisClientOptions& options);
 
 // The first word of the server's error reply ("NOSCRIPT", "WRONGTYPE", what a script returned with
