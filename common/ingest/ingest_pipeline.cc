@@ -155,7 +155,7 @@ absl::Status IngestPipeline::StoreChunks(PrefixContext& context, std::span<const
     } else {
       CACHECLIP_ASSIGN_OR_RETURN(auto encoded,
                                  context.Encode(chunk.encoding, TaskPriority::kBackground, cancellation));
-      const absl::Status stored = store.Put(std::move(encoded));
+      const absl::Status stored = store.PutInGroup(std::move(encoded), context.record().namespace_name);
       if (!stored.ok()) return WithContext(stored, absl::StrCat("storing chunk ", i, " of ", chunks.size()));
       ++result.chunks_encoded;
     }

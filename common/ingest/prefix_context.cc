@@ -125,7 +125,7 @@ absl::StatusOr<std::shared_ptr<const EncodedChunk>> PrefixContext::EncodePrefix(
   runtime_.executor->Run(priority,
                          [&] { chunk = encoder_.EncodePrefix(absl::ToUnixSeconds(runtime_.clock->Now())); });
   if (!chunk.ok()) return chunk;
-  if (const absl::Status stored = runtime_.store->Put(*chunk); !stored.ok()) {
+  if (const absl::Status stored = runtime_.store->PutInGroup(*chunk, record_.namespace_name); !stored.ok()) {
     CACHECLIP_LOG(Warning) << "prefix " << record_.prefix_id << " is not stored: " << stored;
   }
   return chunk;

@@ -19,7 +19,7 @@ std::string CachedText(const Usage& usage) {
 
 nlohmann::json UsageJson(const Usage& usage) {
   nlohmann::json cached = nlohmann::json::object(), stages = nlohmann::json::object(),
-                 fallbacks = nlohmann::json::array();
+                 fallbacks = nlohmann::json::array(), decisions = nlohmann::json::array();
   int64_t cached_tokens = 0;
   for (const auto& [tier, tokens] : usage.cached_tokens) {
     cached[std::string(TierName(tier))] = tokens;
@@ -30,6 +30,9 @@ nlohmann::json UsageJson(const Usage& usage) {
   for (const Fallback& fallback : usage.fallbacks)
     fallbacks.push_back(
         {{"component", fallback.component}, {"reason", fallback.reason}, {"detail", fallback.detail}});
+  for (const LoadDecision& decision : usage.load_decisions)
+    decisions.push_back(
+        {{"decision", decision.decision}, {"reason", decision.reason}, {"num_chunks", decision.num_chunks}});
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.completion_tokens},
           {"cached_prompt_tokens", cached_tokens},
@@ -40,6 +43,7 @@ nlohmann::json UsageJson(const Usage& usage) {
           {"charged_budget", usage.charged_budget},
           {"method", std::string(MethodId(usage.method))},
           {"fallbacks", fallbacks},
+          {"load_decisions", decisions},
           {"stage_seconds", stages},
           {"time_to_first_token_seconds", absl::ToDoubleSeconds(usage.time_to_first_token)}};
 }

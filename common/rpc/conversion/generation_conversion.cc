@@ -160,6 +160,12 @@ v1::Usage ToProto(const Usage& from) {
     added.set_reason(fallback.reason);
     added.set_detail(fallback.detail);
   }
+  for (const LoadDecision& decision : from.load_decisions) {
+    v1::LoadDecision& added = *to.add_load_decisions();
+    added.set_decision(decision.decision);
+    added.set_reason(decision.reason);
+    added.set_num_chunks(decision.num_chunks);
+  }
   for (const auto& [stage, duration] : from.stage_durations)
     (*to.mutable_stage_seconds())[std::string(StageName(stage))] = absl::ToDoubleSeconds(duration);
   to.set_time_to_first_token_seconds(absl::ToDoubleSeconds(from.time_to_first_token));
@@ -181,6 +187,8 @@ Usage FromProto(const v1::Usage& from) {
   to.method = ParseMethod(from.method()).value_or(Method::kAuto);
   for (const v1::Fallback& fallback : from.fallbacks())
     to.fallbacks.push_back({fallback.component(), fallback.reason(), fallback.detail()});
+  for (const v1::LoadDecision& decision : from.load_decisions())
+    to.load_decisions.push_back({decision.decision(), decision.reason(), decision.num_chunks()});
   for (const Stage stage : kAllStages) {
     const auto found = from.stage_seconds().find(std::string(StageName(stage)));
     if (found != from.stage_seconds().end()) to.stage_durations[stage] = absl::Seconds(found->second);

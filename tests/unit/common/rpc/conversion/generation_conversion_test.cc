@@ -83,6 +83,7 @@ TEST(GenerationConversion, UsageSurvivesAndSumsItsTiers) {
   usage.prompt_tokens = 10;
   usage.cached_tokens = {{Tier::kMemory, 4}, {Tier::kDisk, 3}};
   usage.method = Method::kPrimaryProbe;
+  usage.load_decisions = {{"encode", "late", 3}};
   usage.fallbacks = {{"selector", "selector_unavailable", "connection refused"}};
   usage.stage_durations = {{Stage::kSelect, absl::Milliseconds(250)}};
   const v1::Usage proto = ToProto(usage);
@@ -91,6 +92,10 @@ TEST(GenerationConversion, UsageSurvivesAndSumsItsTiers) {
   EXPECT_EQ(back.cached_tokens, usage.cached_tokens);
   EXPECT_EQ(back.method, Method::kPrimaryProbe);
   EXPECT_EQ(back.fallbacks[0].reason, "selector_unavailable");
+  ASSERT_EQ(back.load_decisions.size(), 1);
+  EXPECT_EQ(back.load_decisions[0].decision, "encode");
+  EXPECT_EQ(back.load_decisions[0].reason, "late");
+  EXPECT_EQ(back.load_decisions[0].num_chunks, 3);
   EXPECT_EQ(back.stage_durations, usage.stage_durations);
 }
 
