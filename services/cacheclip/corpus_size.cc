@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "common/base/status.h"
-#include "services/cacheclip/document_reader.h"
+#include "services/cacheclip/documents/document_set.h"
 
 namespace cacheclip {
 namespace {
@@ -19,15 +19,18 @@ absl::StatusOr<int64_t> CountTokens(const std::string& text, const Tokenizer* to
 }  // namespace
 
 absl::StatusOr<CorpusSize> MeasureCorpus(const std::vector<std::string>& paths, const Tokenizer* tokenizer) {
-  CACHECLIP_ASSIGN_OR_RETURN(DocumentReader reader, DocumentReader::Open(paths));
+  CACHECLIP_ASSIGN_OR_RETURN(const DocumentSet documents, DocumentSet::Open(paths));
   CorpusSize size;
-  SourceDocument document;
-  while (reader.Next(&document)) {
-    CACHECLIP_ASSIGN_OR_RETURN(const int64_t tokens, CountTokens(document.text, tokenizer));
+  for (int64_t i = 0; i < documents.size(); ++i) {
+    const absl::StatusOr<SourceDocument> document = documents.Read(i);
+    if (!document.ok()) {
+      size.errors.emplace_back(document.status().message());
+      continue;
+    }
+    CACHECLIP_ASSIGN_OR_RETURN(const int64_t tokens, CountTokens(document->text, tokenizer));
     ++size.documents;
     size.tokens += tokens;
   }
-  size.errors = reader.errors();
   return size;
 }
 

@@ -30,6 +30,8 @@ VerbRun AddAsk(CLI::App& app);
 VerbRun AddGenerate(CLI::App& app);
 VerbRun AddInspect(CLI::App& app);
 VerbRun AddVerify(CLI::App& app);
+VerbRun AddPurge(CLI::App& app);
+VerbRun AddPreload(CLI::App& app);
 VerbRun AddModels(CLI::App& app);
 VerbRun AddBench(CLI::App& app);
 VerbRun AddPlan(CLI::App& app);

@@ -12,7 +12,8 @@
 #include "common/rpc/ingestion_client.h"
 #include "services/cacheclip/client_options.h"
 #include "services/cacheclip/console.h"
-#include "services/cacheclip/document_reader.h"
+#include "services/cacheclip/documents/document_set.h"
+#include "services/cacheclip/ingest_flags.h"
 #include "services/cacheclip/local_index/local_index.h"
 #include "services/cacheclip/verb.h"
 #include "services/runtime/paths.h"
@@ -21,26 +22,19 @@
 namespace cacheclip {
 namespace {
 
-struct IngestFlags {
+struct Flags {
   ClientOptions client;
-  std::vector<std::string> paths;
-  std::string prefix_id;
-  std::string system_prompt =
-      "You answer questions about the documents that the user gives you. Answer with one short sentence.";
-  std::string instruction;
-  int chunk_tokens = 256;
-  bool omit_titles = false;
+  std::vector<std::string> sources;
+  IngestFlags ingest;
 };
 
 // Creates the namespace with a default prefix unless it has one.
-absl::Status EnsurePrefix(IngestionClient& client, const IngestFlags& flags) {
+absl::Status EnsurePrefix(IngestionClient& client, const Flags& flags) {
   const std::string& name = flags.client.namespace_name;
   const absl::StatusOr<NamespaceInfo> info = client.GetNamespace(name);
   if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
   if (info.ok() && !info->prefixes.empty()) return absl::OkStatus();
-  PrefixSpec spec;
-  spec.system_prompt = flags.system_prompt;
-  spec.instruction = flags.instruction;
+  const PrefixSpec spec = PrefixSpecOf(flags.ingest);
   return client.PutNamespace(name, &spec, true).status();
 }
 
@@ -56,20 +50,45 @@ struct Outcome {
   std::vector<std::string> failures;  // "document: reason"
 };
 
-absl::StatusOr<Outcome> Ingest(const IngestFlags& flags) {
-  CACHECLIP_ASSIGN_OR_RETURN(DocumentReader reader, DocumentReader::Open(flags.paths));
+// The documents in order; what cannot be read is passed over and kept for the end, so that the progress line
+// is not torn.
+class DocumentQueue {
+ public:
+  explicit DocumentQueue(const DocumentSet& documents) : documents_(documents) {}
+
+  bool Next(SourceDocument* next) {
+    while (next_index_ < documents_.size()) {
+      absl::StatusOr<SourceDocument> document = documents_.Read(next_index_++);
+      if (document.ok()) {
+        *next = *std::move(document);
+        return true;
+      }
+      unreadable_.emplace_back(document.status().message());
+    }
+    return false;
+  }
+  std::vector<std::string>& unreadable() { return unreadable_; }
+
+ private:
+  const DocumentSet& documents_;
+  int64_t next_index_ = 0;
+  std::vector<std::string> unreadable_;
+};
+
+absl::StatusOr<Outcome> Ingest(const Flags& flags) {
+  CACHECLIP_ASSIGN_OR_RETURN(const DocumentSet documents, DocumentSet::Open(flags.sources));
   CACHECLIP_ASSIGN_OR_RETURN(auto channel, Connect(flags.client));
   IngestionClient client(std::move(channel));
   CACHECLIP_RETURN_IF_ERROR(EnsurePrefix(client, flags));
   const std::string index_file = LocalIndexFileOf(flags.client);
   CACHECLIP_RETURN_IF_ERROR(MakeDataFolder(index_file.substr(0, index_file.rfind('/'))));
   CACHECLIP_ASSIGN_OR_RETURN(const auto index, LocalIndex::Open(index_file));
-  IngestOptions options{.namespace_name = flags.client.namespace_name, .prefix_id = flags.prefix_id};
-  options.chunker.target_tokens = flags.chunk_tokens;
-  options.chunker.max_tokens = 2 * flags.chunk_tokens;
-  options.title_in_chunks = !flags.omit_titles;
   Outcome outcome;
   ProgressLine progress;
+  const auto fail = [&](std::string message) {
+    progress.Message(message);
+    outcome.failures.push_back(std::move(message));
+  };
   const IngestCallbacks callbacks{
       .on_progress =
           [&](const DocumentProgress& at) { progress.Update(at.document_id, at.chunks_done, at.num_chunks); },
@@ -77,17 +96,14 @@ absl::StatusOr<Outcome> Ingest(const IngestFlags& flags) {
           [&](const DocumentResult& result) {
             absl::Status status = result.status;
             if (status.ok()) status = Index(*index, flags.client.namespace_name, result);
-            if (status.ok()) return;
-            outcome.failures.push_back(absl::StrCat(result.document_id, ": ", status.message()));
-            progress.Message(outcome.failures.back());
+            if (!status.ok()) fail(absl::StrCat(result.document_id, ": ", status.message()));
           }};
-  CACHECLIP_ASSIGN_OR_RETURN(
-      outcome.totals, client.Ingest(
-                          options, [&](SourceDocument* next) { return reader.Next(next); }, callbacks));
-  for (const std::string& error : reader.errors()) {
-    outcome.failures.push_back(error);
-    progress.Message(error);
-  }
+  DocumentQueue queue(documents);
+  CACHECLIP_ASSIGN_OR_RETURN(outcome.totals,
+                             client.Ingest(
+                                 IngestOptionsOf(flags.ingest, flags.client.namespace_name),
+                                 [&](SourceDocument* next) { return queue.Next(next); }, callbacks));
+  for (std::string& message : queue.unreadable()) fail(std::move(message));
   return outcome;
 }
 
@@ -115,16 +131,10 @@ void Report(const Outcome& outcome, bool json) {
 }  // namespace
 
 VerbRun AddIngest(CLI::App& app) {
-  auto flags = std::make_shared<IngestFlags>();
+  auto flags = std::make_shared<Flags>();
   AddClientOptions(app, &flags->client);
-  app.add_option("PATH", flags->paths, "files or folders")->required();
-  app.add_option("--prefix-id", flags->prefix_id, "prefix to encode behind; empty: the namespace's default");
-  app.add_option("--chunk-tokens", flags->chunk_tokens, "tokens at which a chunk should end")
-      ->capture_default_str();
-  app.add_option("--system-prompt", flags->system_prompt,
-                 "of the default prefix, where the namespace has none yet");
-  app.add_option("--instruction", flags->instruction, "before the chunks, likewise");
-  app.add_flag("--omit-titles", flags->omit_titles, "leave titles out of the chunks");
+  app.add_option("SOURCE", flags->sources, "files, folders, patterns, s3://bucket/prefix")->required();
+  AddIngestFlags(app, &flags->ingest);
   return [flags] {
     const absl::StatusOr<Outcome> outcome = Ingest(*flags);
     if (!outcome.ok()) return ReportError(outcome.status());

@@ -1,4 +1,5 @@
-// cacheclip inspect: what a data folder holds, or the header of one chunk. Needs no server and no model.
+// cacheclip inspect: what each tier holds and for whom, or the header of one chunk. Needs no server and no
+// model.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -6,60 +7,86 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "services/cacheclip/console.h"
-#include "services/cacheclip/embedded_stores.h"
+#include "services/cacheclip/stored/stored.h"
 #include "services/cacheclip/verb.h"
+#include "services/runtime/paths.h"
 #include "services/runtime/program_options.h"
 
 namespace cacheclip {
 namespace {
 
 struct Flags {
-  std::string data_dir, chunk_id;
-  bool json = false;
+  ProgramOptions program;
+  std::string chunk_id, tier;
 };
 
-absl::StatusOr<nlohmann::json> DescribeNamespaces(Catalog& catalog) {
-  nlohmann::json list = nlohmann::json::array();
-  CACHECLIP_ASSIGN_OR_RETURN(const auto namespaces, catalog.ListNamespaces());
-  for (const Namespace& found : namespaces) {
-    int64_t num_documents = 0, num_chunks = 0;
-    std::string page_token;
-    do {
-      CACHECLIP_ASSIGN_OR_RETURN(const DocumentPage page,
-                                 catalog.ListDocuments(found.name, kMaxPageSize, page_token));
-      num_documents += static_cast<int64_t>(page.documents.size());
-      for (const Document& document : page.documents)
-        num_chunks += static_cast<int64_t>(document.chunks.size());
-      page_token = page.next_page_token;
-    } while (!page_token.empty());
-    nlohmann::json prefixes = nlohmann::json::array();
-    CACHECLIP_ASSIGN_OR_RETURN(const auto registered, catalog.ListPrefixes(found.name));
-    for (const Prefix& prefix : registered)
-      prefixes.push_back(
-          {{"prefix_id", prefix.prefix_id}, {"tokens", prefix.num_tokens()}, {"default", prefix.is_default}});
-    list.push_back(
-        {{"name", found.name}, {"documents", num_documents}, {"chunks", num_chunks}, {"prefixes", prefixes}});
-  }
-  return list;
+absl::StatusOr<nlohmann::json> DescribeNamespace(Catalog& catalog, const std::string& name) {
+  int64_t num_documents = 0, num_chunks = 0;
+  CACHECLIP_RETURN_IF_ERROR(ForEachDocument(catalog, name, [&](const Document& document) {
+    ++num_documents;
+    num_chunks += static_cast<int64_t>(document.chunks.size());
+    return absl::OkStatus();
+  }));
+  nlohmann::json prefixes = nlohmann::json::array();
+  CACHECLIP_ASSIGN_OR_RETURN(const auto registered, catalog.ListPrefixes(name));
+  for (const Prefix& prefix : registered)
+    prefixes.push_back(
+        {{"prefix_id", prefix.prefix_id}, {"tokens", prefix.num_tokens()}, {"default", prefix.is_default}});
+  return nlohmann::json{
+      {"name", name}, {"documents", num_documents}, {"chunks", num_chunks}, {"prefixes", prefixes}};
 }
 
-absl::StatusOr<nlohmann::json> DescribeFolder(EmbeddedStores& stores) {
-  const StoreStats stats = stores.chunks->stats();
-  nlohmann::json object = {{"data_dir", stores.data_folder},
-                           {"disk", {{"bytes", stats.bytes}, {"chunks", stats.objects}}},
-                           {"namespaces", nlohmann::json::array()}};
-  const absl::StatusOr<nlohmann::json> namespaces = DescribeNamespaces(*stores.catalog);
-  if (namespaces.ok()) object["namespaces"] = *namespaces;
-  if (!namespaces.ok() && !absl::IsUnavailable(namespaces.status())) return namespaces.status();
+nlohmann::json ToJson(const TierShare& share) { return {{"chunks", share.chunks}, {"bytes", share.bytes}}; }
+
+absl::StatusOr<nlohmann::json> DescribeTier(const StoreTier& tier, const References& references) {
+  CACHECLIP_ASSIGN_OR_RETURN(const TierSurvey survey, SurveyTier(tier, references));
+  nlohmann::json object = ToJson(survey.all);
+  for (size_t i = 0; i < references.namespaces.size(); ++i)
+    object["namespaces"][references.namespaces[i]] = ToJson(survey.by_namespace[i]);
+  object["unreferenced"] = ToJson(survey.unreferenced);
+  object["missing"] = survey.missing;
   return object;
 }
 
-absl::StatusOr<nlohmann::json> DescribeChunk(EmbeddedStores& stores, const std::string& chunk_id) {
+absl::StatusOr<nlohmann::json> DescribeAll(const Stored& stored, const Config& config) {
+  nlohmann::json object = {{"data_dir", DataFolder(config)}, {"namespaces", nlohmann::json::array()}};
+  CACHECLIP_ASSIGN_OR_RETURN(const References references, ReadReferences(*stored.catalog));
+  for (const StoreTier& tier : stored.tiers) {
+    const std::string name(TierName(tier.tier));
+    absl::StatusOr<nlohmann::json> described = DescribeTier(tier, references);
+    // A tier that is down is a finding; the others are shown all the same.
+    object[name] = described.ok() ? *std::move(described)
+                                  : nlohmann::json{{"error", std::string(described.status().message())}};
+  }
+  const auto namespaces = stored.catalog->ListNamespaces();
+  if (!namespaces.ok() && !absl::IsUnavailable(namespaces.status())) return namespaces.status();
+  if (!namespaces.ok()) return object;  // no catalogue yet
+  for (const Namespace& found : *namespaces) {
+    CACHECLIP_ASSIGN_OR_RETURN(nlohmann::json described, DescribeNamespace(*stored.catalog, found.name));
+    object["namespaces"].push_back(std::move(described));
+  }
+  return object;
+}
+
+// The fastest tier that holds the chunk shows it; `tiers` names all that do.
+absl::StatusOr<StoreHit> FindChunk(const Stored& stored, const ChunkKey& key, nlohmann::json& tiers) {
+  absl::StatusOr<StoreHit> found = absl::NotFoundError("no tier holds this chunk");
+  for (const StoreTier& tier : stored.tiers) {
+    auto hit = tier.store->Get(key);
+    if (hit.ok()) tiers.push_back(std::string(TierName(tier.tier)));
+    if (hit.ok() && !found.ok()) found = std::move(hit);
+  }
+  return found;
+}
+
+absl::StatusOr<nlohmann::json> DescribeChunk(const Stored& stored, const std::string& chunk_id) {
   absl::StatusOr<ChunkKey> key = ChunkKey::FromHex(chunk_id);
   if (!key.ok()) return InvalidField("chunk_id", "must be 64 hexadecimal digits");
-  CACHECLIP_ASSIGN_OR_RETURN(const StoreHit hit, stores.chunks->Get(*key));
+  nlohmann::json tiers = nlohmann::json::array();
+  CACHECLIP_ASSIGN_OR_RETURN(const StoreHit hit, FindChunk(stored, *key, tiers));
   const ChunkHeader& header = hit.chunk->header();
   return nlohmann::json{{"chunk_id", chunk_id},
+                        {"tiers", tiers},
                         {"shape", header.shape.ToString()},
                         {"tokens", header.num_tokens()},
                         {"prefix_tokens", header.prefix_ids.size()},
@@ -82,16 +109,20 @@ std::string AsLines(const nlohmann::json& object) {
 
 VerbRun AddInspect(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("CHUNK_ID", flags->chunk_id, "show this chunk's header");
-  app.add_option("--data-dir", flags->data_dir, "data folder of the server")->envname("CACHECLIP_DATA_DIR");
-  app.add_flag("--json", flags->json, "stdout is exactly one JSON object");
+  app.add_option("CHUNK_ID", flags->chunk_id, "show this chunk's header and which tiers hold it");
+  app.add_option("--tier", flags->tier, "this tier alone")->check(CLI::IsMember({"disk", "redis", "object"}));
+  AddSettings(app, &flags->program);
+  app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
-    absl::StatusOr<EmbeddedStores> stores = OpenEmbeddedStores(flags->data_dir);
-    if (!stores.ok()) return ReportError(stores.status());
+    const absl::StatusOr<Config> config = ResolveConfig(flags->program);
+    if (!config.ok()) return ReportError(config.status());
+    if (AnswerConfigQuestions(flags->program, *config)) return static_cast<int>(kExitOk);
+    const absl::StatusOr<Stored> stored = OpenStored(*config, flags->tier, CatalogAccess::kReadOnly);
+    if (!stored.ok()) return ReportError(stored.status());
     const absl::StatusOr<nlohmann::json> report =
-        flags->chunk_id.empty() ? DescribeFolder(*stores) : DescribeChunk(*stores, flags->chunk_id);
+        flags->chunk_id.empty() ? DescribeAll(*stored, *config) : DescribeChunk(*stored, flags->chunk_id);
     if (!report.ok()) return ReportError(report.status());
-    if (flags->json) {
+    if (flags->program.json) {
       PrintJson(*report);
     } else {
       std::fputs(AsLines(*report).c_str(), stdout);

@@ -1,108 +1,110 @@
-// cacheclip verify: reads every stored chunk and compares its checksums; compares catalogue and store. A
-// damaged chunk is deleted as at any read (its KV is computed again when asked for). Chunks of the catalogue
-// that are not stored are no damage either: evicted. Exit code 1 if anything was damaged.
+// cacheclip verify: reads every stored chunk of every tier and compares its checksums; compares catalogue and
+// tiers. A damaged chunk is deleted as at any read (its KV is computed again when asked for). Chunks of the
+// catalogue that are not stored are no damage: evicted. --repair copies what the last tier lacks from a tier
+// that has it. Exit code 1 if anything was damaged or unreadable.
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include <nlohmann/json.hpp>
+
 #include "common/base/status.h"
 #include "services/cacheclip/console.h"
-#include "services/cacheclip/embedded_stores.h"
+#include "services/cacheclip/stored/upkeep.h"
 #include "services/cacheclip/verb.h"
 #include "services/runtime/program_options.h"
 
 namespace cacheclip {
 namespace {
 
-struct Findings {
-  int64_t num_stored = 0, bytes = 0, num_referenced = 0, num_missing = 0;
-  std::vector<std::string> damaged;  // "chunk id: reason"
+struct Flags {
+  ProgramOptions program;
+  std::string tier;
+  bool repair = false, dry_run = false;
 };
 
-absl::Status VerifyChunks(DiskChunkStore& store, Findings& findings) {
-  std::vector<ChunkKey> keys;
-  CACHECLIP_RETURN_IF_ERROR(store.ForEach([&](const ChunkKey& key, int64_t bytes) {
-    keys.push_back(key);
-    findings.bytes += bytes;
-  }));
-  ProgressLine progress;
-  for (size_t i = 0; i < keys.size(); ++i) {
-    const absl::Status status = store.Get(keys[i]).status();
-    if (absl::IsDataLoss(status))
-      findings.damaged.push_back(keys[i].ToHex() + ": " + std::string(status.message()));
-    progress.Update("chunks", static_cast<int64_t>(i) + 1, static_cast<int64_t>(keys.size()));
-  }
-  findings.num_stored = static_cast<int64_t>(keys.size());
-  return absl::OkStatus();
-}
+struct Findings {
+  std::vector<TierFindings> tiers;
+  int64_t num_referenced = 0;
+  RepairOutcome repair;  // without --repair: what it would do
 
-absl::Status VerifyReferences(EmbeddedStores& stores, Findings& findings) {
-  absl::flat_hash_set<std::string> seen;
-  CACHECLIP_ASSIGN_OR_RETURN(const auto namespaces, stores.catalog->ListNamespaces());
-  for (const Namespace& found : namespaces) {
-    std::string page_token;
-    do {
-      CACHECLIP_ASSIGN_OR_RETURN(const DocumentPage page,
-                                 stores.catalog->ListDocuments(found.name, kMaxPageSize, page_token));
-      for (const Document& document : page.documents)
-        for (const ChunkReference& chunk : document.chunks) seen.insert(chunk.chunk_id);
-      page_token = page.next_page_token;
-    } while (!page_token.empty());
+  bool ok() const {
+    for (const TierFindings& tier : tiers)
+      if (!tier.damaged.empty() || tier.unreadable > 0) return false;
+    return true;
   }
-  for (const std::string& id : seen) {
-    CACHECLIP_ASSIGN_OR_RETURN(const ChunkKey key, ChunkKey::FromHex(id));
-    CACHECLIP_ASSIGN_OR_RETURN(const bool stored, stores.chunks->Contains(key));
-    findings.num_missing += !stored;
-  }
-  findings.num_referenced = static_cast<int64_t>(seen.size());
-  return absl::OkStatus();
-}
+};
 
-absl::StatusOr<Findings> Verify(const std::string& data_dir) {
-  CACHECLIP_ASSIGN_OR_RETURN(EmbeddedStores stores, OpenEmbeddedStores(data_dir));
+absl::StatusOr<Findings> Verify(const Flags& flags, const Config& config) {
+  CACHECLIP_ASSIGN_OR_RETURN(const Stored stored, OpenStored(config, flags.tier, CatalogAccess::kReadOnly));
   Findings findings;
-  CACHECLIP_RETURN_IF_ERROR(VerifyChunks(*stores.chunks, findings));
-  const absl::Status status = VerifyReferences(stores, findings);
-  if (!status.ok() && !absl::IsUnavailable(status))
-    return status;  // no catalogue yet: nothing refers to anything
+  ProgressLine line;
+  const auto show = [&](const std::string& what, int64_t done, int64_t total) {
+    line.Update(what, done, total);
+  };
+  for (const StoreTier& tier : stored.tiers) {
+    CACHECLIP_ASSIGN_OR_RETURN(TierFindings found, VerifyTier(tier, show));
+    findings.tiers.push_back(std::move(found));
+  }
+  CACHECLIP_ASSIGN_OR_RETURN(const References references, ReadReferences(*stored.catalog));
+  findings.num_referenced = static_cast<int64_t>(references.users.size());
+  CACHECLIP_ASSIGN_OR_RETURN(findings.repair,
+                             RepairLastTier(stored, references, !flags.repair || flags.dry_run, show));
   return findings;
 }
 
-void Report(const Findings& findings, bool json) {
-  if (json) {
-    PrintJson({{"chunks_stored", findings.num_stored},
-               {"bytes", findings.bytes},
-               {"chunks_damaged", findings.damaged.size()},
-               {"damaged", findings.damaged},
-               {"chunks_referenced", findings.num_referenced},
-               {"chunks_missing", findings.num_missing},
-               {"ok", findings.damaged.empty()}});
-    return;
+nlohmann::json ToJson(const Findings& findings) {
+  nlohmann::json tiers = nlohmann::json::array();
+  for (const TierFindings& tier : findings.tiers)
+    tiers.push_back({{"tier", tier.tier},
+                     {"chunks", tier.chunks},
+                     {"bytes", tier.bytes},
+                     {"damaged", tier.damaged},
+                     {"unreadable", tier.unreadable}});
+  return {{"tiers", tiers},
+          {"chunks_referenced", findings.num_referenced},
+          {"missing_in_last_tier", findings.repair.missing},
+          {"in_another_tier", findings.repair.copied},
+          {"in_no_tier", findings.repair.not_held},
+          {"ok", findings.ok()}};
+}
+
+void Report(const Findings& findings, bool is_repair) {
+  for (const TierFindings& tier : findings.tiers) {
+    std::printf("%s: %lld chunks, %lld bytes; %zu damaged, %lld unreadable\n", tier.tier.c_str(),
+                (long long)tier.chunks, (long long)tier.bytes, tier.damaged.size(),
+                (long long)tier.unreadable);
+    for (const std::string& line : tier.damaged) std::printf("damaged and removed: %s\n", line.c_str());
   }
+  const RepairOutcome& repair = findings.repair;
   std::printf(
-      "%lld chunks stored (%lld bytes), %zu damaged; %lld referenced by documents, %lld of them not stored\n",
-      (long long)findings.num_stored, (long long)findings.bytes, findings.damaged.size(),
-      (long long)findings.num_referenced, (long long)findings.num_missing);
-  for (const std::string& line : findings.damaged) std::printf("damaged and removed: %s\n", line.c_str());
+      "documents refer to %lld chunks; the last tier lacks %lld: %lld %s another tier, %lld are nowhere\n",
+      (long long)findings.num_referenced, (long long)repair.missing, (long long)repair.copied,
+      is_repair ? "copied from" : "are in", (long long)repair.not_held);
 }
 
 }  // namespace
 
 VerbRun AddVerify(CLI::App& app) {
-  struct Flags {
-    std::string data_dir;
-    bool json = false;
-  };
   auto flags = std::make_shared<Flags>();
-  app.add_option("--data-dir", flags->data_dir, "data folder of the server")->envname("CACHECLIP_DATA_DIR");
-  app.add_flag("--json", flags->json, "stdout is exactly one JSON object");
+  app.add_option("--tier", flags->tier, "this tier alone")->check(CLI::IsMember({"disk", "redis", "object"}));
+  app.add_flag("--repair", flags->repair, "copy what the last tier lacks from a tier that has it");
+  app.add_flag("--dry-run", flags->dry_run, "with --repair: only count");
+  AddSettings(app, &flags->program);
+  app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
-    const absl::StatusOr<Findings> findings = Verify(flags->data_dir);
+    const absl::StatusOr<Config> config = ResolveConfig(flags->program);
+    if (!config.ok()) return ReportError(config.status());
+    if (AnswerConfigQuestions(flags->program, *config)) return static_cast<int>(kExitOk);
+    const absl::StatusOr<Findings> findings = Verify(*flags, *config);
     if (!findings.ok()) return ReportError(findings.status());
-    Report(*findings, flags->json);
-    return static_cast<int>(findings->damaged.empty() ? kExitOk : kExitFailure);
+    if (flags->program.json) {
+      PrintJson(ToJson(*findings));
+    } else {
+      Report(*findings, flags->repair && !flags->dry_run);
+    }
+    return static_cast<int>(findings->ok() ? kExitOk : kExitFailure);
   };
 }
 

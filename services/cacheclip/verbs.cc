@@ -22,10 +22,23 @@ constexpr Verb kVerbs[] = {
      "  cacheclip generate \"What is this about?\" --chunk-id 3f2a… --chunk-id 91bc…\n"
      "  cacheclip generate \"Summarise.\" --chunk-file report.txt --method full --max-new-tokens 128",
      AddGenerate},
-    {"inspect", "show what stores and catalogue hold, or one chunk's header",
-     "  cacheclip inspect\n  cacheclip inspect 3f2a… --json", AddInspect},
-    {"verify", "check every stored chunk and the catalogue against each other",
-     "  cacheclip verify\n  cacheclip verify --data-dir /srv/cacheclip --json", AddVerify},
+    {"preload", "encode documents into the configured stores without a server",
+     "  cacheclip preload docs/ --redis-url redis://cache:6379 --object-url s3://bucket/kv\n"
+     "  cacheclip preload manifest.jsonl --shard 2/5 --report shard-2.json\n"
+     "  cacheclip preload 's3://corpus/articles' --job nightly --catalog-url redis://catalog:6379 --json",
+     AddPreload},
+    {"inspect", "show what each tier and the catalogue hold, or one chunk's header",
+     "  cacheclip inspect\n  cacheclip inspect --tier redis --redis-url redis://cache:6379 --json\n"
+     "  cacheclip inspect 3f2a… --json",
+     AddInspect},
+    {"verify", "check every stored chunk, and the catalogue against the tiers",
+     "  cacheclip verify\n  cacheclip verify --data-dir /srv/cacheclip --json\n"
+     "  cacheclip verify --repair --object-url s3://bucket/kv",
+     AddVerify},
+    {"purge", "remove documents and chunks from every tier; says first what would go",
+     "  cacheclip purge --namespace team-a\n  cacheclip purge --writer-version \"cacheclip 0.1.0\" --yes\n"
+     "  cacheclip purge --unreferenced --tier redis --redis-url redis://cache:6379 --yes",
+     AddPurge},
     {"models", "fetch, convert, list and verify models",
      "  cacheclip models fetch\n  cacheclip models list --json\n  cacheclip models convert my.gguf --out "
      "~/models/my",

@@ -12,12 +12,15 @@
 #include "common/base/file.h"
 #include "common/base/status.h"
 #include "common/base/string_view.h"
+#include "services/runtime/stores.h"
 
 namespace cacheclip {
 namespace {
 
 constexpr int64_t kMaxConfigBytes = int64_t{1} << 20;
+constexpr double kMaxQuotaBytes = 1e15;
 constexpr char kSaltsKey[] = "namespace_salts";
+constexpr char kQuotasKey[] = "namespace_quotas";
 
 const Setting* FindSetting(std::string_view name) {
   for (const Setting& setting : AllSettings())
@@ -25,15 +28,20 @@ const Setting* FindSetting(std::string_view name) {
   return nullptr;
 }
 
-absl::StatusOr<double> ParseNumber(const Setting& setting, std::string text) {
-  double scale = 1;
+// What a unit behind the number multiplies it with; the unit is taken off.
+double TakeUnit(std::string& text) {
   constexpr std::pair<std::string_view, double> kUnits[] = {
       {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
   for (const auto& [unit, factor] : kUnits) {
-    if (!setting.is_size || !std::string_view(text).ends_with(unit)) continue;
-    scale = factor;
+    if (!std::string_view(text).ends_with(unit)) continue;
     text.resize(text.size() - unit.size());
+    return factor;
   }
+  return 1;
+}
+
+absl::StatusOr<double> ParseNumber(const Setting& setting, std::string text) {
+  const double scale = setting.is_size ? TakeUnit(text) : 1;
   double value = 0;
   if (!absl::SimpleAtod(text, &value))
     return InvalidField(setting.name, absl::StrCat("must be a ", TypeOf(setting), ", got \"", text, "\""));
@@ -100,6 +108,20 @@ absl::Status SetSalts(Config& config, const YAML::Node& salts) {
   return absl::OkStatus();
 }
 
+absl::Status SetQuotas(Config& config, const YAML::Node& quotas) {
+  if (!quotas.IsMap()) return InvalidField(kQuotasKey, "must map namespaces to sizes");
+  for (const auto& entry : quotas) {
+    const auto name = entry.first.as<std::string>();
+    auto text = entry.second.as<std::string>();
+    const double scale = TakeUnit(text);
+    int64_t number = 0;
+    if (!absl::SimpleAtoi(text, &number) || number <= 0 || number > kMaxQuotaBytes / scale)
+      return InvalidField(absl::StrCat(kQuotasKey, ".", name), "must be a size, like 4GiB");
+    config.namespace_quotas[name] = static_cast<int64_t>(number * scale);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ApplyFile(Config& config, const std::string& file) {
   CACHECLIP_ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxConfigBytes));
   try {
@@ -108,7 +130,8 @@ absl::Status ApplyFile(Config& config, const std::string& file) {
     if (!root.IsMap()) return InvalidField("config", absl::StrCat(file, " must be a map of settings"));
     for (const auto& entry : root) {
       const std::string key = entry.first.as<std::string>();
-      const absl::Status status = key == kSaltsKey ? SetSalts(config, entry.second)
+      const absl::Status status = key == kSaltsKey    ? SetSalts(config, entry.second)
+                                  : key == kQuotasKey ? SetQuotas(config, entry.second)
                                   : entry.second.IsScalar()
                                       ? SetValue(config, key, entry.second.as<std::string>())
                                       : InvalidField(key, "must be one value");
@@ -136,7 +159,7 @@ absl::Status ValidateConfig(const Config& config) {
     return InvalidField(
         "seam_tokens", absl::StrCat("must not exceed window, ", config.window, ", got ", config.seam_tokens));
   }
-  return absl::OkStatus();
+  return ValidateStoreSettings(config);
 }
 
 absl::StatusOr<Config> LoadConfig(const ConfigSources& sources) {

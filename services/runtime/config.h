@@ -39,19 +39,31 @@ struct Config {
   int64_t max_running_requests = 8, max_waiting_requests = 64, max_threads = 256;
   int64_t max_message_bytes = int64_t{16} << 20;
   double default_deadline_seconds = 120, drain_seconds = 30;
+  std::string redis_url, redis_cluster = "auto", redis_password_file;
+  std::string redis_tls_ca, redis_tls_certificate, redis_tls_key;
+  double redis_ttl_seconds = 7 * 86400, redis_timeout_seconds = 2;
+  int64_t redis_connections = 8;
+  std::string catalog_url, catalog_password_file;
+  std::string object_url, s3_endpoint, s3_region, s3_tls_ca, s3_credentials_file, s3_profile;
+  bool s3_path_style = false;
+  std::string write_mode = "through";
+  int64_t write_back_bytes = int64_t{1} << 30;
+  double load_timeout_seconds = 2;
   std::string default_salt;
   std::map<std::string, std::string> namespace_salts;  // YAML only
+  std::map<std::string, int64_t> namespace_quotas;     // YAML only; bytes in each local tier
   std::string log_level = "info";
 };
 
-// Sizes take KiB, MiB, GiB behind the number. `minimum` and `maximum` bound numbers.
+// Sizes take KiB, MiB, GiB behind the number. `minimum` and `maximum` bound numbers. A URL is shown without
+// its password.
 struct Setting {
   using Member = std::variant<std::string Config::*, int64_t Config::*, double Config::*, bool Config::*>;
   std::string_view name;  // snake_case, as in YAML
   Member member;
   std::string_view help;
   double minimum = 0, maximum = 0;  // of numbers; both 0 = not bounded
-  bool is_size = false, is_secret = false;
+  bool is_size = false, is_secret = false, is_url = false;
   std::string_view choices = "";  // "a|b|c": the only texts allowed
 };
 

@@ -14,10 +14,11 @@ namespace {
 constexpr double kMaxPort = 65535;
 constexpr double kMaxSize = 1e15;
 constexpr double kMaxSeconds = 86400;
+constexpr double kMaxTtlSeconds = 366 * kMaxSeconds;
 
 constexpr Setting Choice(std::string_view name, std::string Config::*member, std::string_view help,
                          std::string_view choices) {
-  return {name, member, help, 0, 0, false, false, choices};
+  return {name, member, help, 0, 0, false, false, false, choices};
 }
 
 constexpr Setting Size(std::string_view name, int64_t Config::*member, std::string_view help, double minimum,
@@ -27,6 +28,10 @@ constexpr Setting Size(std::string_view name, int64_t Config::*member, std::stri
 
 constexpr Setting Secret(std::string_view name, std::string Config::*member, std::string_view help) {
   return {name, member, help, 0, 0, false, true};
+}
+
+constexpr Setting Url(std::string_view name, std::string Config::*member, std::string_view help) {
+  return {name, member, help, 0, 0, false, false, true};
 }
 
 constexpr Setting kSettings[] = {
@@ -76,10 +81,56 @@ constexpr Setting kSettings[] = {
      0.001, kMaxSeconds},
     {"drain_seconds", &Config::drain_seconds, "how long running calls may go on after SIGTERM", 0,
      kMaxSeconds},
+    Url("redis_url", &Config::redis_url,
+        "Redis tier: redis://[[user:]password@]host[:port][,host…][/db], rediss:// with TLS; empty: none"),
+    Choice("redis_cluster", &Config::redis_cluster, "whether the servers are a Redis Cluster; auto: ask them",
+           "auto|yes|no"),
+    {"redis_password_file", &Config::redis_password_file,
+     "file whose first line is the password of redis_url"},
+    {"redis_tls_ca", &Config::redis_tls_ca,
+     "PEM file; rediss:// servers must show a certificate signed by it; empty: the system's authorities"},
+    {"redis_tls_certificate", &Config::redis_tls_certificate,
+     "PEM file of the certificate shown to rediss:// servers; needs redis_tls_key"},
+    {"redis_tls_key", &Config::redis_tls_key, "PEM file of its key"},
+    {"redis_ttl_seconds", &Config::redis_ttl_seconds, "how long a chunk stays in Redis after its last use",
+     60, kMaxTtlSeconds},
+    {"redis_timeout_seconds", &Config::redis_timeout_seconds, "longest silence of a Redis server", 0.01,
+     3600},
+    {"redis_connections", &Config::redis_connections, "to each Redis server", 1, 256},
+    Url("catalog_url", &Config::catalog_url,
+        "catalogue on Redis, written like redis_url; empty: SQLite in the data folder"),
+    {"catalog_password_file", &Config::catalog_password_file,
+     "file whose first line is the password of catalog_url"},
+    {"object_url", &Config::object_url,
+     "object tier: s3://bucket/prefix, or file:///folder on a shared file system; empty: none"},
+    {"s3_endpoint", &Config::s3_endpoint,
+     "http(s)://host:port of an S3 server; empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else Amazon's"},
+    {"s3_region", &Config::s3_region, "empty: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1"},
+    {"s3_path_style", &Config::s3_path_style, "bucket in the path, as most servers but Amazon's want it"},
+    {"s3_tls_ca", &Config::s3_tls_ca, "PEM file of the endpoint's authority; empty: the system's"},
+    {"s3_credentials_file", &Config::s3_credentials_file,
+     "shared credentials file; empty: the environment, AWS_SHARED_CREDENTIALS_FILE, ~/.aws/credentials"},
+    {"s3_profile", &Config::s3_profile, "profile in the credentials file; empty: AWS_PROFILE, else default"},
+    Choice("write_mode", &Config::write_mode,
+           "when remote tiers get new chunks: before the put returns, later, never", "through|back|none"),
+    Size("write_back_bytes", &Config::write_back_bytes,
+         "chunks queued for remote tiers under write_mode back; more are written through", 1, kMaxSize),
+    {"load_timeout_seconds", &Config::load_timeout_seconds,
+     "longest wait for a stored chunk, then it is computed", 0.001, kMaxSeconds},
     Secret("default_salt", &Config::default_salt,
            "enters the key of every chunk whose namespace has no salt of its own"),
     Choice("log_level", &Config::log_level, "lines below it are dropped", "info|warning|error"),
 };
+
+// "redis://user:***@host": what stands between the first ':' behind the scheme and the last '@' is hidden.
+std::string WithoutPassword(const std::string& url) {
+  const size_t at = url.rfind('@');
+  const size_t begin = url.find("://");
+  if (at == std::string::npos || begin == std::string::npos || at < begin) return url;
+  const size_t user_end = url.find(':', begin + 3);
+  const size_t keep = user_end < at ? user_end + 1 : begin + 3;
+  return url.substr(0, keep) + "***" + url.substr(at);
+}
 
 std::string Upper(std::string_view text) { return absl::AsciiStrToUpper(AbslView(text)); }
 
@@ -97,6 +148,7 @@ std::string TypeOf(const Setting& setting) {
   if (setting.is_size) return "size";
   if (!setting.choices.empty()) return absl::StrReplaceAll(AbslView(setting.choices), {{"|", ", "}});
   if (setting.name.ends_with("_seconds")) return "seconds";
+  if (setting.name.ends_with("_url")) return "URL";
   if (std::holds_alternative<bool Config::*>(setting.member)) return "yes/no";
   return std::holds_alternative<std::string Config::*>(setting.member) ? "text" : "number";
 }
@@ -107,6 +159,7 @@ std::string ValueOf(const Setting& setting, const Config& config) {
     const Config& config;
     std::string operator()(std::string Config::*member) const {
       const std::string& value = config.*member;
+      if (setting.is_url) return WithoutPassword(value);
       return setting.is_secret && !value.empty() ? "(set)" : value;
     }
     std::string operator()(int64_t Config::*member) const {

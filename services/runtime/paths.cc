@@ -47,6 +47,9 @@ std::string CatalogFile(const std::string& data_folder) {
   return absl::StrCat(data_folder, "/catalog.sqlite");
 }
 std::string ChunksFolder(const std::string& data_folder) { return absl::StrCat(data_folder, "/chunks"); }
+std::string WriteBackFolder(const std::string& data_folder) {
+  return absl::StrCat(data_folder, "/write_back");
+}
 std::string LocalIndexFile(const std::string& data_folder) {
   return absl::StrCat(data_folder, "/index.sqlite");
 }

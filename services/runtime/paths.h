@@ -18,6 +18,7 @@ std::string DataFolder(
 
 std::string CatalogFile(const std::string& data_folder);
 std::string ChunksFolder(const std::string& data_folder);
+std::string WriteBackFolder(const std::string& data_folder);
 std::string LocalIndexFile(const std::string& data_folder);
 
 // Creates the folder for the owner alone. The error names data_dir.

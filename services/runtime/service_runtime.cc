@@ -6,11 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/string_view.h"
-#include "common/catalog/sqlite_catalog.h"
 #include "common/model/config.h"
 #include "common/model/language_model.h"
-#include "common/store/disk_chunk_store.h"
-#include "common/store/memory_chunk_store.h"
 #include "common/text/chat_template.h"
 #include "common/text/prompt_layout.h"
 #include "common/text/tokenizer.h"
@@ -56,37 +53,13 @@ absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Confi
                                                                      CatalogAccess access) {
   std::unique_ptr<ServiceRuntime> runtime(new ServiceRuntime(config));
   CACHECLIP_RETURN_IF_ERROR(MakeDataFolder(DataFolder(config)));
-  CACHECLIP_RETURN_IF_ERROR(runtime->OpenStores());
-  CACHECLIP_RETURN_IF_ERROR(runtime->OpenCatalog(access));
+  CACHECLIP_ASSIGN_OR_RETURN(runtime->store_, OpenChunkStore(config));
+  CACHECLIP_ASSIGN_OR_RETURN(runtime->catalog_, OpenCatalog(config, access));
   runtime->metrics_.SetStoreSource([self = runtime.get()] { return self->StoreState(); });
   return runtime;
 }
 
 ServiceRuntime::~ServiceRuntime() = default;
-
-absl::Status ServiceRuntime::OpenStores() {
-  DiskChunkStoreOptions disk_options{.folder = ChunksFolder(DataFolder(config_)),
-                                     .max_bytes = config_.disk_bytes};
-  absl::StatusOr<std::unique_ptr<DiskChunkStore>> disk = DiskChunkStore::Open(std::move(disk_options));
-  if (!disk.ok()) return NameField(disk.status(), "data_dir");
-  auto memory =
-      std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{.max_bytes = config_.memory_bytes});
-  CACHECLIP_ASSIGN_OR_RETURN(
-      store_, TieredChunkStore::Open({{std::move(memory), Tier::kMemory}, {*std::move(disk), Tier::kDisk}}));
-  return absl::OkStatus();
-}
-
-absl::Status ServiceRuntime::OpenCatalog(CatalogAccess access) {
-  SqliteCatalogOptions options{.path = CatalogFile(DataFolder(config_))};
-  if (access == CatalogAccess::kReadOnly) {
-    catalog_ = SqliteCatalog::OpenReadOnly(std::move(options));
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::unique_ptr<SqliteCatalog>> catalog = SqliteCatalog::Open(std::move(options));
-  if (!catalog.ok()) return NameField(catalog.status(), "data_dir");
-  catalog_ = *std::move(catalog);
-  return absl::OkStatus();
-}
 
 absl::StatusOr<PrefixContexts*> ServiceRuntime::Load(const std::string& directory, int num_layers) {
   ModelOptions options{.directory = directory,
@@ -169,6 +142,7 @@ GenerationEngineOptions ServiceRuntime::generation_options() const {
   options.max_kv_bytes = config_.kv_bytes;
   options.selector_timeout = absl::Seconds(config_.selector_timeout_seconds);
   options.default_deadline = absl::Seconds(config_.default_deadline_seconds);
+  options.load_timeout = absl::Seconds(config_.load_timeout_seconds);
   options.selection = selection_options();
   return options;
 }

@@ -1,5 +1,5 @@
-// The parts every service is built from, opened from one Config: stores (memory over disk), the SQLite
-// catalogue, the compute thread, models with their text side, metrics. A main takes what its service needs:
+// The parts every service is built from, opened from one Config: chunk store and catalogue (stores.h), the
+// compute thread, models with their text side, metrics. A main takes what its service needs:
 //
 //   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadOnly));
 //   CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts* primary, runtime->LoadPrimary());
@@ -22,13 +22,12 @@
 #include "common/store/tiered_chunk_store.h"
 #include "common/telemetry/metrics.h"
 #include "services/runtime/config.h"
+#include "services/runtime/stores.h"
 
 namespace cacheclip {
 
 inline constexpr char kVersion[] = "0.1.0";
 inline constexpr char kWriterVersion[] = "cacheclip 0.1.0";
-
-enum class CatalogAccess { kReadWrite, kReadOnly };
 
 class ServiceRuntime {
  public:
@@ -51,15 +50,13 @@ class ServiceRuntime {
 
  private:
   explicit ServiceRuntime(const Config& config) : config_(config) {}
-  absl::Status OpenStores();
-  absl::Status OpenCatalog(CatalogAccess access);
   absl::StatusOr<PrefixContexts*> Load(const std::string& directory, int num_layers);
   absl::StatusOr<PrefixContexts*> LoadTruncatedPrimary();
   std::vector<StoreGauges> StoreState() const;
 
   const Config config_;
   Metrics metrics_;
-  std::shared_ptr<TieredChunkStore> store_;
+  std::unique_ptr<TieredChunkStore> store_;
   std::unique_ptr<Catalog> catalog_;
   SerialExecutor executor_;
   struct LoadedModel {

@@ -75,6 +75,19 @@ TEST(CommandLine, IngestsAFolderAsksAndShowsWhatIsStored) {
   EXPECT_EQ(OneObject(chunk)["writer_version"], "cacheclip 0.1.0");
   const CommandResult folder = cluster.Run({"cacheclip", "inspect", "--data-dir", cluster.data(), "--json"});
   EXPECT_EQ(OneObject(folder)["namespaces"][0]["documents"], 3);
+  EXPECT_EQ(OneObject(folder)["disk"]["missing"], 0);
+
+  const std::vector<std::string> purge = {"cacheclip",  "purge",        "--document", "lighthouse.md",
+                                          "--data-dir", cluster.data(), "--json"};
+  EXPECT_EQ(OneObject(cluster.Run(purge))["documents"], 1);
+  std::vector<std::string> purge_now = purge;
+  purge_now.push_back("--yes");
+  EXPECT_EQ(OneObject(cluster.Run(purge_now))["chunks"], 1);
+  EXPECT_NE(run({"generate", "When?", "--chunk-id", chunk_id}).status, 0)
+      << "gone for the running server, too";
+  const CommandResult verified = cluster.Run({"cacheclip", "verify", "--data-dir", cluster.data(), "--json"});
+  EXPECT_EQ(verified.status, 0) << verified.error;
+  EXPECT_TRUE(OneObject(verified)["ok"].get<bool>());
 }
 
 TEST(CommandLine, VerifyFindsDamageAndTheServerStillAnswersRight) {
@@ -109,7 +122,8 @@ TEST(CommandLine, UnreachableServerIsAnExitCodeOfItsOwn) {
 
 TEST(CommandLine, HelpShowsExamplesForEveryVerb) {
   Cluster cluster;
-  for (const std::string verb : {"serve", "ingest", "ask", "generate", "inspect", "verify", "bench"}) {
+  for (const std::string verb : {"serve", "ingest", "ask", "generate", "preload", "inspect", "verify",
+                                 "purge", "bench", "plan", "health"}) {
     const CommandResult help = cluster.Run({"cacheclip", verb, "--help"});
     EXPECT_EQ(help.status, 0) << verb;
     EXPECT_THAT(help.output, HasSubstr("Examples:\n  cacheclip " + verb)) << verb;

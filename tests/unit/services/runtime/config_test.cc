@@ -66,6 +66,41 @@ TEST(Config, RefusesContradictions) {
   EXPECT_EQ(FieldOfLoading({.flags = {{"window", "4"}, {"seam_tokens", "8"}}}), "seam_tokens");
 }
 
+TEST(Config, RefusesStoreSettingsThatCannotWork) {
+  EXPECT_EQ(FieldOfLoading({.flags = {{"redis_url", "http://host"}}}), "redis_url");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"catalog_url", "redis://"}}}), "catalog_url");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"object_url", "s3://"}}}), "object_url");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"redis_tls_key", "k.pem"}}}), "redis_tls_certificate");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"write_mode", "back"}}}), "write_mode");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"redis_url", "redis://h"}, {"redis_password_file", "/nowhere"}}}),
+            "redis_password_file");
+}
+
+TEST(Config, ShowsUrlsWithoutTheirPasswords) {
+  const auto config = LoadConfig({.flags = {{"redis_url", "redis://user:pepper@host:6379"},
+                                            {"catalog_url", "redis://paprika@host"},
+                                            {"object_url", "s3://bucket/prefix"}}});
+  ASSERT_TRUE(config.ok()) << config.status();
+  const std::string shown = PrintConfig(*config);
+  EXPECT_THAT(shown, Not(HasSubstr("pepper")));
+  EXPECT_THAT(shown, Not(HasSubstr("paprika")));
+  EXPECT_THAT(shown, HasSubstr("redis://user:***@host:6379"));
+  EXPECT_THAT(shown, HasSubstr("s3://bucket/prefix"));
+}
+
+TEST(Config, ReadsQuotasPerNamespace) {
+  TempFolder folder;
+  const auto config =
+      LoadConfig({.file = WriteYaml(folder, "namespace_quotas: {team-a: 2GiB, team-b: 1000}\n")});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->namespace_quotas.at("team-a"), int64_t{2} << 30);
+  EXPECT_EQ(config->namespace_quotas.at("team-b"), 1000);
+  for (const std::string bad : {"much", "-1", "0", "9999999GiB"})
+    EXPECT_EQ(FieldOfLoading({.file = WriteYaml(folder, "namespace_quotas: {team-a: " + bad + "}\n")}),
+              "namespace_quotas.team-a")
+        << bad;
+}
+
 TEST(Config, KeepsSecretsOutOfWhatItPrints) {
   TempFolder folder;
   const auto config =

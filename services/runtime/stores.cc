@@ -1,0 +1,178 @@
+#include "services/runtime/stores.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/base/string_view.h"
+#include "common/catalog/redis/redis_catalog.h"
+#include "common/catalog/sqlite_catalog.h"
+#include "common/store/disk_chunk_store.h"
+#include "common/store/memory_chunk_store.h"
+#include "common/store/object/object_chunk_store.h"
+#include "common/store/object/object_location.h"
+#include "common/store/redis/redis_chunk_store.h"
+#include "services/runtime/paths.h"
+
+namespace cacheclip {
+namespace {
+
+// The error under the setting's name, unless it names one itself.
+absl::Status NameField(const absl::Status& status, std::string_view field) {
+  if (status.ok() || !FieldOf(status).empty()) return status;
+  return FieldError(status.code(), field, StdView(status.message()));
+}
+
+ClusterMode ClusterModeOf(const std::string& name) {
+  if (name == "yes") return ClusterMode::kYes;
+  return name == "no" ? ClusterMode::kNo : ClusterMode::kAuto;
+}
+
+WriteMode WriteModeOf(const std::string& name) {
+  if (name == "back") return WriteMode::kBack;
+  return name == "none" ? WriteMode::kNone : WriteMode::kThrough;
+}
+
+absl::StatusOr<RedisClientOptions> RedisOptions(const Config& config, std::string_view field,
+                                                const std::string& url, const std::string& password_file) {
+  CACHECLIP_ASSIGN_OR_RETURN(RedisClientOptions options, ParseRedisUrl(url, field));
+  if (!password_file.empty()) {
+    const std::string password_field =
+        field == "catalog_url" ? "catalog_password_file" : "redis_password_file";
+    CACHECLIP_RETURN_IF_ERROR(ReadRedisPassword(password_file, password_field, options));
+  }
+  options.tls.ca_file = config.redis_tls_ca;
+  options.tls.certificate_file = config.redis_tls_certificate;
+  options.tls.key_file = config.redis_tls_key;
+  options.cluster_mode = ClusterModeOf(config.redis_cluster);
+  options.connections_per_node = static_cast<int>(config.redis_connections);
+  options.timeout = absl::Seconds(config.redis_timeout_seconds);
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<RedisClient>> ConnectRedis(const Config& config, std::string_view field,
+                                                          const std::string& url,
+                                                          const std::string& password_file) {
+  CACHECLIP_ASSIGN_OR_RETURN(const RedisClientOptions options,
+                             RedisOptions(config, field, url, password_file));
+  auto client = MakeRedisClient(options);
+  if (!client.ok()) return NameField(client.status(), field);
+  return client;
+}
+
+absl::StatusOr<std::shared_ptr<ChunkStore>> OpenRedisTier(const Config& config) {
+  CACHECLIP_ASSIGN_OR_RETURN(std::shared_ptr<RedisClient> client,
+                             ConnectRedis(config, "redis_url", config.redis_url, config.redis_password_file));
+  auto store = RedisChunkStore::Make(std::move(client), {.ttl = absl::Seconds(config.redis_ttl_seconds)});
+  if (!store.ok()) return NameField(store.status(), "redis_url");
+  return std::shared_ptr<ChunkStore>(*std::move(store));
+}
+
+absl::StatusOr<std::shared_ptr<ChunkStore>> OpenObjectTier(const Config& config) {
+  ObjectClientSettings settings = S3SettingsOf(config);
+  settings.object_url = config.object_url;
+  CACHECLIP_ASSIGN_OR_RETURN(auto client, MakeObjectClient(settings));
+  auto store = ObjectChunkStore::Create(std::move(client), {});
+  if (!store.ok()) return NameField(store.status(), "object_url");
+  return std::shared_ptr<ChunkStore>(*std::move(store));
+}
+
+bool HasRemoteTier(const Config& config) { return !config.redis_url.empty() || !config.object_url.empty(); }
+
+}  // namespace
+
+ObjectClientSettings S3SettingsOf(const Config& config) {
+  return {.s3_endpoint = config.s3_endpoint,
+          .s3_region = config.s3_region,
+          .s3_path_style = config.s3_path_style,
+          .s3_tls_ca = config.s3_tls_ca,
+          .s3_credentials_file = config.s3_credentials_file,
+          .s3_profile = config.s3_profile};
+}
+
+absl::StatusOr<std::vector<StoreTier>> OpenTiers(const Config& config) {
+  const GroupQuotas quotas{.max_bytes = {config.namespace_quotas.begin(), config.namespace_quotas.end()}};
+  std::vector<StoreTier> tiers;
+  tiers.push_back({std::make_shared<MemoryChunkStore>(
+                       MemoryChunkStoreOptions{.max_bytes = config.memory_bytes, .quotas = quotas}),
+                   Tier::kMemory});
+  auto disk = DiskChunkStore::Open(
+      {.folder = ChunksFolder(DataFolder(config)), .max_bytes = config.disk_bytes, .quotas = quotas});
+  if (!disk.ok()) return NameField(disk.status(), "data_dir");
+  tiers.push_back({*std::move(disk), Tier::kDisk});
+  CACHECLIP_ASSIGN_OR_RETURN(std::vector<StoreTier> remote, OpenRemoteTiers(config));
+  std::move(remote.begin(), remote.end(), std::back_inserter(tiers));
+  return tiers;
+}
+
+absl::StatusOr<std::vector<StoreTier>> OpenRemoteTiers(const Config& config) {
+  std::vector<StoreTier> tiers;
+  if (!config.redis_url.empty()) {
+    CACHECLIP_ASSIGN_OR_RETURN(auto redis, OpenRedisTier(config));
+    tiers.push_back({std::move(redis), Tier::kRedis, /*is_remote=*/true});
+  }
+  if (!config.object_url.empty()) {
+    CACHECLIP_ASSIGN_OR_RETURN(auto objects, OpenObjectTier(config));
+    tiers.push_back({std::move(objects), Tier::kObject, /*is_remote=*/true});
+  }
+  return tiers;
+}
+
+absl::StatusOr<std::unique_ptr<TieredChunkStore>> OpenChunkStore(const Config& config) {
+  CACHECLIP_ASSIGN_OR_RETURN(std::vector<StoreTier> tiers, OpenTiers(config));
+  TieredChunkStoreOptions options;
+  if (HasRemoteTier(config)) options.write_mode = WriteModeOf(config.write_mode);
+  options.write_back.folder = WriteBackFolder(DataFolder(config));
+  options.write_back.max_bytes = config.write_back_bytes;
+  options.remote_timeout = absl::Seconds(config.load_timeout_seconds);
+  auto store = TieredChunkStore::Open(std::move(tiers), options);
+  if (!store.ok()) return NameField(store.status(), "data_dir");
+  return store;
+}
+
+absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const Config& config, CatalogAccess access) {
+  const bool is_read_only = access == CatalogAccess::kReadOnly;
+  if (config.catalog_url.empty()) {
+    SqliteCatalogOptions options{.path = CatalogFile(DataFolder(config))};
+    if (is_read_only) return SqliteCatalog::OpenReadOnly(std::move(options));
+    auto catalog = SqliteCatalog::Open(std::move(options));
+    if (!catalog.ok()) return NameField(catalog.status(), "data_dir");
+    return std::unique_ptr<Catalog>(*std::move(catalog));
+  }
+  CACHECLIP_ASSIGN_OR_RETURN(
+      std::shared_ptr<RedisClient> client,
+      ConnectRedis(config, "catalog_url", config.catalog_url, config.catalog_password_file));
+  if (is_read_only) return RedisCatalog::OpenReadOnly({.client = std::move(client)});
+  auto catalog = RedisCatalog::Open({.client = std::move(client)});
+  if (!catalog.ok()) return NameField(catalog.status(), "catalog_url");
+  return std::unique_ptr<Catalog>(*std::move(catalog));
+}
+
+absl::StatusOr<std::unique_ptr<RedisClient>> ConnectQueue(const Config& config, const std::string& url) {
+  if (!url.empty()) return ConnectRedis(config, "queue_url", url, config.redis_password_file);
+  if (!config.catalog_url.empty())
+    return ConnectRedis(config, "catalog_url", config.catalog_url, config.catalog_password_file);
+  if (!config.redis_url.empty())
+    return ConnectRedis(config, "redis_url", config.redis_url, config.redis_password_file);
+  return InvalidField("queue_url", "a job needs a Redis: set queue_url, catalog_url or redis_url");
+}
+
+absl::Status ValidateStoreSettings(const Config& config) {
+  if (config.redis_tls_certificate.empty() != config.redis_tls_key.empty())
+    return InvalidField(config.redis_tls_key.empty() ? "redis_tls_key" : "redis_tls_certificate",
+                        "redis_tls_certificate and redis_tls_key go together");
+  if (!config.redis_url.empty())
+    CACHECLIP_RETURN_IF_ERROR(
+        RedisOptions(config, "redis_url", config.redis_url, config.redis_password_file).status());
+  if (!config.catalog_url.empty())
+    CACHECLIP_RETURN_IF_ERROR(
+        RedisOptions(config, "catalog_url", config.catalog_url, config.catalog_password_file).status());
+  if (!config.object_url.empty()) CACHECLIP_RETURN_IF_ERROR(ParseObjectUrl(config.object_url).status());
+  if (config.write_mode != "through" && !HasRemoteTier(config))
+    return InvalidField("write_mode", "needs redis_url or object_url");
+  return absl::OkStatus();
+}
+
+}  // namespace cacheclip

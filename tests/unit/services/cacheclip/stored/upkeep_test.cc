@@ -1,0 +1,127 @@
+#include "services/cacheclip/stored/upkeep.h"
+
+#include <memory>
+
+#include <gtest/gtest.h>
+
+#include "common/catalog/in_memory_catalog.h"
+#include "common/store/memory_chunk_store.h"
+#include "tests/support/catalog_contract.h"
+#include "tests/support/test_chunks.h"
+
+namespace cacheclip {
+namespace {
+
+void NoProgress(const std::string&, int64_t, int64_t) {}
+
+// Two tiers and a catalogue in memory; chunks 1 … 3 belong to two documents, 4 to nobody.
+class Upkeep : public testing::Test {
+ protected:
+  Upkeep() {
+    stored_.tiers = {{fast_, Tier::kDisk}, {last_, Tier::kObject, /*is_remote=*/true}};
+    stored_.catalog = std::make_unique<InMemoryCatalog>(&clock_);
+    for (const char* name : {"docs", "other"}) {
+      EXPECT_TRUE(stored_.catalog->PutNamespace(name).ok());
+      EXPECT_TRUE(stored_.catalog->PutPrefix(TestPrefix(name)).ok());
+    }
+    Put("docs", "a", {1, 2});
+    Put("other", "b", {2, 3});
+    for (int seed = 1; seed <= 4; ++seed) EXPECT_TRUE(fast_->Put(MakeTestChunk(seed)).ok());
+    for (int seed = 1; seed <= 2; ++seed) EXPECT_TRUE(last_->Put(MakeTestChunk(seed)).ok());
+  }
+
+  void Put(const std::string& namespace_name, const std::string& id, const std::vector<int>& seeds) {
+    Document document{
+        .namespace_name = namespace_name, .document_id = id, .prefix_id = "abc123", .writer_version = "1.0"};
+    std::vector<ChunkRecord> records;
+    for (const int seed : seeds) {
+      const std::string chunk_id = MakeTestChunk(seed)->key().ToHex();
+      document.chunks.push_back({chunk_id, 0, 1});
+      records.push_back({.namespace_name = namespace_name,
+                         .chunk_id = chunk_id,
+                         .prefix_id = "abc123",
+                         .text = "x",
+                         .num_tokens = 1});
+    }
+    EXPECT_TRUE(stored_.catalog->PutDocument(document, records).ok());
+  }
+  bool Holds(ChunkStore& store, int seed) { return store.Contains(MakeTestChunk(seed)->key()).value(); }
+
+  FakeClock clock_;
+  std::shared_ptr<MemoryChunkStore> fast_ = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  std::shared_ptr<MemoryChunkStore> last_ = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  Stored stored_;
+};
+
+TEST_F(Upkeep, SurveySaysHowMuchIsHeldForWhom) {
+  const auto references = ReadReferences(*stored_.catalog);
+  ASSERT_TRUE(references.ok()) << references.status();
+  EXPECT_EQ(references->namespaces, (std::vector<std::string>{"docs", "other"}));
+  const auto survey = SurveyTier(stored_.tiers[0], *references);
+  ASSERT_TRUE(survey.ok()) << survey.status();
+  EXPECT_EQ(survey->all.chunks, 4);
+  EXPECT_EQ(survey->by_namespace[0].chunks, 2);
+  EXPECT_EQ(survey->by_namespace[1].chunks, 2) << "a shared chunk counts for each";
+  EXPECT_EQ(survey->unreferenced.chunks, 1);
+  EXPECT_EQ(survey->unreferenced.bytes, MakeTestChunk(4)->total_bytes());
+  EXPECT_EQ(survey->missing, 0);
+  EXPECT_EQ(SurveyTier(stored_.tiers[1], *references)->missing, 1);
+}
+
+TEST_F(Upkeep, RepairCopiesWhatTheLastTierLacksAndADryRunOnlyCounts) {
+  const References references = ReadReferences(*stored_.catalog).value();
+  const auto dry = RepairLastTier(stored_, references, /*is_dry_run=*/true, NoProgress);
+  EXPECT_EQ(dry->copied, 1);
+  EXPECT_FALSE(Holds(*last_, 3));
+  const auto repaired = RepairLastTier(stored_, references, /*is_dry_run=*/false, NoProgress);
+  EXPECT_EQ(repaired->copied, 1);
+  EXPECT_TRUE(Holds(*last_, 3));
+  EXPECT_FALSE(Holds(*last_, 4)) << "nobody refers to it";
+  EXPECT_EQ(RepairLastTier(stored_, references, false, NoProgress)->missing, 0);
+}
+
+TEST_F(Upkeep, RepairSaysWhatIsNowhere) {
+  ASSERT_TRUE(fast_->Delete(MakeTestChunk(3)->key()).ok());
+  const auto outcome = RepairLastTier(stored_, ReadReferences(*stored_.catalog).value(), false, NoProgress);
+  EXPECT_EQ(outcome->missing, 1);
+  EXPECT_EQ(outcome->not_held, 1);
+}
+
+TEST_F(Upkeep, PurgingANamespaceKeepsWhatOthersUse) {
+  const PurgeFilter filter{.namespace_name = "docs"};
+  const auto dry = Purge(stored_, filter, /*is_dry_run=*/true, NoProgress);
+  ASSERT_TRUE(dry.ok()) << dry.status();
+  EXPECT_TRUE(stored_.catalog->GetDocument("docs", "a").ok());
+  const auto outcome = Purge(stored_, filter, /*is_dry_run=*/false, NoProgress);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->documents, 1);
+  EXPECT_EQ(outcome->chunks, 2) << "chunk 1 in two tiers";
+  EXPECT_EQ(outcome->chunks, dry->chunks);
+  EXPECT_EQ(outcome->bytes, dry->bytes);
+  EXPECT_FALSE(Holds(*fast_, 1));
+  EXPECT_FALSE(Holds(*last_, 1));
+  EXPECT_TRUE(Holds(*fast_, 2));
+  EXPECT_TRUE(Holds(*fast_, 4));
+  EXPECT_TRUE(absl::IsNotFound(stored_.catalog->GetDocument("docs", "a").status()));
+  EXPECT_TRUE(stored_.catalog->GetDocument("other", "b").ok());
+}
+
+TEST_F(Upkeep, PurgingByWriterVersionAndTimeMeetsEveryCondition) {
+  EXPECT_EQ(Purge(stored_, {.writer_version = "2.0"}, true, NoProgress)->documents, 0);
+  EXPECT_EQ(Purge(stored_, {.writer_version = "1.0"}, true, NoProgress)->documents, 2);
+  EXPECT_EQ(
+      Purge(stored_, {.writer_version = "1.0", .updated_before = clock_.Now()}, true, NoProgress)->documents,
+      0);
+}
+
+TEST_F(Upkeep, PurgingTheUnreferencedLeavesDocumentsAlone) {
+  const auto outcome = Purge(stored_, {.unreferenced = true}, /*is_dry_run=*/false, NoProgress);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(outcome->documents, 0);
+  EXPECT_EQ(outcome->chunks, 1);
+  EXPECT_FALSE(Holds(*fast_, 4));
+  EXPECT_TRUE(Holds(*fast_, 1));
+}
+
+}  // namespace
+}  // namespace cacheclip
