@@ -52,9 +52,9 @@ struct TieredChunkStoreOptions {
   absl::Duration remote_use_interval =
       absl::Minutes(10);  // tell remote tiers of local hits at most this often
   int64_t max_in_flight_bytes = int64_t{256} << 20;
-  int64_t max_recent_keys = 65536;  // remembered to tell a second use from a first
-  bool admit_first_use = false;     // into full tiers too: plain LRU, for a working set that keeps changing
-  const Clock* clock = RealClock();
+  int64_t max_recent_keys = 65536;   // remembered to tell a second use from a first
+  bool admit_first_use = false;      // into full tiers too: plain LRU, for a working set that keeps changing
+  const Clock* clock = RealClock();  // outlives the stack and the arrivals it gave
 };
 
 class TieredChunkStore : public ChunkStore {

@@ -18,8 +18,10 @@ const int64_t kChunkBytes = MakeTestChunk(1)->total_bytes();
 
 // Memory for `memory_chunks` over a local tier over a remote one.
 struct Stack {
-  explicit Stack(int64_t memory_chunks = 100, Watermarks watermarks = {})
-      : memory(std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{
+  explicit Stack(int64_t memory_chunks = 100, Watermarks watermarks = {},
+                 std::shared_ptr<FakeClock> given_clock = std::make_shared<FakeClock>())
+      : owned_clock(std::move(given_clock)),
+        memory(std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{
             .max_bytes = memory_chunks * kChunkBytes, .watermarks = watermarks, .clock = &clock})),
         store(TieredChunkStore::Open(
                   {{memory, Tier::kMemory}, {disk, Tier::kDisk}, {redis, Tier::kRedis, true}},
@@ -34,7 +36,8 @@ struct Stack {
     return hit;
   }
 
-  FakeClock clock;
+  std::shared_ptr<FakeClock> owned_clock;
+  FakeClock& clock = *owned_clock;
   std::shared_ptr<MemoryChunkStore> memory;
   std::shared_ptr<FakeTier> disk = std::make_shared<FakeTier>(), redis = std::make_shared<FakeTier>();
   std::unique_ptr<TieredChunkStore> store;
@@ -109,9 +112,10 @@ TEST(TieredPromotion, ADeletionBeforeTheLastLayerIsNotUndone) {
 }
 
 TEST(TieredPromotion, AnArrivalMayOutliveTheStack) {
+  const auto clock = std::make_shared<FakeClock>();
   std::shared_ptr<ChunkArrival> arrival;
   {
-    Stack stack;
+    Stack stack(100, {}, clock);
     ASSERT_TRUE(stack.redis->Put(MakeTestChunk(1)).ok());
     stack.redis->arriving = true;
     arrival = stack.Get(1, {.accept_arriving = true})->arrival;
