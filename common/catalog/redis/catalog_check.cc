@@ -26,6 +26,18 @@ struct Space {
   Fields documents, staged, dead, orphans, pin_times;
 };
 
+Names NamesOf(const RedisReply& reply) {
+  const std::vector<std::string> texts = TextsOf(reply);
+  return Names(texts.begin(), texts.end());
+}
+
+Fields FieldsOf(const RedisReply& reply) {
+  Fields fields;
+  for (size_t i = 0; i + 1 < reply.elements.size(); i += 2)
+    fields[reply.elements[i].text] = reply.elements[i + 1].text;
+  return fields;
+}
+
 class Checker {
  public:
   Checker(const CatalogServer& server, CatalogCheck& check) : server_(server), check_(check) {}
@@ -66,28 +78,30 @@ void Checker::Compare(const std::string& what, const Names& counted, const Names
 
 absl::StatusOr<Names> Checker::Read(RedisCommand command) {
   CACHECLIP_ASSIGN_OR_RETURN(const RedisReply reply, server_.Execute(command));
-  const std::vector<std::string> texts = TextsOf(reply);
-  return Names(texts.begin(), texts.end());
+  return NamesOf(reply);
 }
 
 absl::StatusOr<Fields> Checker::ReadHash(const std::string& key) {
   CACHECLIP_ASSIGN_OR_RETURN(const RedisReply reply, server_.Execute({.args = {"HGETALL", key}}));
-  Fields fields;
-  for (size_t i = 0; i + 1 < reply.elements.size(); i += 2)
-    fields[reply.elements[i].text] = reply.elements[i + 1].text;
-  return fields;
+  return FieldsOf(reply);
 }
 
 absl::Status Checker::CheckBuckets(const NamespaceKeys& keys, Space& space) {
+  std::vector<RedisCommand> commands;
   for (int index = 0; index < kNumCatalogBuckets; ++index) {
     const std::string bucket = BucketName(index);
-    CACHECLIP_ASSIGN_OR_RETURN(const Fields documents, ReadHash(keys.documents(bucket)));
+    commands.push_back({.args = {"HGETALL", keys.documents(bucket)}});
+    commands.push_back({.args = {"HKEYS", keys.chunks(bucket)}});
+    commands.push_back({.args = {"ZRANGE", keys.references(bucket), "0", "-1"}});
+  }
+  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<RedisReply> replies, server_.Pipeline(commands));
+  for (int index = 0; index < kNumCatalogBuckets; ++index) {
+    const std::string bucket = BucketName(index);
+    const Fields documents = FieldsOf(replies[3 * index]);
     for (const auto& [id, record] : documents)
       if (DocumentBucket(id) != bucket) Problem(absl::StrCat("document ", id, " lies in bucket ", bucket));
     space.documents.insert(documents.begin(), documents.end());
-    CACHECLIP_ASSIGN_OR_RETURN(const Names chunks, Read({.args = {"HKEYS", keys.chunks(bucket)}}));
-    CACHECLIP_ASSIGN_OR_RETURN(const Names references,
-                               Read({.args = {"ZRANGE", keys.references(bucket), "0", "-1"}}));
+    const Names chunks = NamesOf(replies[3 * index + 1]), references = NamesOf(replies[3 * index + 2]);
     for (const Names* names : {&chunks, &references})
       for (const std::string& name : *names)
         if (ChunkBucket(name) != bucket) Problem(absl::StrCat("chunk ", name, " lies in bucket ", bucket));
