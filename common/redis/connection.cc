@@ -113,8 +113,10 @@ RedisConnection::RunResult RedisConnection::Run(std::span<const RedisCommand* co
 absl::Status RedisConnection::Loop(Progress& progress, absl::Time deadline, const RawHandler& on_reply) {
   absl::Time last_move = absl::Now();
   while (!progress.all_replied()) {
-    CACHECLIP_ASSIGN_OR_RETURN(const bool has_written, WriteSome(progress));
+    const absl::StatusOr<bool> written = WriteSome(progress);
+    // Also after a failed write: what the server said before it closed tells more.
     CACHECLIP_ASSIGN_OR_RETURN(const bool has_read, ReadSome(progress, on_reply));
+    CACHECLIP_ASSIGN_OR_RETURN(const bool has_written, written);
     if (progress.result.is_refused) return absl::OkStatus();
     const absl::Time now = absl::Now();
     if (has_written || has_read) {
