@@ -1,11 +1,13 @@
 // cacheclip ask: the best chunks of the local index, then an answer. --compare runs the same question by full
 // prefill, auxiliary and primary_probe and prints what each cost.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "services/cacheclip/console.h"
 #include "services/cacheclip/generate_flags.h"
@@ -28,7 +30,11 @@ struct AskFlags {
 
 absl::StatusOr<std::vector<SearchResult>> Retrieve(const AskFlags& flags) {
   const ClientOptions& client = flags.generate.client;
-  CACHECLIP_ASSIGN_OR_RETURN(const auto index, LocalIndex::Open(LocalIndexFileOf(client)));
+  const std::string file = LocalIndexFileOf(client);
+  if (!std::filesystem::exists(file))
+    return FieldError(absl::StatusCode::kNotFound, "data_dir",
+                      absl::StrCat("no local index at ", file, "; `cacheclip ingest` makes it"));
+  CACHECLIP_ASSIGN_OR_RETURN(const auto index, LocalIndex::Open(file));
   CACHECLIP_ASSIGN_OR_RETURN(
       std::vector<SearchResult> found,
       index->Search(client.namespace_name, flags.generate.question,

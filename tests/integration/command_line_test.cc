@@ -120,6 +120,13 @@ TEST(CommandLine, UnreachableServerIsAnExitCodeOfItsOwn) {
   EXPECT_EQ(result.output, "");
 }
 
+TEST(CommandLine, AskingBeforeAnythingWasIngestedSaysWhatToDo) {
+  Cluster cluster;
+  const CommandResult result = cluster.Run({"cacheclip", "ask", "When?", "--data-dir", cluster.data()});
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.error, HasSubstr("cacheclip ingest"));
+}
+
 TEST(CommandLine, HelpShowsExamplesForEveryVerb) {
   Cluster cluster;
   for (const std::string verb : {"serve", "ingest", "ask", "generate", "preload", "inspect", "verify",
