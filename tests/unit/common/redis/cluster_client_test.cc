@@ -61,7 +61,7 @@ TEST_F(ClusterClientTest, FindsEveryKeyOnItsNode) {
   automatic.cluster_mode = ClusterMode::kAuto;
   EXPECT_TRUE(MakeRedisClient(automatic).value()->is_cluster());
   automatic.database = 1;
-  EXPECT_TRUE(absl::IsInvalidArgument(MakeRedisClient(automatic).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(MakeRedisClient(automatic).status()));
 }
 
 TEST_F(ClusterClientTest, SurvivesTheLossOfAPrimaryWithinTheDeadline) {
