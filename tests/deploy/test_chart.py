@@ -7,12 +7,6 @@ from deploy_tools import (CHART, KUBERNETES_VERSIONS, SERVICES, VALUE_SETS, cont
                           render, settings_file, yaml)
 from custom_resources import CUSTOM_RESOURCES
 
-# Settings of the remote stores and of what needs them.
-STORE_SETTINGS = {
-    "redis_url", "redis_cluster", "redis_password_file", "redis_tls_ca", "redis_tls_certificate", "redis_tls_key",
-    "catalog_url", "catalog_password_file", "object_url", "s3_endpoint", "s3_region", "s3_path_style", "s3_tls_ca",
-    "write_mode"}
-
 
 @needs_helm
 class Lint(unittest.TestCase):
@@ -78,7 +72,7 @@ class Pods(unittest.TestCase):
     def test_settings_are_those_of_the_programs(self):
         for values in VALUE_SETS:
             for service in SERVICES:
-                unknown = set(settings_file(render(values.stem), service)) - known_settings() - STORE_SETTINGS
+                unknown = set(settings_file(render(values.stem), service)) - known_settings()
                 self.assertEqual(unknown, set(), f"{values.stem}: {service}")
 
     def test_liveness_asks_for_the_process_and_readiness_for_the_service(self):

@@ -5,7 +5,6 @@ import subprocess
 import unittest
 
 from deploy_tools import ROOT, SERVICES, VENV, jsonschema, known_settings, needs, needs_yaml, program, yaml
-from test_chart import STORE_SETTINGS
 
 DOCKERFILES = {path.name.split(".")[0]: path for path in (ROOT / "docker").glob("*.Dockerfile")}
 COMPOSE = ROOT / "docker/compose.yaml"
@@ -71,7 +70,7 @@ class Compose(unittest.TestCase):
                 self.assertTrue(port.startswith("127.0.0.1:"), f"{name}: {port}")
 
     def test_settings_are_those_of_the_programs(self):
-        known = known_settings() | STORE_SETTINGS
+        known = known_settings()
         for service in SERVICES:
             for name in self.services[service]["environment"]:
                 if name.startswith("CACHECLIP_"):
