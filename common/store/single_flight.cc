@@ -91,11 +91,16 @@ absl::StatusOr<StoreHit> SingleFlight::Lead(const ChunkKey& key, const std::shar
     if (arrival == nullptr) state_->Erase(key, flight.get());
   }
   state_->changed.notify_all();
+  // Weakly: an arrival that never ends must not keep alive the flight that keeps it.
   if (arrival != nullptr)
-    arrival->OnEnd([state = state_, key, flight = std::weak_ptr<Flight>(flight)](const absl::Status&) {
-      std::lock_guard lock(state->mutex);
-      if (const auto landed = flight.lock()) state->Erase(key, landed.get());
-    });
+    arrival->OnEnd(
+        [weak_state = std::weak_ptr(state_), key, weak_flight = std::weak_ptr(flight)](const absl::Status&) {
+          const auto state = weak_state.lock();
+          const auto landed = weak_flight.lock();
+          if (state == nullptr || landed == nullptr) return;
+          std::lock_guard lock(state->mutex);
+          state->Erase(key, landed.get());
+        });
   return outcome;
 }
 
