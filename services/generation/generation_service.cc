@@ -30,6 +30,8 @@ GenerationRecord RecordOf(const GenerateResult& result, const GenerateRequest& r
   record.context_tokens = usage.context_tokens;
   record.recomputed_tokens = usage.recomputed_tokens;
   record.reencoded_tokens = usage.reencoded_tokens;
+  for (const LoadDecision& decision : usage.load_decisions)
+    record.load_decisions.push_back({decision.decision, decision.reason, decision.num_chunks});
   record.num_chunks = static_cast<int64_t>(request.chunks.size());
   for (const auto& [tier, tokens] : usage.cached_tokens)
     record.cached_tokens[std::string(TierName(tier))] = tokens;

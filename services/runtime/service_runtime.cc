@@ -42,6 +42,15 @@ StoreGauges GaugesOf(const TierReport& report) {
           .miss_duration = seen.miss_duration};
 }
 
+WriteBackGauges GaugesOf(const WriteBackStats& stats) {
+  return {.queued_bytes = stats.queued_bytes,
+          .queued_chunks = stats.queued_chunks,
+          .written = stats.written,
+          .retries = stats.retries,
+          .lost = stats.lost,
+          .refused = stats.refused};
+}
+
 Grouping GroupingOf(const std::string& name) {
   if (name == "paper") return Grouping::kPaperWindows;
   return name == "tokens" ? Grouping::kTokens : Grouping::kBudgetExactWindows;
@@ -56,6 +65,8 @@ absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Confi
   CACHECLIP_ASSIGN_OR_RETURN(runtime->store_, OpenChunkStore(config));
   CACHECLIP_ASSIGN_OR_RETURN(runtime->catalog_, OpenCatalog(config, access));
   runtime->metrics_.SetStoreSource([self = runtime.get()] { return self->StoreState(); });
+  runtime->metrics_.SetWriteBackSource(
+      [store = runtime->store_.get()] { return GaugesOf(store->write_back_stats()); });
   return runtime;
 }
 

@@ -57,6 +57,7 @@ TEST(Serve, AsksItsOwnSelectorAndCountsWhatItDid) {
   EXPECT_THAT(metrics, HasSubstr(absl::StrCat("\ncacheclip_recomputed_tokens_total ",
                                               result->usage.recomputed_tokens, "\n")));
   EXPECT_THAT(metrics, HasSubstr("cacheclip_ingested_documents_total{outcome=\"stored\"} 2\n"));
+  EXPECT_THAT(metrics, HasSubstr("cacheclip_load_decisions_total{decision=\"load\""));
   EXPECT_THAT(metrics, HasSubstr("cacheclip_rpc_calls_total{"));
 }
 
