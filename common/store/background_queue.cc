@@ -16,6 +16,7 @@ void BackgroundQueue::Stop() {
     dropped.swap(tasks_);
   }
   changed_.notify_all();
+  dropped.clear();
   for (std::thread& thread : threads_)
     if (thread.joinable()) thread.join();
 }

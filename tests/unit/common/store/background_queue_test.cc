@@ -4,6 +4,9 @@
 
 #include <atomic>
 #include <future>
+#include <memory>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace cacheclip {
@@ -47,10 +50,13 @@ TEST(BackgroundQueue, StoppingDropsWhatWaits) {
     gate.get_future().wait();
     ++num_run;
   }));
-  ASSERT_TRUE(queue.Add(1, [&] { ++num_run; }));
+  auto held = std::make_shared<int>();
+  const std::weak_ptr<int> waiting = held;
+  ASSERT_TRUE(queue.Add(1, [&num_run, held = std::move(held)] { ++num_run; }));
   started.get_future().wait();
   std::thread stopper([&] { queue.Stop(); });
-  while (queue.Add(0, [] {})) std::this_thread::yield();
+  while (!waiting.expired()) std::this_thread::yield();  // dropped, and what it held with it
+  EXPECT_FALSE(queue.Add(0, [] {}));
   gate.set_value();
   stopper.join();
   EXPECT_EQ(num_run, 1);
