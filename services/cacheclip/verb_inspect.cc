@@ -114,20 +114,19 @@ VerbRun AddInspect(CLI::App& app) {
   AddSettings(app, &flags->program);
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
-    const absl::StatusOr<Config> config = ResolveConfig(flags->program);
-    if (!config.ok()) return ReportError(config.status());
-    if (AnswerConfigQuestions(flags->program, *config)) return static_cast<int>(kExitOk);
-    const absl::StatusOr<Stored> stored = OpenStored(*config, flags->tier, CatalogAccess::kReadOnly);
-    if (!stored.ok()) return ReportError(stored.status());
-    const absl::StatusOr<nlohmann::json> report =
-        flags->chunk_id.empty() ? DescribeAll(*stored, *config) : DescribeChunk(*stored, flags->chunk_id);
-    if (!report.ok()) return ReportError(report.status());
-    if (flags->program.json) {
-      PrintJson(*report);
-    } else {
-      std::fputs(AsLines(*report).c_str(), stdout);
-    }
-    return static_cast<int>(kExitOk);
+    return RunWithConfig(flags->program, [&](const Config& config) {
+      const absl::StatusOr<Stored> stored = OpenStored(config, flags->tier, CatalogAccess::kReadOnly);
+      if (!stored.ok()) return ReportError(stored.status());
+      const absl::StatusOr<nlohmann::json> report =
+          flags->chunk_id.empty() ? DescribeAll(*stored, config) : DescribeChunk(*stored, flags->chunk_id);
+      if (!report.ok()) return ReportError(report.status());
+      if (flags->program.json) {
+        PrintJson(*report);
+      } else {
+        std::fputs(AsLines(*report).c_str(), stdout);
+      }
+      return static_cast<int>(kExitOk);
+    });
   };
 }
 

@@ -198,12 +198,11 @@ VerbRun AddPreload(CLI::App& app) {
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
     BlockShutdownSignals();
-    const absl::StatusOr<Config> config = ResolveConfig(flags->program);
-    if (!config.ok()) return ReportError(config.status());
-    if (AnswerConfigQuestions(flags->program, *config)) return static_cast<int>(kExitOk);
-    const absl::StatusOr<PreloadReport> report = Preload(*flags, *config);
-    if (!report.ok()) return ReportError(report.status());
-    return Report(*flags, *report);
+    return RunWithConfig(flags->program, [&](const Config& config) {
+      const absl::StatusOr<PreloadReport> report = Preload(*flags, config);
+      if (!report.ok()) return ReportError(report.status());
+      return Report(*flags, *report);
+    });
   };
 }
 

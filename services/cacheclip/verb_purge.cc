@@ -78,13 +78,12 @@ VerbRun AddPurge(CLI::App& app) {
   AddSettings(app, &flags->program);
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
-    const absl::StatusOr<Config> config = ResolveConfig(flags->program);
-    if (!config.ok()) return ReportError(config.status());
-    if (AnswerConfigQuestions(flags->program, *config)) return static_cast<int>(kExitOk);
-    const absl::StatusOr<PurgeOutcome> outcome = Run(*flags, *config);
-    if (!outcome.ok()) return ReportError(outcome.status());
-    Report(*flags, *outcome);
-    return static_cast<int>(outcome->failures.empty() ? kExitOk : kExitFailure);
+    return RunWithConfig(flags->program, [&](const Config& config) {
+      const absl::StatusOr<PurgeOutcome> outcome = Run(*flags, config);
+      if (!outcome.ok()) return ReportError(outcome.status());
+      Report(*flags, *outcome);
+      return static_cast<int>(outcome->failures.empty() ? kExitOk : kExitFailure);
+    });
   };
 }
 

@@ -94,17 +94,16 @@ VerbRun AddVerify(CLI::App& app) {
   AddSettings(app, &flags->program);
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
-    const absl::StatusOr<Config> config = ResolveConfig(flags->program);
-    if (!config.ok()) return ReportError(config.status());
-    if (AnswerConfigQuestions(flags->program, *config)) return static_cast<int>(kExitOk);
-    const absl::StatusOr<Findings> findings = Verify(*flags, *config);
-    if (!findings.ok()) return ReportError(findings.status());
-    if (flags->program.json) {
-      PrintJson(ToJson(*findings));
-    } else {
-      Report(*findings, flags->repair && !flags->dry_run);
-    }
-    return static_cast<int>(findings->ok() ? kExitOk : kExitFailure);
+    return RunWithConfig(flags->program, [&](const Config& config) {
+      const absl::StatusOr<Findings> findings = Verify(*flags, config);
+      if (!findings.ok()) return ReportError(findings.status());
+      if (flags->program.json) {
+        PrintJson(ToJson(*findings));
+      } else {
+        Report(*findings, flags->repair && !flags->dry_run);
+      }
+      return static_cast<int>(findings->ok() ? kExitOk : kExitFailure);
+    });
   };
 }
 

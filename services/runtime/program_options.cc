@@ -51,15 +51,20 @@ bool AnswerConfigQuestions(const ProgramOptions& options, const Config& config) 
   return options.print_config || options.check_config;
 }
 
-int RunConfigured(const ProgramOptions& options, absl::Status (*body)(const Config& config, bool json)) {
+int RunWithConfig(const ProgramOptions& options, const std::function<int(const Config& config)>& body) {
   const absl::StatusOr<Config> config = ResolveConfig(options);
   if (!config.ok()) {
     ReportError(config.status());
     return kExitUsage;
   }
-  if (AnswerConfigQuestions(options, *config)) return kExitOk;
-  const absl::Status status = body(*config, options.json);
-  return status.ok() ? kExitOk : ReportError(status);
+  return AnswerConfigQuestions(options, *config) ? static_cast<int>(kExitOk) : body(*config);
+}
+
+int RunConfigured(const ProgramOptions& options, absl::Status (*body)(const Config& config, bool json)) {
+  return RunWithConfig(options, [&](const Config& config) {
+    const absl::Status status = body(config, options.json);
+    return status.ok() ? static_cast<int>(kExitOk) : ReportError(status);
+  });
 }
 
 int RunServerProgram(int argc, char** argv, const std::string& description,

@@ -2,6 +2,7 @@
 // --json. For the three service binaries and `cacheclip serve`. Belongs to one thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -35,7 +36,10 @@ absl::StatusOr<Config> ResolveConfig(const ProgramOptions& options);
 // Answers --print-config and --check-config: true if the program is done.
 bool AnswerConfigQuestions(const ProgramOptions& options, const Config& config);
 
-// Resolves, answers questions, runs `body`, reports its error on stderr. Returns the exit code.
+// Resolves, answers questions, runs `body`. Returns its exit code, or kExitUsage for settings that are wrong.
+int RunWithConfig(const ProgramOptions& options, const std::function<int(const Config& config)>& body);
+
+// The same for a server: reports the body's error on stderr.
 int RunConfigured(const ProgramOptions& options, absl::Status (*body)(const Config& config, bool json));
 
 // The whole main of a service: blocks the signals, parses, RunConfigured().
