@@ -1,0 +1,202 @@
+// Two instances with a Redis in common and nothing else: what one stores the other serves, what differs in
+// anything that changes the KV is never served, and what one deletes is gone for both at the next request.
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/status.h"
+#include "tests/integration/cluster.h"
+#include "tests/support/poll.h"
+#include "tests/support/redis_server.h"
+#include "tests/support/tiny_model.h"
+
+namespace cacheclip {
+namespace {
+
+constexpr char kText[] =
+    "Ship number 7 left the harbour with twelve barrels of grain and came back in winter.";
+
+// An instance has a data folder, and so memory and disk tiers, of its own.
+class TwoInstances : public testing::Test {
+ protected:
+  void SetUp() override {
+    CACHECLIP_NEEDS_REDIS();
+    redis_ = std::make_unique<RedisServer>();
+    first_ = StartInstance("first");
+  }
+
+  // `settings` come later than the common ones and win.
+  Server StartInstance(const std::string& name, const std::vector<std::string>& settings = {}) {
+    std::vector<std::string> all = {"--redis-url", redis_->url(), "--catalog-url", redis_->url()};
+    all.insert(all.end(), {"--data-dir", absl::StrCat(cluster_.folder(), "/data-", name)});
+    all.insert(all.end(), settings.begin(), settings.end());
+    return cluster_.Start("cacheclip", all);
+  }
+
+  // One document of one chunk, `opening` and kText; returns the chunk's id. `life`: until it expires.
+  std::string IngestText(const Server& server, const std::string& document_id,
+                         absl::Duration life = absl::ZeroDuration(), const std::string& opening = "") {
+    IngestionClient client(ChannelTo(server));
+    PrefixSpec spec;
+    spec.system_prompt = "You answer questions.";
+    EXPECT_TRUE(client.PutNamespace("default", &spec, true).ok());
+    std::string chunk_id;
+    bool sent = false;
+    const auto totals =
+        client.Ingest({.namespace_name = "default"},
+                      [&](SourceDocument* document) {
+                        *document = {.document_id = document_id, .title = "Ships", .text = opening + kText};
+                        if (life > absl::ZeroDuration()) document->expire_time = absl::Now() + life;
+                        return !std::exchange(sent, true);
+                      },
+                      {.on_result = [&](const DocumentResult& done) {
+                        ASSERT_TRUE(done.status.ok()) << done.status;
+                        ASSERT_EQ(done.chunks.size(), 1);
+                        chunk_id = done.chunks[0].chunk_id;
+                      }});
+    EXPECT_TRUE(totals.ok()) << totals.status();
+    return chunk_id;
+  }
+
+  static GenerateRequest RequestByText() {
+    GenerateRequest request = RequestOver({}, Method::kPrimaryProbe);
+    request.chunks.push_back({.text = kText, .title = "Ships"});
+    return request;
+  }
+  static absl::StatusOr<GenerateResult> GenerateByText(const Server& server) {
+    return Generate(server, RequestByText());
+  }
+  static absl::StatusOr<GenerateResult> GenerateById(const Server& server, const std::string& chunk_id) {
+    return Generate(server, RequestOver({chunk_id}, Method::kPrimaryProbe));
+  }
+
+  std::vector<const Server*> Both(const Server& second) const { return {&first_, &second}; }
+
+  Cluster cluster_;
+  std::unique_ptr<RedisServer> redis_;
+  Server first_;
+};
+
+TEST_F(TwoInstances, HitEachOthersChunks) {
+  const Server second = StartInstance("second");
+  const std::string from_first = IngestText(first_, "by-first");
+  const std::vector<std::string> from_second = cluster_.Ingest(second, 1);
+
+  const auto on_second = GenerateById(second, from_first);
+  ASSERT_TRUE(on_second.ok()) << on_second.status();
+  EXPECT_EQ(on_second->usage.reencoded_tokens, 0);
+  EXPECT_GE(on_second->usage.cached_tokens.at(Tier::kRedis), on_second->usage.context_tokens);
+  const auto on_first = Generate(first_, RequestOver(from_second, Method::kPrimaryProbe));
+  ASSERT_TRUE(on_first.ok()) << on_first.status();
+  EXPECT_EQ(on_first->usage.reencoded_tokens, 0);
+  EXPECT_GE(on_first->usage.cached_tokens.at(Tier::kRedis), on_first->usage.context_tokens);
+  EXPECT_EQ(GenerateByText(second)->usage.reencoded_tokens, 0) << "a text is the same chunk";
+  EXPECT_EQ(GenerateById(first_, from_first)->token_ids, on_second->token_ids);
+}
+
+TEST_F(TwoInstances, NeverHitWhatAnotherModelTokenizerPrefixOrSaltMade) {
+  IngestText(first_, "by-first");
+  ASSERT_EQ(GenerateByText(first_)->usage.reencoded_tokens, 0);
+
+  const std::string other_weights = WriteTinyModel(cluster_.folder() + "/other-weights", {.seed = "other"});
+  const std::string other_tokenizer = WriteTinyModel(cluster_.folder() + "/other-tokenizer");
+  MakeByteTokenizer(other_tokenizer);
+  const std::vector<std::vector<std::string>> differences = {{"--model", other_weights},
+                                                             {"--model", other_tokenizer},
+                                                             {"--default-salt", "another"},
+                                                             {"--dtype", "bf16"}};
+  for (const std::vector<std::string>& difference : differences) {
+    // Its catalogue is its own: a prefix belongs to a tokenizer. The chunks' Redis is the first instance's.
+    std::vector<std::string> settings = {"--catalog-url", ""};
+    settings.insert(settings.end(), difference.begin(), difference.end());
+    const Server other =
+        StartInstance(absl::StrCat("other-", difference[1].substr(difference[1].rfind('/') + 1)), settings);
+    PrefixSpec spec;
+    spec.system_prompt = "You answer questions.";
+    ASSERT_TRUE(IngestionClient(ChannelTo(other)).PutNamespace("default", &spec, true).ok());
+    const auto result = GenerateByText(other);
+    ASSERT_TRUE(result.ok()) << difference[0] << ": " << result.status();
+    EXPECT_EQ(result->usage.reencoded_tokens, result->usage.context_tokens) << difference[0];
+  }
+
+  PrefixSpec other_prefix;
+  other_prefix.system_prompt = "You answer questions in verse.";
+  const auto prefix_id = IngestionClient(ChannelTo(first_)).PutNamespace("default", &other_prefix, false);
+  ASSERT_TRUE(prefix_id.ok()) << prefix_id.status();
+  GenerateRequest request = RequestByText();
+  request.prefix_id = *prefix_id;
+  const auto result = Generate(first_, request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->usage.reencoded_tokens, result->usage.context_tokens) << "another prefix";
+}
+
+TEST_F(TwoInstances, ADeletedDocumentIsGoneOnEveryTierAtTheNextRequest) {
+  const Server second = StartInstance("second");
+  const std::string chunk_id = IngestText(first_, "to-delete");
+  for (const Server* server : Both(second))  // now in both memories, on both disks, and in Redis
+    ASSERT_TRUE(GenerateById(*server, chunk_id).ok());
+
+  ASSERT_TRUE(IngestionClient(ChannelTo(first_)).DeleteDocument("default", "to-delete").ok());
+  for (const Server* server : Both(second)) {
+    const auto by_id = GenerateById(*server, chunk_id);
+    EXPECT_EQ(by_id.status().code(), absl::StatusCode::kNotFound) << by_id.status();
+    EXPECT_EQ(FieldOf(by_id.status()), "chunks[0].chunk_id");
+  }
+  const auto by_text = GenerateByText(first_);
+  ASSERT_TRUE(by_text.ok()) << by_text.status();
+  EXPECT_EQ(by_text->usage.reencoded_tokens, by_text->usage.context_tokens) << "its bytes are gone as well";
+}
+
+TEST_F(TwoInstances, AChunkLivesAsLongAsAnyDocumentThatHasIt) {
+  const Server second = StartInstance("second");
+  const std::string chunk_id = IngestText(first_, "one");
+  EXPECT_EQ(IngestText(second, "two"), chunk_id) << "the same text";
+  ASSERT_TRUE(IngestionClient(ChannelTo(second)).DeleteDocument("default", "one").ok());
+  const auto result = GenerateById(first_, chunk_id);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->usage.reencoded_tokens, 0);
+}
+
+TEST_F(TwoInstances, AnExpiredDocumentIsGoneForBoth) {
+  const Server second = StartInstance("second");
+  const std::string chunk_id = IngestText(first_, "short-lived", absl::Seconds(2));
+  const auto is_gone = [&](const Server& server) {
+    return GenerateById(server, chunk_id).status().code() == absl::StatusCode::kNotFound;
+  };
+  EXPECT_TRUE(PollUntil([&] { return is_gone(first_); }));
+  EXPECT_TRUE(is_gone(second));
+}
+
+// Tiers too small for what comes: only a pin keeps a chunk.
+TEST_F(TwoInstances, APinHoldsAgainstEvictionUntilItEnds) {
+  const Server server = cluster_.Start("cacheclip", {"--memory-bytes", "0", "--disk-bytes", "4MiB"});
+  IngestionClient client(ChannelTo(server));
+  const std::string kept = IngestText(server, "kept", absl::ZeroDuration(), "The kept ship. ");
+  const std::string freed = IngestText(server, "freed", absl::ZeroDuration(), "The freed ship. ");
+  ASSERT_TRUE(client.PinChunks("default", {kept}, "test", absl::Hours(1)).ok());
+  ASSERT_TRUE(client.PinChunks("default", {freed}, "test", absl::Seconds(1)).ok());
+
+  int num_documents = 0;
+  const auto is_evicted_under_pressure = [&](const std::string& chunk_id) {
+    for (int i = 0; i < 24; ++i) {  // more than the disk tier holds
+      const std::string name = absl::StrCat("more-", num_documents++);
+      IngestText(server, name, absl::ZeroDuration(), absl::StrCat(name, " is another ship. "));
+    }
+    const auto result = GenerateById(server, chunk_id);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() && result->usage.reencoded_tokens > 0;
+  };
+  EXPECT_TRUE(PollUntil([&] { return is_evicted_under_pressure(freed); })) << "its pin has ended";
+  const auto result = GenerateById(server, kept);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->usage.reencoded_tokens, 0) << "its pin has not";
+}
+
+}  // namespace
+}  // namespace cacheclip
