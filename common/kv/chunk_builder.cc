@@ -30,21 +30,37 @@ absl::StatusOr<ChunkBuilder> ChunkBuilder::Create(ChunkHeader header) {
   return ChunkBuilder(std::move(preamble), std::move(image));
 }
 
-std::span<std::byte> ChunkBuilder::MutableKeys(int32_t layer) {
+std::span<std::byte> ChunkBuilder::LayerPart(int32_t layer, int64_t offset, int64_t num_bytes) {
   const ChunkHeader& header = preamble_.header;
   CACHECLIP_CHECK(layer >= 0 && layer < header.shape.num_layers) << "layer " << layer;
   const int64_t layer_offset =
       preamble_.payload_offset + layer * LayerStride(header.shape, header.num_tokens());
-  return image_.span().subspan(layer_offset, header.shape.KeysBytes(header.num_tokens()));
+  return image_.span().subspan(layer_offset + offset, num_bytes);
+}
+
+std::span<std::byte> ChunkBuilder::MutableKeys(int32_t layer) {
+  const ChunkHeader& header = preamble_.header;
+  return LayerPart(layer, 0, header.shape.KeysBytes(header.num_tokens()));
 }
 
 std::span<std::byte> ChunkBuilder::MutableValues(int32_t layer) {
   const ChunkHeader& header = preamble_.header;
-  CACHECLIP_CHECK(layer >= 0 && layer < header.shape.num_layers) << "layer " << layer;
-  const int64_t values_offset = preamble_.payload_offset +
-                                layer * LayerStride(header.shape, header.num_tokens()) +
-                                LayerValuesOffset(header.shape, header.num_tokens());
-  return image_.span().subspan(values_offset, header.shape.KeysBytes(header.num_tokens()));
+  return LayerPart(layer, LayerValuesOffset(header.shape, header.num_tokens()),
+                   header.shape.KeysBytes(header.num_tokens()));
+}
+
+std::span<float> ChunkBuilder::MutableKeyScales(int32_t layer) {
+  const ChunkHeader& header = preamble_.header;
+  const auto bytes = LayerPart(layer, LayerKeyScalesOffset(header.shape, header.num_tokens()),
+                               header.shape.KeyScalesBytes());
+  return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
+}
+
+std::span<float> ChunkBuilder::MutableValueScales(int32_t layer) {
+  const ChunkHeader& header = preamble_.header;
+  const auto bytes = LayerPart(layer, LayerValueScalesOffset(header.shape, header.num_tokens()),
+                               header.shape.ValueScalesBytes(header.num_tokens()));
+  return {reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float)};
 }
 
 std::shared_ptr<const EncodedChunk> ChunkBuilder::Finish() && {

@@ -29,12 +29,15 @@ absl::StatusOr<AlignedBytes> AllocateAligned(int64_t num_bytes);  // RESOURCE_EX
 
 class ChunkBuilder {
  public:
-  // INVALID_ARGUMENT / UNIMPLEMENTED from ValidateChunkHeader(); RESOURCE_EXHAUSTED when memory is out.
+  // INVALID_ARGUMENT from ValidateChunkHeader(); RESOURCE_EXHAUSTED when memory is out.
   static absl::StatusOr<ChunkBuilder> Create(ChunkHeader header);
 
   // [num_tokens, num_kv_heads, head_dim] row-major in the header's dtype; keys before RoPE.
   std::span<std::byte> MutableKeys(int32_t layer);
   std::span<std::byte> MutableValues(int32_t layer);
+  // [num_kv_heads, head_dim] and [num_tokens, num_kv_heads]; empty unless int8.
+  std::span<float> MutableKeyScales(int32_t layer);
+  std::span<float> MutableValueScales(int32_t layer);
 
   int64_t total_bytes() const { return preamble_.total_bytes; }
 
@@ -43,6 +46,7 @@ class ChunkBuilder {
 
  private:
   ChunkBuilder(ChunkPreamble preamble, AlignedBytes image);
+  std::span<std::byte> LayerPart(int32_t layer, int64_t offset, int64_t num_bytes);
 
   ChunkPreamble preamble_;
   AlignedBytes image_;

@@ -72,8 +72,18 @@ int64_t LayerValuesOffset(const KvShape& shape, int64_t num_tokens) {
   return chunk_wire::RoundUp(shape.KeysBytes(num_tokens), kChunkAlignment);
 }
 
-int64_t LayerStride(const KvShape& shape, int64_t num_tokens) {
+int64_t LayerKeyScalesOffset(const KvShape& shape, int64_t num_tokens) {
   return 2 * LayerValuesOffset(shape, num_tokens);
+}
+
+int64_t LayerValueScalesOffset(const KvShape& shape, int64_t num_tokens) {
+  return LayerKeyScalesOffset(shape, num_tokens) +
+         chunk_wire::RoundUp(shape.KeyScalesBytes(), kChunkAlignment);
+}
+
+int64_t LayerStride(const KvShape& shape, int64_t num_tokens) {
+  return LayerValueScalesOffset(shape, num_tokens) +
+         chunk_wire::RoundUp(shape.ValueScalesBytes(num_tokens), kChunkAlignment);
 }
 
 absl::StatusOr<ChunkPreamble> PlanChunk(ChunkHeader header) {

@@ -1,8 +1,8 @@
 // The byte format of a chunk (docs/chunk-format.md has the picture): serialised header with ids, spans, slice
-// index and its own checksum, then keys and values per layer, 64-byte aligned, little endian. Nothing in it
-// is executable; every length is bounded and checked against the bytes at hand before it is used, and only
-// the canonical form is accepted: an image that parses serialises back to itself. Thread-safe: functions on
-// values.
+// index and its own checksum, then keys, values and scales per layer, 64-byte aligned, little endian. Nothing
+// in it is executable; every length is bounded and checked against the bytes at hand before it is used, and
+// only the canonical form is accepted: an image that parses serialises back to itself. Thread-safe: functions
+// on values.
 #pragma once
 
 #include <cstddef>
@@ -49,8 +49,11 @@ absl::StatusOr<ChunkPreamble> PlanChunk(ChunkHeader header);
 // Writes the serialised header; `out` must be exactly preamble.payload_offset bytes.
 void WriteChunkHeader(const ChunkPreamble& preamble, std::span<std::byte> out);
 
-// Bytes from the start of a layer's block to its values, and to the next layer's block.
+// Bytes from the start of a layer's block to its values, to the scales of its keys and of its values (which
+// take none unless int8), and to the next layer's block.
 int64_t LayerValuesOffset(const KvShape& shape, int64_t num_tokens);
+int64_t LayerKeyScalesOffset(const KvShape& shape, int64_t num_tokens);
+int64_t LayerValueScalesOffset(const KvShape& shape, int64_t num_tokens);
 int64_t LayerStride(const KvShape& shape, int64_t num_tokens);
 
 }  // namespace cacheclip

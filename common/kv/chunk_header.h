@@ -40,8 +40,7 @@ struct ChunkHeader {
 // Everything a header names: a fresh header for `identity`, without spans, writer and time.
 ChunkHeader MakeChunkHeader(const ChunkIdentity& identity);
 
-// INVALID_ARGUMENT naming the field that is missing, negative, inconsistent or over its limit; UNIMPLEMENTED
-// for int8.
+// INVALID_ARGUMENT naming the field that is missing, negative, inconsistent or over its limit.
 absl::Status ValidateChunkHeader(const ChunkHeader& header);
 
 // DATA_LOSS unless `header` carries exactly this key and these ids: the comparison made on every hit, because

@@ -51,6 +51,10 @@ class EncodedChunk {
   // before RoPE.
   std::span<const std::byte> Keys(int32_t layer) const;
   std::span<const std::byte> Values(int32_t layer) const;
+  // Of int8 elements, else empty: an element's value is itself times its scale. [num_kv_heads, head_dim] and
+  // [num_tokens, num_kv_heads].
+  std::span<const float> KeyScales(int32_t layer) const;
+  std::span<const float> ValueScales(int32_t layer) const;
 
   std::span<const std::byte> image() const { return image_; }  // exactly the bytes of docs/chunk-format.md
   std::span<const std::byte> header_bytes() const { return image_.first(preamble_.payload_offset); }
@@ -59,12 +63,17 @@ class EncodedChunk {
     return image_.subspan(slice.offset, slice.num_bytes);
   }
 
-  // DATA_LOSS naming the first slice whose bytes do not have their checksum. Reads the whole payload / one
-  // layer.
+  // DATA_LOSS naming the first slice whose bytes do not have their checksum, or the layer with a scale that
+  // is none. Reads the whole payload / one layer.
   absl::Status VerifyPayload() const;
   absl::Status VerifyLayer(int32_t layer) const;
+  // DATA_LOSS unless every scale of the layer is one (IsScale()). Checksums find accidents only; this keeps
+  // what a faulty writer stored from becoming NaN in a cache. Part of VerifyPayload() and VerifyLayer().
+  absl::Status CheckScales(int32_t layer) const;
 
  private:
+  std::span<const std::byte> LayerPart(int32_t layer, int64_t offset, int64_t num_bytes) const;
+  std::span<const float> Scales(int32_t layer, int64_t offset, int64_t num_bytes) const;
   absl::Status VerifySlice(const ChunkSlice& slice) const;
 
   ChunkPreamble preamble_;

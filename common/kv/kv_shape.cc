@@ -38,6 +38,12 @@ int64_t KvDtypeBytes(KvDtype dtype) {
   return 0;
 }
 
+absl::StatusOr<KvDtype> ParseKvDtype(std::string_view name) {
+  for (const KvDtype dtype : {KvDtype::kBf16, KvDtype::kFp32, KvDtype::kInt8})
+    if (KvDtypeName(dtype) == name) return dtype;
+  return InvalidField("kv_dtype", absl::StrCat("must be bf16, fp32 or int8, got \"", AbslView(name), "\""));
+}
+
 std::string KvShape::ToString() const {
   return absl::StrCat(num_layers, "x", num_kv_heads, "x", head_dim, " ", AbslView(KvDtypeName(dtype)));
 }
@@ -46,9 +52,6 @@ absl::Status ValidateKvShape(const KvShape& shape) {
   CACHECLIP_RETURN_IF_ERROR(CheckDimension("shape.num_layers", shape.num_layers, kMaxKvLayers));
   CACHECLIP_RETURN_IF_ERROR(CheckDimension("shape.num_kv_heads", shape.num_kv_heads, kMaxKvHeads));
   CACHECLIP_RETURN_IF_ERROR(CheckDimension("shape.head_dim", shape.head_dim, kMaxKvHeadDim));
-  if (shape.dtype == KvDtype::kInt8)
-    return FieldError(absl::StatusCode::kUnimplemented, "shape.dtype",
-                      "int8 KV is reserved and not written yet");
   if (KvDtypeBytes(shape.dtype) == 0)
     return InvalidField("shape.dtype", absl::StrCat("unknown dtype ", static_cast<int>(shape.dtype)));
   return absl::OkStatus();

@@ -29,8 +29,10 @@ void CheckParsed(const std::shared_ptr<Bytes>& image, PayloadCheck check) {
   CACHECLIP_CHECK(std::ranges::equal(header, (*chunk)->header_bytes()));
   uint64_t sum = 0;
   for (int32_t layer = 0; layer < (*chunk)->shape().num_layers; ++layer)
-    for (const auto half : {(*chunk)->Keys(layer), (*chunk)->Values(layer)})
-      sum += half.empty() ? 0 : Checksum64(half.data(), half.size());
+    for (const auto part :
+         {(*chunk)->Keys(layer), (*chunk)->Values(layer), std::as_bytes((*chunk)->KeyScales(layer)),
+          std::as_bytes((*chunk)->ValueScales(layer))})
+      sum += part.empty() ? 0 : Checksum64(part.data(), part.size());
   volatile uint64_t keep = sum;
   (void)keep;
 }

@@ -51,6 +51,11 @@ inline std::byte TestPayloadByte(int32_t seed, int32_t layer, int half, size_t i
   return static_cast<std::byte>(mixed >> 56);
 }
 
+// The scale at `index` of a layer's keys or values, if the shape has scales: 0 … 255 / 1024.
+inline float TestScale(int32_t seed, int32_t layer, int half, size_t index) {
+  return static_cast<float>(TestPayloadByte(seed, layer, half + 2, index)) / 1024;
+}
+
 inline std::shared_ptr<const EncodedChunk> MakeTestChunk(const TestChunkOptions& options = {}) {
   ChunkBuilder builder = ChunkBuilder::Create(MakeTestHeader(options)).value();
   for (int32_t layer = 0; layer < options.shape.num_layers; ++layer) {
@@ -58,6 +63,10 @@ inline std::shared_ptr<const EncodedChunk> MakeTestChunk(const TestChunkOptions&
     for (int half = 0; half < 2; ++half)
       for (size_t i = 0; i < halves[half].size(); ++i)
         halves[half][i] = TestPayloadByte(options.seed, layer, half, i);
+    const std::span<float> scales[] = {builder.MutableKeyScales(layer), builder.MutableValueScales(layer)};
+    for (int half = 0; half < 2; ++half)
+      for (size_t i = 0; i < scales[half].size(); ++i)
+        scales[half][i] = TestScale(options.seed, layer, half, i);
   }
   return std::move(builder).Finish();
 }

@@ -57,9 +57,15 @@ absl::Status ChunkAssembler::FinishSlice() {
     Fail(damaged);
     return damaged;
   }
+  const int32_t layer = slice(index).layer;
+  const bool ends_layer = index + 1 == num_slices() || slice(index + 1).layer != layer;
+  if (ends_layer)
+    if (const absl::Status damaged = chunk_->CheckScales(layer); !damaged.ok()) {
+      Fail(damaged);
+      return damaged;
+    }
   ++num_finished_;
-  const bool ends_layer = is_complete() || slice(index + 1).layer != slice(index).layer;
-  if (ends_layer) arrival_->Publish(slice(index).layer + 1);
+  if (ends_layer) arrival_->Publish(layer + 1);
   return absl::OkStatus();
 }
 

@@ -20,11 +20,12 @@ struct GoldenFile {
   TestChunkOptions options;
 };
 
-// A chunk in the default dtype, one in fp32 whose sizes need padding, and a prefix's own KV.
+// A chunk in the default dtype, one in fp32 whose sizes need padding, a prefix's own KV, and one with scales.
 const GoldenFile kGoldenFiles[] = {
     {"chunk_bf16.bin", {.seed = 1, .num_tokens = 5, .shape = {2, 2, 8, KvDtype::kBf16}}},
     {"chunk_fp32.bin", {.seed = 2, .num_tokens = 3, .shape = {3, 1, 6, KvDtype::kFp32}}},
     {"prefix_bf16.bin", {.seed = 3, .num_tokens = 4, .shape = {1, 2, 8, KvDtype::kBf16}, .prefix_ids = {}}},
+    {"chunk_int8.bin", {.seed = 4, .num_tokens = 5, .shape = {2, 2, 9, KvDtype::kInt8}}},
 };
 
 std::string GoldenPath(const GoldenFile& golden) {
@@ -38,7 +39,8 @@ T FieldAt(std::span<const std::byte> image, size_t offset) {
   return value;
 }
 
-// With CACHECLIP_UPDATE_GOLDEN=1 the files are written instead: only together with a new format version.
+// With CACHECLIP_UPDATE_GOLDEN=1 the files are written instead: only together with a new format version, or
+// for a dtype that no version could hold before.
 TEST(ChunkFormat, WritesTheGoldenFilesByteByByte) {
   for (const GoldenFile& golden : kGoldenFiles) {
     const auto chunk = MakeTestChunk(golden.options);
@@ -104,6 +106,17 @@ TEST(ChunkFormat, PayloadIsAlignedAndItsSizeFollowsFromTheShape) {
     EXPECT_GE(LayerValuesOffset(options.shape, num_tokens), options.shape.KeysBytes(num_tokens));
     EXPECT_EQ(plan.total_bytes, plan.payload_offset + 3 * stride);
   }
+}
+
+// Where docs/chunk-format.md says that the parts of a layer lie.
+TEST(ChunkFormat, ScalesLieBehindKeysAndValues) {
+  const KvShape shape{2, 3, 40, KvDtype::kInt8};
+  EXPECT_EQ(LayerValuesOffset(shape, 7), 896);        // 840 bytes of keys
+  EXPECT_EQ(LayerKeyScalesOffset(shape, 7), 1792);    // … and of values
+  EXPECT_EQ(LayerValueScalesOffset(shape, 7), 2304);  // 480 bytes
+  EXPECT_EQ(LayerStride(shape, 7), 2432);             // 84 bytes
+  const KvShape without{2, 3, 40, KvDtype::kBf16};
+  EXPECT_EQ(LayerStride(without, 7), 2 * LayerValuesOffset(without, 7));
 }
 
 TEST(ChunkFormat, HeaderLimitHoldsForTheLargestHeader) {

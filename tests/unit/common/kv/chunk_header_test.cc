@@ -26,7 +26,7 @@ TEST(ValidateChunkHeader, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(field_after([](ChunkHeader& header) { header.writer_version.assign(129, 'x'); }),
             "writer_version");
   EXPECT_EQ(field_after([](ChunkHeader& header) { header.layout = static_cast<KvLayout>(0); }), "layout");
-  EXPECT_EQ(field_after([](ChunkHeader& header) { header.shape.dtype = KvDtype::kInt8; }), "shape.dtype");
+  EXPECT_EQ(field_after([](ChunkHeader& header) { header.shape.dtype = KvDtype{0}; }), "shape.dtype");
   EXPECT_EQ(field_after([](ChunkHeader& header) {
               header.shape = {512, 512, 1024, KvDtype::kFp32};
             }),

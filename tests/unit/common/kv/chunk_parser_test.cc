@@ -50,6 +50,16 @@ TEST(ParseChunk, AnyFlippedBitIsFound) {
   }
 }
 
+TEST(ParseChunk, AnyFlippedBitOfAnInt8ChunkIsFound) {
+  const Bytes good = CopyImage(*MakeTestChunk({.num_tokens = 3, .shape = {1, 1, 5, KvDtype::kInt8}}));
+  ASSERT_TRUE(Parse(good).ok());
+  for (size_t bit = 0; bit < good.size() * 8; ++bit) {
+    Bytes image = good;
+    image[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
+    ASSERT_TRUE(absl::IsDataLoss(Parse(image))) << "bit " << bit;
+  }
+}
+
 TEST(ParseChunk, AnyOtherLengthIsFound) {
   Bytes image = CopyImage(*MakeTestChunk(1));
   image.push_back(std::byte{0});
@@ -76,7 +86,8 @@ TEST(ParseChunk, FieldsOutOfBoundsAreRefusedThoughTheChecksumHolds) {
   EXPECT_TRUE(refused(132, int32_t{1 << 30})) << "kv heads";
   EXPECT_TRUE(refused(136, int32_t{64})) << "head dim";
   EXPECT_TRUE(refused(140, uint8_t{0})) << "dtype";
-  EXPECT_TRUE(refused(140, uint8_t{3})) << "int8";
+  EXPECT_TRUE(refused(140, uint8_t{3})) << "int8, whose payload has another size";
+  EXPECT_TRUE(refused(140, uint8_t{4})) << "dtype";
   EXPECT_TRUE(refused(141, uint8_t{2})) << "layout";
   EXPECT_TRUE(refused(142, uint16_t{1})) << "reserved flags";
   EXPECT_TRUE(refused(144, uint32_t{0xffffffff})) << "prefix ids";
@@ -118,7 +129,7 @@ TEST(ParseChunkHeaderBytes, TellsTheHeadersLengthFromItsFront) {
 TEST(ChunkParserFuzz, SurvivesMutatedGoldenFiles) {
   std::mt19937_64 random(20260101);
   int64_t num_inputs = 0;
-  for (const char* name : {"chunk_bf16.bin", "chunk_fp32.bin", "prefix_bf16.bin"}) {
+  for (const char* name : {"chunk_bf16.bin", "chunk_fp32.bin", "prefix_bf16.bin", "chunk_int8.bin"}) {
     std::ifstream file(std::string(CACHECLIP_SOURCE_DIR "/tests/data/kv/") + name, std::ios::binary);
     const std::string golden(std::istreambuf_iterator<char>(file), {});
     ASSERT_FALSE(golden.empty()) << name;
@@ -132,7 +143,7 @@ TEST(ChunkParserFuzz, SurvivesMutatedGoldenFiles) {
       num_inputs += 1 + LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());
     }
   }
-  EXPECT_EQ(num_inputs, 15000);
+  EXPECT_EQ(num_inputs, 20000);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <memory>
 
 #include "tests/support/test_chunks.h"
@@ -49,6 +50,24 @@ TEST(EncodedChunk, PaddingBetweenKeysAndValuesIsCheckedToo) {
   ASSERT_GT(chunk->Values(0).data() - chunk->Keys(0).data(), static_cast<ptrdiff_t>(chunk->Keys(0).size()));
   const int64_t padding = chunk->Keys(0).data() + chunk->Keys(0).size() - chunk->image().data();
   EXPECT_TRUE(absl::IsDataLoss(Damaged(*chunk, padding)->VerifyPayload()));
+}
+
+// Its checksums hold: only a faulty writer stores such a thing.
+TEST(EncodedChunk, ScalesThatAreNoneAreDataLoss) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kHuge = std::numeric_limits<float>::max();  // times an element it is infinite
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  const TestChunkOptions options{.shape = {2, 2, 8, KvDtype::kInt8}};
+  for (const float bad : {-1.0f, kHuge, kInfinity, -kInfinity, kNaN, -kNaN})
+    for (const bool of_keys : {true, false}) {
+      ChunkBuilder builder = ChunkBuilder::Create(MakeTestHeader(options)).value();
+      (of_keys ? builder.MutableKeyScales(1) : builder.MutableValueScales(1)).back() = bad;
+      const auto chunk = std::move(builder).Finish();
+      EXPECT_TRUE(chunk->VerifyLayer(0).ok());
+      EXPECT_TRUE(absl::IsDataLoss(chunk->VerifyLayer(1))) << bad;
+      EXPECT_TRUE(absl::IsDataLoss(chunk->VerifyPayload())) << bad;
+      EXPECT_TRUE(absl::IsDataLoss(ParseChunk(chunk->image(), chunk, PayloadCheck::kVerify).status())) << bad;
+    }
 }
 
 TEST(EncodedChunk, KeepsItsImageAlive) {

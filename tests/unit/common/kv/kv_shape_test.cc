@@ -30,10 +30,22 @@ TEST(ValidateKvShape, NamesTheFieldOutOfBounds) {
   EXPECT_EQ(FieldOf(ValidateKvShape({30, 3, 64, static_cast<KvDtype>(9)})), "shape.dtype");
 }
 
-TEST(ValidateKvShape, RefusesInt8ByName) {
-  const absl::Status status = ValidateKvShape({30, 3, 64, KvDtype::kInt8});
-  EXPECT_TRUE(absl::IsUnimplemented(status));
-  EXPECT_NE(status.message().find("int8"), absl::string_view::npos);
+TEST(KvShape, Int8CountsItsScales) {
+  const KvShape shape{30, 3, 64, KvDtype::kInt8};
+  EXPECT_EQ(shape.KeysBytes(10), 1920);
+  EXPECT_EQ(shape.KeyScalesBytes(), 768);
+  EXPECT_EQ(shape.ValueScalesBytes(10), 120);
+  EXPECT_EQ(shape.LayerBytes(10), 2 * 1920 + 768 + 120);
+  EXPECT_EQ(shape.BytesPerToken(), 30 * (2 * 192 + 12)) << "the key scales come once";
+  EXPECT_TRUE(ValidateKvShape(shape).ok());
+  EXPECT_EQ((KvShape{30, 3, 64, KvDtype::kBf16}).ValueScalesBytes(10), 0);
+}
+
+TEST(ParseKvDtype, KnowsEveryNameAndNoOther) {
+  for (const KvDtype dtype : {KvDtype::kBf16, KvDtype::kFp32, KvDtype::kInt8})
+    EXPECT_EQ(ParseKvDtype(KvDtypeName(dtype)).value(), dtype);
+  for (const char* name : {"", "int4", "BF16", "unknown"})
+    EXPECT_EQ(FieldOf(ParseKvDtype(name).status()), "kv_dtype") << name;
 }
 
 TEST(KvDtype, HasNameAndSize) {

@@ -65,6 +65,18 @@ TEST_F(ChunkAssemblerTest, DamagedSliceFailsTheArrivalButNotTheLayersBefore) {
   EXPECT_TRUE(absl::IsDataLoss(assembler_->arrival()->WaitForLayer(1, absl::InfiniteFuture())));
 }
 
+// The checksums hold: only a faulty writer stores such a thing.
+TEST(ChunkAssembler, ScaleThatIsNoneFailsTheArrival) {
+  ChunkBuilder builder = ChunkBuilder::Create(MakeTestHeader({.shape = {2, 2, 8, KvDtype::kInt8}})).value();
+  builder.MutableValueScales(1)[3] = -1;
+  const auto faulty = std::move(builder).Finish();
+  const auto assembler = ChunkAssembler::Start(faulty->header_bytes(), faulty->key()).value();
+  for (size_t i = 0; i < 2; ++i) Receive(*assembler, *faulty, i);
+  EXPECT_TRUE(absl::IsDataLoss(assembler->FinishSlices(2)));
+  EXPECT_TRUE(HasLayer(*assembler, 0));
+  EXPECT_TRUE(absl::IsDataLoss(assembler->arrival()->WaitForLayer(1, absl::InfiniteFuture())));
+}
+
 TEST_F(ChunkAssemblerTest, WriterThatGoesAwayFailsTheArrival) {
   const auto arrival = assembler_->arrival();
   assembler_.reset();
