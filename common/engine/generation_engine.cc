@@ -225,20 +225,7 @@ void GenerationEngine::Impl::Calibrate(const RequestState& state) {
 
 absl::Status GenerationEngine::Impl::ConsultSelector(RequestState& state) {
   const absl::Time begin = Now();
-  SelectRequest request{.namespace_name = state.request.namespace_name,
-                        .prefix_id = state.prompt.prefix->record().prefix_id,
-                        .primary_fingerprint = ToHex(runtime_.model->fingerprint()),
-                        .question = state.prompt.question,
-                        .method = state.plan.method,
-                        .budget = state.request.options.budget,
-                        .first_chunk_selectable = state.prompt.first_chunk_selectable};
-  for (size_t i = 0; i < state.prompt.chunks.size(); ++i) {
-    const ResolvedChunk& chunk = state.prompt.chunks[i];
-    request.chunks.push_back({.chunk_id = chunk.key.ToHex(),
-                              .text = state.request.chunks[i].text,
-                              .title = state.request.chunks[i].title,
-                              .num_tokens = chunk.num_tokens()});
-  }
+  const SelectRequest request = MakeSelectRequest(runtime_, state.request, state.prompt, state.plan);
   SelectorAnswer answer =
       AskSelector(selector_, request, state.prompt.tokens.context_map(), state.plan.selection,
                   options_.selector_timeout, state.cancellation, runtime_.clock);

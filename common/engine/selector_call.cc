@@ -31,6 +31,25 @@ const char* ReasonOf(const absl::Status& status) {
 
 }  // namespace
 
+SelectRequest MakeSelectRequest(const Runtime& runtime, const GenerateRequest& request,
+                                const PreparedPrompt& prompt, const RecomputePlan& plan) {
+  SelectRequest select{.namespace_name = request.namespace_name,
+                       .prefix_id = prompt.prefix->record().prefix_id,
+                       .primary_fingerprint = ToHex(runtime.model->fingerprint()),
+                       .question = prompt.question,
+                       .method = plan.method,
+                       .budget = plan.selection.budget,
+                       .first_chunk_selectable = prompt.first_chunk_selectable};
+  for (size_t i = 0; i < prompt.chunks.size(); ++i) {
+    const ResolvedChunk& chunk = prompt.chunks[i];
+    select.chunks.push_back({.chunk_id = chunk.key.ToHex(),
+                             .text = request.chunks[i].text,
+                             .title = request.chunks[i].title,
+                             .num_tokens = chunk.num_tokens()});
+  }
+  return select;
+}
+
 SelectorAnswer AskSelector(TokenSelector* selector, const SelectRequest& request, const ContextMap& context,
                            const SelectionOptions& selection, absl::Duration timeout,
                            const CancellationToken& cancellation, Clock* clock) {

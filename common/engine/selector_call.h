@@ -13,10 +13,15 @@
 #include "common/base/clock.h"
 #include "common/engine/generate_request.h"
 #include "common/engine/planner.h"
+#include "common/engine/prompt_builder.h"
 #include "common/engine/token_selector.h"
 #include "common/select/context_map.h"
 
 namespace cacheclip {
+
+// What a selector is asked about a planned request.
+SelectRequest MakeSelectRequest(const Runtime& runtime, const GenerateRequest& request,
+                                const PreparedPrompt& prompt, const RecomputePlan& plan);
 
 struct SelectorAnswer {
   std::vector<int32_t> indices;      // checked

@@ -34,6 +34,7 @@ VerbRun AddPurge(CLI::App& app);
 VerbRun AddPreload(CLI::App& app);
 VerbRun AddModels(CLI::App& app);
 VerbRun AddBench(CLI::App& app);
+VerbRun AddEval(CLI::App& app);
 VerbRun AddPlan(CLI::App& app);
 VerbRun AddHealth(CLI::App& app);
 

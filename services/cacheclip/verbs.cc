@@ -47,6 +47,13 @@ constexpr Verb kVerbs[] = {
      "  cacheclip bench ttft --context 4096 --chunk 512 --budget 0.2 --method auxiliary --json\n"
      "  cacheclip bench prefill --tokens 512,2048,4096 --peer transformers --json",
      AddBench},
+    {"eval", "how close each method's answers come to full prefill's",
+     "  cacheclip eval --tasks niah_multikey_1,seam --methods auto,auxiliary_paper,none --samples 12\n"
+     "  cacheclip eval --tasks all --methods auto,kv_deviation,chunk_head,random,none --budgets "
+     "0.05,0.1,0.2,0.4 "
+     "\\\n    --context 3000 --chunk 512 --out matrix.jsonl --resume\n"
+     "  cacheclip eval --tasks '' --qa-file musique.json --methods auto,none --json",
+     AddEval},
     {"plan", "bytes per tier, bandwidth and replicas for a model, a corpus and a traffic",
      "  cacheclip plan --corpus docs/ --questions-per-second 2 --measure\n"
      "  cacheclip plan --model ~/models/Qwen2.5-7B-Instruct/config.json --documents 200000 --tokens "

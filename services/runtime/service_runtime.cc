@@ -118,30 +118,40 @@ absl::StatusOr<PrefixContexts*> ServiceRuntime::LoadTruncatedPrimary() {
 }
 
 absl::StatusOr<SelectorEngine*> ServiceRuntime::LoadSelector() {
-  PrefixContexts* primary = nullptr;
-  PrefixContexts* auxiliary = nullptr;
   if (config_.selector_model.empty()) {
-    CACHECLIP_ASSIGN_OR_RETURN(primary, LoadTruncatedPrimary());
-    auxiliary = primary;
+    CACHECLIP_ASSIGN_OR_RETURN(scored_, LoadTruncatedPrimary());
+    scorer_ = scored_;
   } else {
     // One layer is enough for the primary's identity and tokens.
     absl::StatusOr<PrefixContexts*> identity = Load(ModelFolder(config_), 1);
     if (!identity.ok()) return NameField(identity.status(), "model");
-    primary = *identity;
+    scored_ = *identity;
     absl::StatusOr<PrefixContexts*> other =
         Load(config_.selector_model, static_cast<int>(config_.selector_layers));
     if (!other.ok()) return NameField(other.status(), "selector_model");
-    auxiliary = *other;
+    scorer_ = *other;
   }
-  selector_ = std::make_unique<SelectorEngine>(primary, auxiliary,
-                                               SelectorEngineOptions{.selection = selection_options()});
+  CACHECLIP_ASSIGN_OR_RETURN(selector_, MakeSelector({.selection = selection_options()}));
   return selector_.get();
+}
+
+absl::StatusOr<std::unique_ptr<SelectorEngine>> ServiceRuntime::MakeSelector(
+    SelectorEngineOptions options) const {
+  if (scorer_ == nullptr) return absl::FailedPreconditionError("no auxiliary model is loaded");
+  return std::make_unique<SelectorEngine>(scored_, scorer_, std::move(options));
+}
+
+std::string ServiceRuntime::auxiliary_name() const {
+  if (scorer_ == nullptr) return "";
+  const LanguageModel& model = *scorer_->runtime().model;
+  return absl::StrCat(model.name(), ", ", model.num_layers(), " layers");
 }
 
 SelectionOptions ServiceRuntime::selection_options() const {
   SelectionOptions options;
   options.grouping = GroupingOf(config_.grouping);
   options.window = static_cast<int>(config_.window);
+  options.paper_min_candidates = std::min(options.paper_min_candidates, options.window);
   options.seam_tokens = static_cast<int>(config_.seam_tokens);
   return options;
 }

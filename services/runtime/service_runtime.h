@@ -39,6 +39,10 @@ class ServiceRuntime {
   absl::StatusOr<PrefixContexts*> LoadPrimary();
   // The auxiliary: the primary truncated, or selector_model. Errors name "selector_model" or "model".
   absl::StatusOr<SelectorEngine*> LoadSelector();
+  // Another one with the loaded auxiliary: an evaluation compares settings. FAILED_PRECONDITION before
+  // LoadSelector().
+  absl::StatusOr<std::unique_ptr<SelectorEngine>> MakeSelector(SelectorEngineOptions options) const;
+  std::string auxiliary_name() const;  // "SmolLM2-135M-Instruct, 20 layers"; "" before LoadSelector()
 
   GenerationEngineOptions generation_options() const;
   SelectionOptions selection_options() const;
@@ -64,6 +68,9 @@ class ServiceRuntime {
     std::unique_ptr<PrefixContexts> contexts;
   };
   std::vector<std::unique_ptr<LoadedModel>> models_;
+  // Whose tokens are scored, and by whom; the same for a truncated primary.
+  PrefixContexts* scored_ = nullptr;
+  PrefixContexts* scorer_ = nullptr;
   std::unique_ptr<SelectorEngine> selector_;
 };
 

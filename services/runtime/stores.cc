@@ -95,13 +95,17 @@ ObjectClientSettings S3SettingsOf(const Config& config) {
 absl::StatusOr<std::vector<StoreTier>> OpenTiers(const Config& config) {
   const GroupQuotas quotas{.max_bytes = {config.namespace_quotas.begin(), config.namespace_quotas.end()}};
   std::vector<StoreTier> tiers;
-  tiers.push_back({std::make_shared<MemoryChunkStore>(
-                       MemoryChunkStoreOptions{.max_bytes = config.memory_bytes, .quotas = quotas}),
-                   Tier::kMemory});
-  auto disk = DiskChunkStore::Open(
-      {.folder = ChunksFolder(DataFolder(config)), .max_bytes = config.disk_bytes, .quotas = quotas});
-  if (!disk.ok()) return NameField(disk.status(), "data_dir");
-  tiers.push_back({*std::move(disk), Tier::kDisk});
+  if (config.memory_bytes > 0) {
+    tiers.push_back({std::make_shared<MemoryChunkStore>(
+                         MemoryChunkStoreOptions{.max_bytes = config.memory_bytes, .quotas = quotas}),
+                     Tier::kMemory});
+  }
+  if (config.disk_bytes > 0) {
+    auto disk = DiskChunkStore::Open(
+        {.folder = ChunksFolder(DataFolder(config)), .max_bytes = config.disk_bytes, .quotas = quotas});
+    if (!disk.ok()) return NameField(disk.status(), "data_dir");
+    tiers.push_back({*std::move(disk), Tier::kDisk});
+  }
   CACHECLIP_ASSIGN_OR_RETURN(std::vector<StoreTier> remote, OpenRemoteTiers(config));
   std::move(remote.begin(), remote.end(), std::back_inserter(tiers));
   return tiers;
@@ -170,6 +174,9 @@ absl::Status ValidateStoreSettings(const Config& config) {
     CACHECLIP_RETURN_IF_ERROR(
         RedisOptions(config, "catalog_url", config.catalog_url, config.catalog_password_file).status());
   if (!config.object_url.empty()) CACHECLIP_RETURN_IF_ERROR(ParseObjectUrl(config.object_url).status());
+  if (config.memory_bytes == 0 && config.disk_bytes == 0 && !HasRemoteTier(config))
+    return InvalidField("disk_bytes",
+                        "there must be a tier: memory_bytes, disk_bytes, redis_url or object_url");
   if (config.write_mode != "through" && !HasRemoteTier(config))
     return InvalidField("write_mode", "needs redis_url or object_url");
   return absl::OkStatus();

@@ -1,0 +1,34 @@
+// A method with its settings, as an evaluation names it: "primary_probe", or with other settings than the
+// product's "primary_probe+layers=15-22+group=segments". Plain values; thread-safe.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/model/scoring/scoring.h"
+#include "common/select/method.h"
+#include "common/select/selection.h"
+
+namespace cacheclip {
+
+struct MethodSpec {
+  std::string label;  // as written; names the method in reports
+  Method method = Method::kNone;
+  SelectionOptions selection;  // the budget comes with each run
+  AuxiliaryOptions auxiliary;  // kAuxiliary; its band also is the probe's
+
+  bool has_budget() const { return method != Method::kNone && method != Method::kFull; }
+};
+
+// The settings: layers=BEGIN-END (half open), heads=LAYER.HEAD/LAYER.HEAD…, pool=mean|max, norm=joint|chunk,
+// pass=parallel|chunk, group=windows|paper|tokens|segments, window=N, seam=N. INVALID_ARGUMENT naming
+// "methods".
+absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const SelectionOptions& defaults);
+absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list,
+                                                         const SelectionOptions& defaults);
+
+std::string MethodSettingsHelp();
+
+}  // namespace cacheclip
