@@ -77,10 +77,12 @@ absl::StatusOr<AuxiliaryChunk> AuxiliaryChunks::ResolveOne(const Place& place, c
   CACHECLIP_ASSIGN_OR_RETURN(result.resolved.encoding,
                              place.context->TokenizeChunk(content.text, content.title));
   result.resolved.key = place.context->KeyOf(result.resolved.encoding.ids);
+  result.primary_ids = result.resolved.encoding.ids;
   result.primary_spans = result.resolved.encoding.spans;
   if (!is_truncated_primary()) {
     CACHECLIP_ASSIGN_OR_RETURN(Encoding primary,
                                primary_->runtime().layout->ChunkIds(place.spec, content.text, content.title));
+    result.primary_ids = std::move(primary.ids);
     result.primary_spans = std::move(primary.spans);
   }
   const auto num_tokens = static_cast<int32_t>(result.primary_spans.size());

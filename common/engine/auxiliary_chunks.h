@@ -23,6 +23,7 @@ namespace cacheclip {
 struct AuxiliaryChunk {
   ResolvedChunk resolved;  // the auxiliary's tokens and key
   ChunkKey primary_key;
+  std::vector<int32_t> primary_ids;
   std::vector<TokenSpan>
       primary_spans;  // one per primary token; relative to the chunk's text, as the auxiliary's
 };

@@ -271,7 +271,8 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::PrefillOnce(RequestState& 
                      .plan = state.plan,
                      .prefix = state.prefix_kv.chunk,
                      .capacity = state.prompt.capacity,
-                     .probe_band = options_.probe_band};
+                     .probe_band = options_.probe_band,
+                     .sentences = runtime_.sentences.get()};
   Usage& usage = state.usage();
   if (state.plan.UsesStoredKv()) {
     RequestChunks& chunks = *state.chunks;

@@ -96,7 +96,11 @@ absl::StatusOr<std::vector<int32_t>> Choose(const PrefillInput& input, Inference
     CACHECLIP_ASSIGN_OR_RETURN(scores,
                                ScoreByPrimaryProbe(session, input.prompt, ProbeBand(input), cancellation));
   }
-  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, Select(input.prompt.context_map(), scores, plan.selection));
+  std::vector<int32_t> segment_begins;
+  if (plan.selection.grouping == Grouping::kSegments)
+    segment_begins = input.sentences->Begins(input.prompt.chunk_ids);
+  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set,
+                             Select(input.prompt.context_map(), scores, plan.selection, segment_begins));
   return std::move(set.indices);
 }
 

@@ -24,6 +24,7 @@
 #include "common/model/scoring/scoring.h"
 #include "common/store/chunk_arrival.h"
 #include "common/telemetry/stage.h"
+#include "common/text/sentence_breaks.h"
 
 namespace cacheclip {
 
@@ -38,6 +39,7 @@ struct PrefillInput {
   int layers_awaited = 1;                      // of arriving chunks, before anything is computed
   int32_t capacity = 0;                        // tokens of prompt and answer
   LayerBand probe_band;                        // empty: DefaultScoringBand
+  const SentenceBreaks* sentences = nullptr;   // what Grouping::kSegments groups by
 };
 
 struct PrefillOutput {

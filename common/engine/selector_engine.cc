@@ -71,12 +71,22 @@ absl::StatusOr<SelectResult> SelectorEngine::Select(const SelectRequest& request
   CACHECLIP_ASSIGN_OR_RETURN(std::vector<float> scores, Score(input, request.method, cancellation));
   if (!is_truncated_primary()) scores = ToPrimary(chunks, scores);
   const ContextMap map = PrimaryMap(chunks);
-  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, cacheclip::Select(map, scores, SelectionFor(request)));
+  const SelectionOptions selection = SelectionFor(request);
+  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set,
+                             cacheclip::Select(map, scores, selection, SegmentBegins(chunks, selection)));
   return SelectResult{.indices = std::move(set.indices),
                       .num_context_tokens = set.num_context_tokens,
                       .auxiliary_name = auxiliary_->runtime().model->name(),
                       .load_duration = loaded - begin,
                       .score_duration = clock.Now() - loaded};
+}
+
+std::vector<int32_t> SelectorEngine::SegmentBegins(std::span<const AuxiliaryChunk> chunks,
+                                                   const SelectionOptions& selection) const {
+  if (selection.grouping != Grouping::kSegments) return {};
+  std::vector<std::vector<int32_t>> ids;
+  for (const AuxiliaryChunk& chunk : chunks) ids.push_back(chunk.primary_ids);
+  return primary_->runtime().sentences->Begins(ids);
 }
 
 absl::StatusOr<std::vector<int32_t>> SelectorEngine::QuestionIds(const std::string& question) const {

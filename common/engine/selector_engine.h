@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/base/cancellation.h"
+#include "common/engine/auxiliary_chunks.h"
 #include "common/engine/token_selector.h"
 #include "common/ingest/prefix_context.h"
 #include "common/model/scoring/scoring.h"
@@ -48,6 +49,8 @@ class SelectorEngine : public TokenSelector {
   absl::StatusOr<std::vector<float>> Score(const AuxiliaryInput& input, Method method,
                                            const CancellationToken& cancellation) const;
   SelectionOptions SelectionFor(const SelectRequest& request) const;
+  std::vector<int32_t> SegmentBegins(std::span<const AuxiliaryChunk> chunks,
+                                     const SelectionOptions& selection) const;
 
   PrefixContexts* primary_;
   PrefixContexts* auxiliary_;

@@ -22,6 +22,7 @@
 #include "common/model/chunk_encoder.h"
 #include "common/store/chunk_store.h"
 #include "common/text/prompt_layout.h"
+#include "common/text/sentence_breaks.h"
 
 namespace cacheclip {
 
@@ -31,6 +32,7 @@ struct Runtime {
   std::shared_ptr<const LanguageModel> model;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const PromptLayout> layout;
+  std::shared_ptr<const SentenceBreaks> sentences;
   Catalog* catalog = nullptr;
   ChunkStore* store = nullptr;
   SerialExecutor* executor = nullptr;

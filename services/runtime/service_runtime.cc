@@ -53,6 +53,7 @@ WriteBackGauges GaugesOf(const WriteBackStats& stats) {
 
 Grouping GroupingOf(const std::string& name) {
   if (name == "paper") return Grouping::kPaperWindows;
+  if (name == "sentences") return Grouping::kSegments;
   return name == "tokens" ? Grouping::kTokens : Grouping::kBudgetExactWindows;
 }
 
@@ -82,6 +83,7 @@ absl::StatusOr<PrefixContexts*> ServiceRuntime::Load(const std::string& director
   Runtime& runtime = loaded->runtime;
   CACHECLIP_ASSIGN_OR_RETURN(runtime.model, LanguageModel::Load(options));
   CACHECLIP_ASSIGN_OR_RETURN(runtime.tokenizer, Tokenizer::Load(directory));
+  runtime.sentences = std::make_shared<SentenceBreaks>(runtime.tokenizer);
   CACHECLIP_ASSIGN_OR_RETURN(auto chat_template, ChatTemplate::Load(directory));
   runtime.layout = std::make_shared<PromptLayout>(runtime.tokenizer, std::move(chat_template));
   runtime.catalog = catalog_.get();

@@ -30,6 +30,7 @@ inline Runtime AuxiliaryRuntime(const EngineHarness& server, const LoadedModel& 
   runtime.model = loaded.model;
   runtime.tokenizer = loaded.tokenizer;
   runtime.layout = loaded.layout;
+  runtime.sentences = std::make_shared<SentenceBreaks>(loaded.tokenizer);
   return runtime;
 }
 

@@ -102,6 +102,7 @@ class EngineHarness {
     runtime = {.model = loaded.model,
                .tokenizer = loaded.tokenizer,
                .layout = loaded.layout,
+               .sentences = std::make_shared<SentenceBreaks>(loaded.tokenizer),
                .catalog = &catalog,
                .store = &store,
                .executor = &executor,

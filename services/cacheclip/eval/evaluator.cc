@@ -202,7 +202,8 @@ absl::StatusOr<PrefillOutput> Evaluator::RunPrefill(const PreparedSample& prepar
                      .plan = plan,
                      .prefix = prepared.prefix,
                      .capacity = prepared.prompt.capacity,
-                     .probe_band = probe_band};
+                     .probe_band = probe_band,
+                     .sentences = runtime.sentences.get()};
   if (plan.UsesStoredKv()) input.chunks = prepared.chunks;
   absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");
   runtime.executor->Run(TaskPriority::kInteractive,

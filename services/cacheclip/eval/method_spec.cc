@@ -67,7 +67,7 @@ bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
                             {{"windows", Grouping::kBudgetExactWindows},
                              {"paper", Grouping::kPaperWindows},
                              {"tokens", Grouping::kTokens},
-                             {"segments", Grouping::kSegments}},
+                             {"sentences", Grouping::kSegments}},
                             &spec->selection.grouping);
   return false;
 }
@@ -102,7 +102,7 @@ absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list,
 
 std::string MethodSettingsHelp() {
   return "layers=BEGIN-END, heads=LAYER.HEAD/…, pool=mean|max, norm=joint|chunk, pass=parallel|chunk, "
-         "group=windows|paper|tokens|segments, window=N, seam=N";
+         "group=windows|paper|tokens|sentences, window=N, seam=N";
 }
 
 }  // namespace cacheclip

@@ -1,5 +1,5 @@
 // A method with its settings, as an evaluation names it: "primary_probe", or with other settings than the
-// product's "primary_probe+layers=15-22+group=segments". Plain values; thread-safe.
+// product's "primary_probe+layers=15-22+group=sentences". Plain values; thread-safe.
 #pragma once
 
 #include <string>
@@ -23,7 +23,7 @@ struct MethodSpec {
 };
 
 // The settings: layers=BEGIN-END (half open), heads=LAYER.HEAD/LAYER.HEAD…, pool=mean|max, norm=joint|chunk,
-// pass=parallel|chunk, group=windows|paper|tokens|segments, window=N, seam=N. INVALID_ARGUMENT naming
+// pass=parallel|chunk, group=windows|paper|tokens|sentences, window=N, seam=N. INVALID_ARGUMENT naming
 // "methods".
 absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const SelectionOptions& defaults);
 absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list,

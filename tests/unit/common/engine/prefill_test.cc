@@ -29,18 +29,20 @@ struct Fixture {
   }
 
   absl::StatusOr<PrefillOutput> Run(Method method, double budget,
-                                    const CancellationToken& cancellation = CancellationToken()) {
+                                    const CancellationToken& cancellation = CancellationToken(),
+                                    Grouping grouping = Grouping::kBudgetExactWindows) {
     const RecomputePlan plan = PlanRecompute({.method = method,
                                               .context = prompt.tokens.context_map(),
                                               .num_layers = server.runtime.model->num_layers(),
-                                              .selection = {.budget = budget}})
+                                              .selection = {.budget = budget, .grouping = grouping}})
                                    .value();
     const PrefillInput input{.model = server.runtime.model,
                              .prompt = prompt.tokens,
                              .plan = plan,
                              .prefix = prompt.prefix->PrefixChunk(TaskPriority::kInteractive).value().chunk,
                              .chunks = chunks,
-                             .capacity = prompt.capacity};
+                             .capacity = prompt.capacity,
+                             .sentences = server.runtime.sentences.get()};
     absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");
     server.executor.Run(TaskPriority::kInteractive,
                         [&] { output = Prefill(input, *server.runtime.clock, cancellation); });
@@ -64,6 +66,24 @@ TEST(Prefill, RecomputingEverythingEqualsFullPrefill) {
     EXPECT_EQ(static_cast<int32_t>(all->recomputed_indices.size()), f.prompt.tokens.context_size());
     EXPECT_LT(MaxDifference(full->logits, all->logits), 1e-3) << MethodId(method);
   }
+}
+
+TEST(Prefill, RecomputesWholeSentencesWhereAsked) {
+  Fixture f;
+  const auto output = f.Run(Method::kPrimaryProbe, 0.4, CancellationToken(), Grouping::kSegments);
+  ASSERT_TRUE(output.ok()) << output.status();
+  const std::vector<int32_t>& chosen = output->recomputed_indices;
+  std::vector<int32_t> begins = f.server.runtime.sentences->Begins(f.prompt.tokens.chunk_ids);
+  begins.push_back(f.prompt.tokens.context_size());
+  int num_whole = 0, num_cut = 0;
+  for (size_t i = 0; i + 1 < begins.size(); ++i) {
+    const auto count = std::ranges::count_if(
+        chosen, [&](int32_t index) { return index >= begins[i] && index < begins[i + 1]; });
+    num_whole += count == begins[i + 1] - begins[i] ? 1 : 0;
+    num_cut += count > 0 && count < begins[i + 1] - begins[i] ? 1 : 0;
+  }
+  EXPECT_GT(num_whole, 0);
+  EXPECT_LE(num_cut, 1) << "only the last one that is taken";
 }
 
 TEST(Prefill, WithoutRecomputeTheStoredKvDecides) {

@@ -18,7 +18,7 @@ TEST(MethodSpec, KeepsTheDefaultsWithoutSettings) {
 
 TEST(MethodSpec, AppliesEverySetting) {
   const auto spec = ParseMethodSpec(
-      "auxiliary+layers=15-22+heads=3.1/4.0+pool=max+norm=chunk+pass=chunk+group=segments+window=4+seam=2",
+      "auxiliary+layers=15-22+heads=3.1/4.0+pool=max+norm=chunk+pass=chunk+group=sentences+window=4+seam=2",
       {});
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->auxiliary.band.begin, 15);
