@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/data/parity/*.json: what transformers computes, for the C++ model to be compared with.
 
-  tools/golden/setup.sh                                  prints the Python to run this with
+  tools/setup/python_environment.sh golden               prints the Python to run this with
   PYTHON tools/golden/make_parity.py [--out DIR] [--only llama,smollm2] [--model DIR]
 
 <family>.json (llama, mistral, qwen2, qwen3): a small model whose weights come from the formula in

@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Makes <cache>/venv-golden, the Python that recreates golden files, compares live and times transformers.
-# Prints the path of its python on stdout. A second run is a no-op; an interrupted one is repeated.
+# Makes <cache>/venv-NAME with what tools/NAME/requirements.txt pins and prints the path of its python on stdout.
+# A second run is a no-op; an interrupted one is repeated.
+#   python=$(tools/setup/python_environment.sh eval)
 set -euo pipefail
 
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+name="${1:?usage: python_environment.sh NAME}"
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/$name"
 cache="${CACHECLIP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cacheclip}"
-venv="$cache/venv-golden"
+venv="$cache/venv-$name"
 stamp="$venv/cacheclip.ready"
 wanted="$(sha256sum "$here/requirements.txt" | cut -d' ' -f1)"
 
 mkdir -p "$cache/locks"
-exec 9>"$cache/locks/venv-golden.lock"
+exec 9>"$cache/locks/venv-$name.lock"
 flock 9
 if [[ ! -f "$stamp" || "$(cat "$stamp")" != "$wanted" ]]; then
-  echo "making $venv (several GB, once)" >&2
+  echo "making $venv (once)" >&2
   [[ -x "$venv/bin/python" ]] || python3 -m venv "$venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" >&2
   echo "$wanted" >"$stamp"

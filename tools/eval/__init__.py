@@ -1,0 +1,1 @@
+"""Reports about what `cacheclip eval` measured."""
