@@ -39,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
   plots.kl_against_budget(matrix, options.out.with_name(images[0]))
   plots.kl_against_time(matrix, options.out.with_name(images[1]))
   command = f" Command: `{options.command}`." if options.command else ""
-  provenance = f"Measured {datetime.date.today().isoformat()}{', ' + options.machine if options.machine else ''}.{command}"
+  where = f", {options.machine}" if options.machine else ""
+  provenance = f"Measured {datetime.date.today().isoformat()}{where}.{command}"
   text = report.markdown(
     matrix, default=options.default, min_counting=options.min_counting, provenance=provenance, plots=images
   )

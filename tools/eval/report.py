@@ -108,13 +108,13 @@ def markdown(matrix: records.Matrix, *, default: str, min_counting: int, provena
   lines = [
     "# Quality: measured",
     "",
-    f"Model {matrix.model}, auxiliary {matrix.auxiliary or 'none'}; contexts of about {matrix.context} tokens in chunks "
-    f"of about {matrix.chunk}; {len(matrix.samples)} samples.",
+    f"Model {matrix.model}, auxiliary {matrix.auxiliary or 'none'}; contexts of about {matrix.context} tokens in",
+    f"chunks of about {matrix.chunk}; {len(matrix.samples)} samples.",
     provenance,
     "",
     "Intervals are 95 % bootstrap percentiles over samples; differences are paired. What is measured, and the tasks:",
-    "[evaluation.md](evaluation.md). Accuracy counts only samples that full prefill answers exactly; a *reuse task* has at",
-    f"least {min_counting} of them and loses at least 10 points without recompute.",
+    "[evaluation.md](evaluation.md). Accuracy counts only samples that full prefill answers exactly; a *reuse task*",
+    f"has at least {min_counting} of them and loses at least 10 points without recompute.",
     "",
     "## Tasks",
     *tasks_table(matrix, min_counting),
