@@ -271,7 +271,7 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::PrefillOnce(RequestState& 
                      .plan = state.plan,
                      .prefix = state.prefix_kv.chunk,
                      .capacity = state.prompt.capacity,
-                     .probe_band = options_.probe_band,
+                     .probe = options_.probe,
                      .sentences = runtime_.sentences.get()};
   Usage& usage = state.usage();
   if (state.plan.UsesStoredKv()) {

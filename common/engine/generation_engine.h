@@ -32,7 +32,7 @@ struct GenerationEngineOptions {
   absl::Duration default_deadline = absl::Seconds(120);
   absl::Duration load_timeout = absl::Seconds(10);  // longest wait for a stored chunk; mostly much less
   int64_t max_put_back_bytes = int64_t{256} << 20;  // encoded chunks that wait to be stored
-  LayerBand probe_band;                             // empty: DefaultScoringBand
+  ScoringHeads probe;                               // whose attention primary_probe looks at
   SelectionOptions selection;                       // grouping, window, seam tokens
 };
 

@@ -11,11 +11,6 @@ namespace {
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
 
-LayerBand ProbeBand(const PrefillInput& input) {
-  const bool is_set = input.probe_band.end > input.probe_band.begin;
-  return is_set ? input.probe_band : DefaultScoringBand(input.model->num_layers());
-}
-
 // Lays the stored KV into a session, layer by layer where a chunk is still arriving.
 class Assembly {
  public:
@@ -93,8 +88,7 @@ absl::StatusOr<std::vector<int32_t>> Choose(const PrefillInput& input, Inference
                                ScoreByKvDeviation(session, input.prompt, plan.check_layer, cancellation));
   } else {
     CACHECLIP_CHECK(plan.step == RecomputePlan::Step::kProbe) << "the selector has not been asked";
-    CACHECLIP_ASSIGN_OR_RETURN(scores,
-                               ScoreByPrimaryProbe(session, input.prompt, ProbeBand(input), cancellation));
+    CACHECLIP_ASSIGN_OR_RETURN(scores, ScoreByPrimaryProbe(session, input.prompt, input.probe, cancellation));
   }
   std::vector<int32_t> segment_begins;
   if (plan.selection.grouping == Grouping::kSegments)
@@ -109,7 +103,10 @@ absl::StatusOr<std::vector<int32_t>> Choose(const PrefillInput& input, Inference
 int LayersBeforeScoring(const PrefillInput& input) {
   const int num_layers = input.model->num_layers();
   int needed = input.layers_awaited;
-  if (input.plan.step == RecomputePlan::Step::kProbe) needed = std::max(needed, ProbeBand(input).end);
+  if (input.plan.step == RecomputePlan::Step::kProbe) {
+    const auto band = ResolveBand(*input.model, input.probe);
+    needed = std::max(needed, band.ok() ? band->end : num_layers);
+  }
   if (input.plan.step == RecomputePlan::Step::kDeviation)
     needed = std::max(needed, input.plan.check_layer + 1);
   return std::clamp(needed, 1, num_layers);

@@ -38,7 +38,7 @@ struct PrefillInput {
   std::function<absl::Time()> layer_deadline;  // until when to wait for a layer; asked again while waiting
   int layers_awaited = 1;                      // of arriving chunks, before anything is computed
   int32_t capacity = 0;                        // tokens of prompt and answer
-  LayerBand probe_band;                        // empty: DefaultScoringBand
+  ScoringHeads probe;                          // whose attention the probe looks at
   const SentenceBreaks* sentences = nullptr;   // what Grouping::kSegments groups by
 };
 

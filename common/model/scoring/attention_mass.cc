@@ -1,5 +1,6 @@
 #include "common/model/scoring/attention_mass.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -27,18 +28,33 @@ at::Tensor AttentionLogits(const KvCache& cache, int layer, const at::Tensor& qu
   return logits.masked_fill_(hidden.unsqueeze(0), -std::numeric_limits<float>::infinity());
 }
 
-std::vector<int64_t> HeadsOfLayer(const std::vector<HeadId>& heads, int layer) {
-  std::vector<int64_t> result;
-  for (const HeadId& id : heads)
-    if (id.layer == layer) result.push_back(id.head);
-  return result;
+bool MassCollector::Counts(int layer) const {
+  if (layer < band_.begin || layer >= band_.end) return false;
+  return heads_.heads.empty() ||
+         std::ranges::any_of(heads_.heads, [layer](const HeadId& id) { return id.layer == layer; });
 }
 
-at::Tensor PoolHeads(const at::Tensor& mass, const std::vector<int64_t>& heads, HeadPooling pooling) {
-  const at::Tensor chosen =
-      heads.empty() ? mass : mass.index_select(0, at::tensor(at::ArrayRef<int64_t>(heads)).to(mass.device()));
-  const at::Tensor pooled = pooling == HeadPooling::kMean ? chosen.mean(0) : chosen.amax(0);
-  return pooled.mean(0);
+void MassCollector::Add(int layer, const at::Tensor& mass) {
+  at::Tensor chosen = mass;
+  double weight = 1.0 / (band_.end - band_.begin);
+  if (!heads_.heads.empty()) {
+    std::vector<int64_t> listed;
+    for (const HeadId& id : heads_.heads)
+      if (id.layer == layer) listed.push_back(id.head);
+    chosen = mass.index_select(0, at::tensor(at::ArrayRef<int64_t>(listed)).to(mass.device()));
+    weight = static_cast<double>(listed.size());
+  }
+  const at::Tensor pooled = heads_.pooling == HeadPooling::kMean ? chosen.mean(0) : chosen.amax(0);
+  const at::Tensor scores = pooled.mean(0) * weight;
+  total_ = total_.defined() ? total_ + scores : scores;
+}
+
+std::vector<float> MassCollector::Total() const { return ToVector(total_); }
+
+void AppendHeadScores(int layer, const at::Tensor& mass, std::vector<HeadScores>& scores) {
+  const at::Tensor by_head = mass.mean(1);
+  for (int64_t head = 0; head < by_head.size(0); ++head)
+    scores.push_back({{layer, static_cast<int>(head)}, ToVector(by_head.select(0, head))});
 }
 
 std::vector<float> ToVector(const at::Tensor& tensor) {

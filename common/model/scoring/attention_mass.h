@@ -17,12 +17,29 @@ at::Tensor AttentionLogits(const KvCache& cache, int layer,
                            const at::Tensor& queries,  // [num_rows, num_heads, head_dim], rotated
                            std::span<const int32_t> slots, int64_t num_kv_heads);
 
-// The listed heads that belong to `layer`, for PoolHeads().
-std::vector<int64_t> HeadsOfLayer(const std::vector<HeadId>& heads, int layer);
+// Sums up attention mass over rows, heads and layers.
+class MassCollector {
+ public:
+  // `band`: ResolveBand() of `heads`. Both must outlive the collector.
+  MassCollector(const ScoringHeads& heads, LayerBand band) : heads_(heads), band_(band) {}
 
-// Pools [num_heads, num_rows, n] over `heads` (empty: all) by mean or max, then takes the mean over rows:
-// [n].
-at::Tensor PoolHeads(const at::Tensor& mass, const std::vector<int64_t>& heads, HeadPooling pooling);
+  bool Counts(int layer) const;  // Add() wants this layer
+
+  // Mean over rows; over heads as `heads` says.
+  void Add(int layer,
+           const at::Tensor& mass);  // [num_heads, num_rows, num_context_tokens], fp32
+
+  // [num_context_tokens]: mean over layers of the band, or sum over the listed heads.
+  std::vector<float> Total() const;
+
+ private:
+  const ScoringHeads& heads_;
+  const LayerBand band_;
+  at::Tensor total_;
+};
+
+// Every head of a layer apart: appends one entry per head.
+void AppendHeadScores(int layer, const at::Tensor& mass, std::vector<HeadScores>& scores);
 
 std::vector<float> ToVector(const at::Tensor& tensor);  // fp32, 1-d
 

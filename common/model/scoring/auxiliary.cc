@@ -20,34 +20,6 @@
 namespace cacheclip {
 namespace {
 
-// Which layers and heads count, and how far the model has to run.
-struct ScoringLayers {
-  std::vector<HeadId> heads;
-  LayerBand band;
-
-  bool Counts(int layer) const { return layer >= band.begin && layer < band.end; }
-};
-
-absl::StatusOr<ScoringLayers> ResolveLayers(const LanguageModel& model, const AuxiliaryOptions& options) {
-  ScoringLayers layers{.heads = options.heads, .band = options.band};
-  if (!layers.heads.empty()) {
-    layers.band = {model.num_layers(), 0};
-    for (const HeadId& id : layers.heads) {
-      if (id.head < 0 || id.head >= model.config().num_heads)
-        return absl::InvalidArgumentError(absl::StrCat("head ", id.head, " of ", model.config().num_heads));
-      layers.band = {std::min(layers.band.begin, id.layer), std::max(layers.band.end, id.layer + 1)};
-    }
-  } else if (layers.band.begin == layers.band.end) {
-    layers.band = DefaultScoringBand(static_cast<int>(model.config().num_layers));
-    layers.band.end = std::min(layers.band.end, model.num_layers());
-    layers.band.begin = std::min(layers.band.begin, layers.band.end - 1);
-  }
-  if (layers.band.begin < 0 || layers.band.begin >= layers.band.end || layers.band.end > model.num_layers())
-    return absl::InvalidArgumentError(absl::StrCat("layers [", layers.band.begin, ", ", layers.band.end,
-                                                   ") of the ", model.num_layers(), " that are loaded"));
-  return layers;
-}
-
 // Context logits and everything else's log-sum-exp, of one pass over some chunks.
 struct LayerLogits {
   at::Tensor context;  // [num_heads, num_rows, context tokens of the pass]
@@ -57,34 +29,37 @@ struct LayerLogits {
 class AuxiliaryScorer {
  public:
   AuxiliaryScorer(std::shared_ptr<const LanguageModel> model, const AuxiliaryInput& input,
-                  const AuxiliaryOptions& options, ScoringLayers layers,
-                  const CancellationToken& cancellation)
+                  const AuxiliaryOptions& options, LayerBand band, const CancellationToken& cancellation)
       : model_(std::move(model)),
         input_(input),
         options_(options),
-        layers_(std::move(layers)),
+        band_(band),
+        collector_(options.from, band),
         cancellation_(cancellation),
         logits_(static_cast<size_t>(model_->num_layers())) {}
 
   absl::StatusOr<std::vector<float>> Score() {
-    if (options_.pass == AuxiliaryPass::kParallel) {
-      CACHECLIP_RETURN_IF_ERROR(RunPass(input_.chunks));
-    } else {
-      for (const auto& chunk : input_.chunks) CACHECLIP_RETURN_IF_ERROR(RunPass({&chunk, 1}));
-    }
-    at::Tensor total;
-    for (int layer = layers_.band.begin; layer < layers_.band.end; ++layer) {
-      const std::vector<int64_t> heads = HeadsOfLayer(layers_.heads, layer);
-      if (!layers_.heads.empty() && heads.empty()) continue;
-      const at::Tensor pooled =
-          PoolHeads(Normalise(logits_[static_cast<size_t>(layer)]), heads, options_.pooling);
-      const at::Tensor weighted = layers_.heads.empty() ? pooled : pooled * static_cast<double>(heads.size());
-      total = total.defined() ? total + weighted : weighted;
-    }
-    return ToVector(total);
+    CACHECLIP_RETURN_IF_ERROR(RunPasses());
+    for (int layer = band_.begin; layer < band_.end; ++layer)
+      if (collector_.Counts(layer)) collector_.Add(layer, Normalise(logits_[static_cast<size_t>(layer)]));
+    return collector_.Total();
+  }
+
+  absl::StatusOr<std::vector<HeadScores>> ScoreHeads() {
+    CACHECLIP_RETURN_IF_ERROR(RunPasses());
+    std::vector<HeadScores> scores;
+    for (int layer = band_.begin; layer < band_.end; ++layer)
+      AppendHeadScores(layer, Normalise(logits_[static_cast<size_t>(layer)]), scores);
+    return scores;
   }
 
  private:
+  absl::Status RunPasses() {
+    if (options_.pass == AuxiliaryPass::kParallel) return RunPass(input_.chunks);
+    for (const auto& chunk : input_.chunks) CACHECLIP_RETURN_IF_ERROR(RunPass({&chunk, 1}));
+    return absl::OkStatus();
+  }
+
   // The prefix, then the chunks, all at the positions right behind the prefix, then the question. Slots are
   // distinct, so one softmax sees all chunks; positions repeat, so none is farther away than another.
   absl::Status RunPass(std::span<const std::shared_ptr<const EncodedChunk>> chunks) {
@@ -99,12 +74,11 @@ class AuxiliaryScorer {
     CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<InferenceSession> session,
                                InferenceSession::Create(model_, prefix + context + rows.size()));
     CACHECLIP_RETURN_IF_ERROR(session->CheckRows(rows));
-    if (input_.prefix)
-      CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*input_.prefix, 0, 0, 0, layers_.band.end));
+    if (input_.prefix) CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*input_.prefix, 0, 0, 0, band_.end));
     int32_t slot = prefix;
     for (const auto& chunk : chunks) {
       CACHECLIP_RETURN_IF_ERROR(cancellation_.Check());
-      CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*chunk, slot, prefix, 0, layers_.band.end));
+      CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*chunk, slot, prefix, 0, band_.end));
       slot += static_cast<int32_t>(chunk->num_tokens());
     }
     return RunQuestion(*session, rows, prefix, prefix + context);
@@ -115,7 +89,7 @@ class AuxiliaryScorer {
     const ForwardHooks hooks{
         .after_store =
             [&](int layer, const Projections& projections) {
-              if (!layers_.Counts(layer)) return absl::OkStatus();
+              if (!collector_.Counts(layer)) return absl::OkStatus();
               const at::Tensor all = AttentionLogits(session.cache(), layer, projections.queries, rows.slots,
                                                      model_->config().num_kv_heads);
               const at::Tensor rest = at::cat({all.slice(2, 0, begin), all.slice(2, end)}, 2);
@@ -124,7 +98,7 @@ class AuxiliaryScorer {
               return absl::OkStatus();
             },
         .cancellation = cancellation_};
-    return pass.RunToProjections(layers_.band.end - 1, hooks);
+    return pass.RunToProjections(band_.end - 1, hooks);
   }
 
   // [num_heads, num_rows, all context tokens]: attention mass, over one softmax or one per chunk.
@@ -157,17 +131,25 @@ class AuxiliaryScorer {
   std::shared_ptr<const LanguageModel> model_;
   const AuxiliaryInput& input_;
   const AuxiliaryOptions& options_;
-  const ScoringLayers layers_;
+  const LayerBand band_;
+  MassCollector collector_;
   const CancellationToken& cancellation_;
   std::vector<std::vector<LayerLogits>> logits_;  // [layer][pass]
 };
+
+absl::StatusOr<LayerBand> CheckInput(const LanguageModel& model, const AuxiliaryInput& input,
+                                     const AuxiliaryOptions& options) {
+  if (input.question_ids.empty())
+    return absl::InvalidArgumentError("the question has no tokens to score with");
+  return ResolveBand(model, options.from);
+}
 
 }  // namespace
 
 AuxiliaryOptions PaperAuxiliaryOptions(const LanguageModel& model) {
   return {.pass = AuxiliaryPass::kPerChunk,
           .normalisation = ScoreNormalisation::kPerChunk,
-          .band = {model.num_layers() - 1, model.num_layers()}};
+          .from = {.band = {model.num_layers() - 1, model.num_layers()}}};
 }
 
 absl::StatusOr<std::vector<float>> ScoreByAuxiliary(std::shared_ptr<const LanguageModel> auxiliary,
@@ -175,11 +157,19 @@ absl::StatusOr<std::vector<float>> ScoreByAuxiliary(std::shared_ptr<const Langua
                                                     const AuxiliaryOptions& options,
                                                     const CancellationToken& cancellation) {
   if (input.chunks.empty()) return std::vector<float>();
-  if (input.question_ids.empty())
-    return absl::InvalidArgumentError("the question has no tokens to score with");
-  CACHECLIP_ASSIGN_OR_RETURN(ScoringLayers layers, ResolveLayers(*auxiliary, options));
+  CACHECLIP_ASSIGN_OR_RETURN(const LayerBand band, CheckInput(*auxiliary, input, options));
   const c10::InferenceMode inference;
-  return AuxiliaryScorer(std::move(auxiliary), input, options, std::move(layers), cancellation).Score();
+  return AuxiliaryScorer(std::move(auxiliary), input, options, band, cancellation).Score();
+}
+
+absl::StatusOr<std::vector<HeadScores>> ScoreHeadsByAuxiliary(std::shared_ptr<const LanguageModel> auxiliary,
+                                                              const AuxiliaryInput& input,
+                                                              const AuxiliaryOptions& options,
+                                                              const CancellationToken& cancellation) {
+  if (input.chunks.empty()) return std::vector<HeadScores>();
+  CACHECLIP_ASSIGN_OR_RETURN(const LayerBand band, CheckInput(*auxiliary, input, options));
+  const c10::InferenceMode inference;
+  return AuxiliaryScorer(std::move(auxiliary), input, options, band, cancellation).ScoreHeads();
 }
 
 }  // namespace cacheclip

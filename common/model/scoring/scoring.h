@@ -29,11 +29,32 @@ struct HeadId {
 // The band that finds answers in most models: [L/3, 2L/3) (method.md §9).
 LayerBand DefaultScoringBand(int num_layers);
 
+enum class HeadPooling { kMean, kMax };  // over heads (then mean over layers and question rows)
+
+// Whose attention counts.
+struct ScoringHeads {
+  LayerBand band;             // empty: DefaultScoringBand of the full model, cut to the layers loaded
+  std::vector<HeadId> heads;  // if not empty, only these (layer, head) pairs count and `band` is ignored
+  HeadPooling pooling = HeadPooling::kMean;
+};
+
+// The layers that a scorer has to run for `heads`. INVALID_ARGUMENT for layers or heads that are not there.
+absl::StatusOr<LayerBand> ResolveBand(const LanguageModel& model, const ScoringHeads& heads);
+
+// What one head alone would say.
+struct HeadScores {
+  HeadId id;
+  std::vector<float> scores;  // [context tokens]
+};
+
 // The question's rows over the assembled stale cache of `session` (prefix and chunks placed, slot =
-// position): attention mass on each context token, mean over question rows, heads and the layers of `band`.
-// Writes the question's KV behind the context, which the fused pass overwrites. Result:
-// [prompt.context_size()].
+// position): attention mass on each context token, mean over question rows, heads and their layers. Writes
+// the question's KV behind the context, which the fused pass overwrites. Result: [prompt.context_size()].
 absl::StatusOr<std::vector<float>> ScoreByPrimaryProbe(
+    InferenceSession& session, const PromptTokens& prompt, const ScoringHeads& heads,
+    const CancellationToken& cancellation = CancellationToken());
+// Of every head in `band`, by layer and head: what a profile of the model is made from.
+absl::StatusOr<std::vector<HeadScores>> ScoreHeadsByPrimaryProbe(
     InferenceSession& session, const PromptTokens& prompt, LayerBand band,
     const CancellationToken& cancellation = CancellationToken());
 
@@ -48,15 +69,12 @@ enum class ScoreNormalisation { kJoint, kPerChunk };  // one softmax over all ch
 enum class AuxiliaryPass {
   kParallel,
   kPerChunk
-};                                       // all chunks behind the prefix in one pass, or a pass per chunk
-enum class HeadPooling { kMean, kMax };  // over heads (then mean over layers and question rows)
+};  // all chunks behind the prefix in one pass, or a pass per chunk
 
 struct AuxiliaryOptions {
   AuxiliaryPass pass = AuxiliaryPass::kParallel;
   ScoreNormalisation normalisation = ScoreNormalisation::kJoint;
-  HeadPooling pooling = HeadPooling::kMean;
-  LayerBand band;             // empty: DefaultScoringBand of the full model, cut to the layers loaded
-  std::vector<HeadId> heads;  // if not empty, only these (layer, head) pairs count and `band` is ignored
+  ScoringHeads from;
 };
 
 // The paper's setting: a pass per chunk, softmax per chunk, the last loaded layer.
@@ -71,6 +89,10 @@ struct AuxiliaryInput {
 // The question run by the auxiliary model on its own KV of the chunks (method.md §3). A truncated primary
 // reads the chunks' stored KV of its layers. Result: one score per auxiliary token, chunks one after another.
 absl::StatusOr<std::vector<float>> ScoreByAuxiliary(
+    std::shared_ptr<const LanguageModel> auxiliary, const AuxiliaryInput& input,
+    const AuxiliaryOptions& options, const CancellationToken& cancellation = CancellationToken());
+// Of every head in the band of `options.from`, by layer and head.
+absl::StatusOr<std::vector<HeadScores>> ScoreHeadsByAuxiliary(
     std::shared_ptr<const LanguageModel> auxiliary, const AuxiliaryInput& input,
     const AuxiliaryOptions& options, const CancellationToken& cancellation = CancellationToken());
 

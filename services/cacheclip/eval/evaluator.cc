@@ -147,7 +147,7 @@ absl::StatusOr<MethodOutcome> Evaluator::Run(const PreparedSample& prepared, con
                                              double budget) {
   MethodOutcome outcome;
   CACHECLIP_ASSIGN_OR_RETURN(RecomputePlan plan, Plan(prepared, spec, budget, outcome));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, spec.auxiliary.band));
+  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, spec.auxiliary.from));
   for (const auto& [stage, duration] : prefill.durations)
     outcome.seconds[std::string(StageName(stage))] += absl::ToDoubleSeconds(duration);
   outcome.recomputed_tokens = static_cast<int64_t>(prefill.recomputed_indices.size());
@@ -195,14 +195,14 @@ absl::Status Evaluator::AskSelector(const PreparedSample& prepared, const Method
 }
 
 absl::StatusOr<PrefillOutput> Evaluator::RunPrefill(const PreparedSample& prepared, const RecomputePlan& plan,
-                                                    LayerBand probe_band) {
+                                                    const ScoringHeads& probe) {
   const Runtime& runtime = primary_->runtime();
   PrefillInput input{.model = runtime.model,
                      .prompt = prepared.prompt.tokens,
                      .plan = plan,
                      .prefix = prepared.prefix,
                      .capacity = prepared.prompt.capacity,
-                     .probe_band = probe_band,
+                     .probe = probe,
                      .sentences = runtime.sentences.get()};
   if (plan.UsesStoredKv()) input.chunks = prepared.chunks;
   absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");

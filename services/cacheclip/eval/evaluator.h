@@ -76,7 +76,7 @@ class Evaluator {
   absl::Status AskSelector(const PreparedSample& prepared, const MethodSpec& spec, RecomputePlan& plan,
                            MethodOutcome& outcome);
   absl::StatusOr<PrefillOutput> RunPrefill(const PreparedSample& prepared, const RecomputePlan& plan,
-                                           LayerBand probe_band);
+                                           const ScoringHeads& probe);
   absl::Status Compare(const PreparedSample& prepared, PrefillOutput prefill, MethodOutcome& outcome);
   absl::StatusOr<std::vector<int32_t>> Continue(InferenceSession& session, int32_t slot, int32_t token,
                                                 int num_left);

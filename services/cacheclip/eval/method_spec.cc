@@ -47,13 +47,13 @@ bool Choose(const std::string& value, std::initializer_list<std::pair<const char
 
 bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
   AuxiliaryOptions& auxiliary = spec->auxiliary;
-  if (key == "layers") return ParsePair(value, '-', &auxiliary.band.begin, &auxiliary.band.end);
-  if (key == "heads") return ParseHeads(value, &auxiliary.heads);
+  if (key == "layers") return ParsePair(value, '-', &auxiliary.from.band.begin, &auxiliary.from.band.end);
+  if (key == "heads") return ParseHeads(value, &auxiliary.from.heads);
   if (key == "window") return absl::SimpleAtoi(value, &spec->selection.window);
   if (key == "seam") return absl::SimpleAtoi(value, &spec->selection.seam_tokens);
   if (key == "pool")
     return Choose<HeadPooling>(value, {{"mean", HeadPooling::kMean}, {"max", HeadPooling::kMax}},
-                               &auxiliary.pooling);
+                               &auxiliary.from.pooling);
   if (key == "norm")
     return Choose<ScoreNormalisation>(
         value, {{"joint", ScoreNormalisation::kJoint}, {"chunk", ScoreNormalisation::kPerChunk}},

@@ -17,7 +17,7 @@ struct MethodSpec {
   std::string label;  // as written; names the method in reports
   Method method = Method::kNone;
   SelectionOptions selection;  // the budget comes with each run
-  AuxiliaryOptions auxiliary;  // kAuxiliary; its band also is the probe's
+  AuxiliaryOptions auxiliary;  // kAuxiliary; its heads are the probe's as well
 
   bool has_budget() const { return method != Method::kNone && method != Method::kFull; }
 };

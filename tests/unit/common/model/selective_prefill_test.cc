@@ -218,7 +218,7 @@ TEST_F(Fixtures, SelectiveSetsMeetThePrototypesKlAndLogProbabilities) {
 TEST_F(Fixtures, ProbeScoresMeetThePrototypes) {
   for (const json& fixture : golden_) {
     const PromptTokens prompt = PromptOf(fixture);
-    const auto scores = *ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt, {15, 22});
+    const auto scores = *ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt, {.band = {15, 22}});
     const auto expected = fixture["prb_band_score"].get<std::vector<float>>();
     ASSERT_EQ(scores.size(), expected.size());
     for (size_t i = prompt.chunk_ids[0].size(); i < scores.size(); ++i)

@@ -37,20 +37,37 @@ TEST(AttentionLogits, AreScaledProductsUpToEachRowsSlot) {
       }
 }
 
-TEST(HeadsOfLayer, PicksThoseOfTheLayer) {
-  EXPECT_THAT(HeadsOfLayer({{1, 4}, {2, 0}, {1, 2}}, 1), ElementsAre(4, 2));
-  EXPECT_THAT(HeadsOfLayer({{1, 4}}, 0), ElementsAre());
+// [2 heads, 2 rows, 2 slots]
+at::Tensor TestMass() { return at::tensor({0.1f, 0.9f, 0.3f, 0.7f, 0.5f, 0.5f, 0.1f, 0.9f}).view({2, 2, 2}); }
+
+std::vector<float> Collect(const ScoringHeads& heads, LayerBand band) {
+  MassCollector collector(heads, band);
+  for (int layer = 0; layer < 4; ++layer)
+    if (collector.Counts(layer)) collector.Add(layer, TestMass() * layer);
+  return collector.Total();
 }
 
-TEST(PoolHeads, MeanOrMaximumOverHeadsThenMeanOverRows) {
-  // [2 heads, 2 rows, 2 slots]
-  const at::Tensor mass = at::tensor({0.1f, 0.9f, 0.3f, 0.7f, 0.5f, 0.5f, 0.1f, 0.9f}).view({2, 2, 2});
-  EXPECT_THAT(ToVector(PoolHeads(mass, {}, HeadPooling::kMean)),
-              ElementsAre(testing::FloatEq(0.25f), testing::FloatEq(0.75f)));
-  EXPECT_THAT(ToVector(PoolHeads(mass, {}, HeadPooling::kMax)),
+TEST(MassCollector, TakesMeanOrMaximumOverHeadsThenMeanOverRowsAndLayers) {
+  EXPECT_THAT(Collect({}, {1, 2}), ElementsAre(testing::FloatEq(0.25f), testing::FloatEq(0.75f)));
+  EXPECT_THAT(Collect({}, {1, 3}), ElementsAre(testing::FloatEq(0.375f), testing::FloatEq(1.125f)));
+  EXPECT_THAT(Collect({.pooling = HeadPooling::kMax}, {1, 2}),
               ElementsAre(testing::FloatEq(0.4f), testing::FloatEq(0.9f)));
-  EXPECT_THAT(ToVector(PoolHeads(mass, {0}, HeadPooling::kMean)),
-              ElementsAre(testing::FloatEq(0.2f), testing::FloatEq(0.8f)));
+}
+
+TEST(MassCollector, SumsTheListedHeadsAlone) {
+  const ScoringHeads heads{.heads = {{1, 0}, {3, 1}}};
+  EXPECT_THAT(Collect(heads, {1, 4}),
+              ElementsAre(testing::FloatEq(0.2f + 3 * 0.3f), testing::FloatEq(0.8f + 3 * 0.7f)));
+  EXPECT_FALSE(MassCollector(heads, {1, 4}).Counts(2)) << "no head of that layer is listed";
+}
+
+TEST(AppendHeadScores, KeepsEveryHeadApart) {
+  std::vector<HeadScores> scores;
+  AppendHeadScores(7, TestMass(), scores);
+  ASSERT_EQ(scores.size(), 2);
+  EXPECT_EQ(scores[1].id.layer, 7);
+  EXPECT_EQ(scores[1].id.head, 1);
+  EXPECT_THAT(scores[0].scores, ElementsAre(testing::FloatEq(0.2f), testing::FloatEq(0.8f)));
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ TEST_F(AuxiliaryScores, OneChunkScoresTheSameInEitherPass) {
 
 TEST_F(AuxiliaryScores, PerChunkNormalisationGivesEachChunkTheSameMass) {
   for (AuxiliaryPass pass : kPasses) {
-    const auto scores =
-        Score(input_, {.pass = pass, .normalisation = ScoreNormalisation::kPerChunk, .band = {2, 3}});
+    const auto scores = Score(
+        input_, {.pass = pass, .normalisation = ScoreNormalisation::kPerChunk, .from = {.band = {2, 3}}});
     ASSERT_EQ(scores.size(), 65u);
     for (auto [begin, length] : {std::pair<size_t, size_t>{0, 20}, {20, 15}, {35, 30}})
       EXPECT_NEAR(Sum(std::span(scores).subspan(begin, length)), 1, 1e-4);
@@ -52,7 +52,7 @@ TEST_F(AuxiliaryScores, PerChunkNormalisationGivesEachChunkTheSameMass) {
 
 TEST_F(AuxiliaryScores, JointNormalisationSharesOneMass) {
   for (AuxiliaryPass pass : kPasses) {
-    const auto scores = Score(input_, {.pass = pass, .band = {2, 3}});
+    const auto scores = Score(input_, {.pass = pass, .from = {.band = {2, 3}}});
     EXPECT_GT(Sum(scores), 0);
     EXPECT_LT(Sum(scores), 1);
   }
@@ -79,7 +79,7 @@ TEST_F(AuxiliaryScores, TruncatedModelScoresAsTheFullOneOnItsLayers) {
   const TempFolder folder;
   const auto truncated = LoadTinyModel(folder.path(), {}, ComputeDtype::kFloat32, 4);
   for (AuxiliaryPass pass : kPasses) {
-    const AuxiliaryOptions options{.pass = pass, .band = {2, 4}};
+    const AuxiliaryOptions options{.pass = pass, .from = {.band = {2, 4}}};
     EXPECT_LT(MaxDifference(ScoreByAuxiliary(truncated, input_, options).value(), Score(input_, options)),
               1e-7);
   }
@@ -88,28 +88,32 @@ TEST_F(AuxiliaryScores, TruncatedModelScoresAsTheFullOneOnItsLayers) {
 TEST_F(AuxiliaryScores, DefaultBandIsTheFullModelsCutToTheLoadedLayers) {
   const TempFolder folder;
   const auto truncated = LoadTinyModel(folder.path(), {}, ComputeDtype::kFloat32, 3);
-  EXPECT_LT(MaxDifference(ScoreByAuxiliary(truncated, input_, {}).value(), Score(input_, {.band = {2, 3}})),
+  EXPECT_LT(MaxDifference(ScoreByAuxiliary(truncated, input_, {}).value(),
+                          Score(input_, {.from = {.band = {2, 3}}})),
             1e-7);
-  EXPECT_LT(MaxDifference(Score(input_, {}), Score(input_, {.band = {2, 4}})), 1e-7);
+  EXPECT_LT(MaxDifference(Score(input_, {}), Score(input_, {.from = {.band = {2, 4}}})), 1e-7);
 }
 
 TEST_F(AuxiliaryScores, ListOfAllHeadsOrdersTokensAsTheBandDoes) {
   AuxiliaryOptions heads;
   for (int layer : {2, 3})
-    for (int head = 0; head < 4; ++head) heads.heads.push_back({layer, head});
-  const auto listed = Score(input_, heads), band = Score(input_, {.band = {2, 4}});
+    for (int head = 0; head < 4; ++head) heads.from.heads.push_back({layer, head});
+  const auto listed = Score(input_, heads), band = Score(input_, {.from = {.band = {2, 4}}});
   const double factor = Sum(listed) / Sum(band);
   for (size_t i = 0; i < band.size(); ++i) EXPECT_NEAR(listed[i], factor * band[i], 1e-5);
 }
 
 TEST_F(AuxiliaryScores, ListedHeadsIgnoreTheBand) {
-  EXPECT_EQ(Score(input_, {.band = {0, 1}, .heads = {{3, 1}}}), Score(input_, {.heads = {{3, 1}}}));
-  EXPECT_GT(MaxDifference(Score(input_, {.heads = {{3, 1}}}), Score(input_, {.heads = {{3, 0}}})), 1e-6);
+  EXPECT_EQ(Score(input_, {.from = {.band = {0, 1}, .heads = {{3, 1}}}}),
+            Score(input_, {.from = {.heads = {{3, 1}}}}));
+  EXPECT_GT(MaxDifference(Score(input_, {.from = {.heads = {{3, 1}}}}),
+                          Score(input_, {.from = {.heads = {{3, 0}}}})),
+            1e-6);
 }
 
 TEST_F(AuxiliaryScores, MaximumOverHeadsIsNoLessThanTheMean) {
-  const auto mean = Score(input_, {.band = {2, 3}}),
-             top = Score(input_, {.pooling = HeadPooling::kMax, .band = {2, 3}});
+  const auto mean = Score(input_, {.from = {.band = {2, 3}}}),
+             top = Score(input_, {.from = {.band = {2, 3}, .pooling = HeadPooling::kMax}});
   for (size_t i = 0; i < mean.size(); ++i) EXPECT_GE(top[i], mean[i] - 1e-7f);
 }
 
@@ -117,10 +121,27 @@ TEST_F(AuxiliaryScores, PaperOptionsAreAPassAndSoftmaxPerChunkOnTheLastLayer) {
   const AuxiliaryOptions options = PaperAuxiliaryOptions(*model_);
   EXPECT_EQ(options.pass, AuxiliaryPass::kPerChunk);
   EXPECT_EQ(options.normalisation, ScoreNormalisation::kPerChunk);
-  EXPECT_EQ(options.pooling, HeadPooling::kMean);
-  EXPECT_EQ(options.band.begin, 5);
-  EXPECT_EQ(options.band.end, 6);
+  EXPECT_EQ(options.from.pooling, HeadPooling::kMean);
+  EXPECT_EQ(options.from.band.begin, 5);
+  EXPECT_EQ(options.from.band.end, 6);
   EXPECT_NEAR(Sum(Score(input_, options)), 3, 1e-4);
+}
+
+TEST_F(AuxiliaryScores, HeadsApartAddUpToTheBand) {
+  for (AuxiliaryPass pass : kPasses) {
+    const AuxiliaryOptions options{.pass = pass, .from = {.band = {2, 4}}};
+    const auto heads = ScoreHeadsByAuxiliary(model_, input_, options);
+    ASSERT_TRUE(heads.ok()) << heads.status();
+    ASSERT_EQ(heads->size(), 8u);
+    EXPECT_EQ(heads->back().id.layer, 3);
+    EXPECT_EQ(heads->back().id.head, 3);
+    const auto band = Score(input_, options);
+    for (size_t i = 0; i < band.size(); ++i) {
+      float sum = 0;
+      for (const HeadScores& head : *heads) sum += head.scores[i];
+      EXPECT_NEAR(sum / 8, band[i], 1e-6);
+    }
+  }
 }
 
 TEST_F(AuxiliaryScores, WorksWithoutAPrefix) {
@@ -138,9 +159,9 @@ TEST_F(AuxiliaryScores, WhatCannotBeScoredIsRefused) {
   silent.question_ids.clear();
   EXPECT_EQ(Code(silent, {}), absl::StatusCode::kInvalidArgument);
   for (LayerBand band : {LayerBand{-1, 2}, LayerBand{4, 3}, LayerBand{5, 7}})
-    EXPECT_EQ(Code(input_, {.band = band}), absl::StatusCode::kInvalidArgument) << band.begin;
+    EXPECT_EQ(Code(input_, {.from = {.band = band}}), absl::StatusCode::kInvalidArgument) << band.begin;
   for (HeadId head : {HeadId{0, 4}, HeadId{0, -1}, HeadId{6, 0}, HeadId{-1, 0}})
-    EXPECT_EQ(Code(input_, {.heads = {head}}), absl::StatusCode::kInvalidArgument) << head.layer;
+    EXPECT_EQ(Code(input_, {.from = {.heads = {head}}}), absl::StatusCode::kInvalidArgument) << head.layer;
 }
 
 TEST_F(AuxiliaryScores, QuestionIdsOutsideTheVocabularyAreRefused) {

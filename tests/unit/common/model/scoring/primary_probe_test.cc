@@ -11,7 +11,7 @@ namespace {
 class PrimaryProbe : public testing::Test {
  protected:
   std::vector<float> Score(const PromptTokens& prompt, LayerBand band) {
-    auto scores = ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt, band);
+    auto scores = ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt, {.band = band});
     EXPECT_TRUE(scores.ok()) << scores.status();
     return *scores;
   }
@@ -41,6 +41,27 @@ TEST_F(PrimaryProbe, BandIsTheMeanOfItsLayers) {
   for (size_t i = 0; i < both.size(); ++i) EXPECT_NEAR(both[i], (one[i] + other[i]) / 2, 1e-6);
 }
 
+TEST_F(PrimaryProbe, HeadsApartAddUpToTheBand) {
+  const auto session = Assemble(model_, prompt_);
+  const auto heads = ScoreHeadsByPrimaryProbe(*session, prompt_, {2, 4});
+  ASSERT_TRUE(heads.ok()) << heads.status();
+  ASSERT_EQ(heads->size(), 8u);
+  const std::vector<float> band = Score(prompt_, {2, 4});
+  for (size_t i = 0; i < band.size(); ++i) {
+    float sum = 0;
+    for (const HeadScores& head : *heads) sum += head.scores[i];
+    EXPECT_NEAR(sum / 8, band[i], 1e-6);
+  }
+}
+
+TEST_F(PrimaryProbe, ListedHeadsIgnoreTheBand) {
+  const auto listed = ScoreByPrimaryProbe(*Assemble(model_, prompt_), prompt_, {.heads = {{2, 1}, {3, 0}}});
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  const auto heads = ScoreHeadsByPrimaryProbe(*Assemble(model_, prompt_), prompt_, {2, 4}).value();
+  for (size_t i = 0; i < listed->size(); ++i)
+    EXPECT_NEAR((*listed)[i], heads[1].scores[i] + heads[4].scores[i], 1e-6);
+}
+
 TEST_F(PrimaryProbe, TokensBehindTheQuestionDoNotScore) {
   PromptTokens other = prompt_;
   for (size_t i = 8; i < other.suffix_ids.size(); ++i) other.suffix_ids[i] = 3;
@@ -51,7 +72,7 @@ TEST_F(PrimaryProbe, TokensBehindTheQuestionDoNotScore) {
 
 TEST_F(PrimaryProbe, LeavesTheContextAndTheAnswerAsTheyWere) {
   const auto session = Assemble(model_, prompt_), probed = Assemble(model_, prompt_);
-  ASSERT_TRUE(ScoreByPrimaryProbe(*probed, prompt_, {2, 4}).ok());
+  ASSERT_TRUE(ScoreByPrimaryProbe(*probed, prompt_, {.band = {2, 4}}).ok());
   for (int layer = 0; layer < 6; ++layer)
     EXPECT_TRUE(probed->cache().Keys(layer, 0, 74).equal(session->cache().Keys(layer, 0, 74))) << layer;
   const Rows rows = SelectiveRows(prompt_, std::vector<int32_t>{25, 26});
@@ -60,28 +81,28 @@ TEST_F(PrimaryProbe, LeavesTheContextAndTheAnswerAsTheyWere) {
 
 TEST_F(PrimaryProbe, BandOutsideTheModelIsRefused) {
   const auto session = Assemble(model_, prompt_);
-  for (LayerBand band : {LayerBand{0, 0}, LayerBand{3, 2}, LayerBand{-1, 2}, LayerBand{5, 7}})
-    EXPECT_EQ(ScoreByPrimaryProbe(*session, prompt_, band).status().code(),
+  for (LayerBand band : {LayerBand{3, 2}, LayerBand{-1, 2}, LayerBand{5, 7}})
+    EXPECT_EQ(ScoreByPrimaryProbe(*session, prompt_, {.band = band}).status().code(),
               absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(PrimaryProbe, PromptWithoutQuestionIsRefused) {
   const auto session = Assemble(model_, prompt_);
   prompt_.question_end = prompt_.question_begin;
-  EXPECT_EQ(ScoreByPrimaryProbe(*session, prompt_, {2, 4}).status().code(),
+  EXPECT_EQ(ScoreByPrimaryProbe(*session, prompt_, {.band = {2, 4}}).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(PrimaryProbe, SessionTooSmallForTheQuestionIsRefused) {
   const auto session =
       InferenceSession::Create(model_, prompt_.suffix_begin() + prompt_.question_end - 1).value();
-  EXPECT_EQ(ScoreByPrimaryProbe(*session, prompt_, {2, 4}).status().code(),
+  EXPECT_EQ(ScoreByPrimaryProbe(*session, prompt_, {.band = {2, 4}}).status().code(),
             absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(PrimaryProbe, CancellationStopsIt) {
   const auto session = Assemble(model_, prompt_);
-  EXPECT_EQ(ScoreByPrimaryProbe(*session, prompt_, {2, 4}, CancelledToken()).status().code(),
+  EXPECT_EQ(ScoreByPrimaryProbe(*session, prompt_, {.band = {2, 4}}, CancelledToken()).status().code(),
             absl::StatusCode::kCancelled);
 }
 

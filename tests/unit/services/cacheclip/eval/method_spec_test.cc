@@ -21,11 +21,11 @@ TEST(MethodSpec, AppliesEverySetting) {
       "auxiliary+layers=15-22+heads=3.1/4.0+pool=max+norm=chunk+pass=chunk+group=sentences+window=4+seam=2",
       {});
   ASSERT_TRUE(spec.ok()) << spec.status();
-  EXPECT_EQ(spec->auxiliary.band.begin, 15);
-  EXPECT_EQ(spec->auxiliary.band.end, 22);
-  ASSERT_EQ(spec->auxiliary.heads.size(), 2);
-  EXPECT_EQ(spec->auxiliary.heads[1].layer, 4);
-  EXPECT_EQ(spec->auxiliary.pooling, HeadPooling::kMax);
+  EXPECT_EQ(spec->auxiliary.from.band.begin, 15);
+  EXPECT_EQ(spec->auxiliary.from.band.end, 22);
+  ASSERT_EQ(spec->auxiliary.from.heads.size(), 2);
+  EXPECT_EQ(spec->auxiliary.from.heads[1].layer, 4);
+  EXPECT_EQ(spec->auxiliary.from.pooling, HeadPooling::kMax);
   EXPECT_EQ(spec->auxiliary.normalisation, ScoreNormalisation::kPerChunk);
   EXPECT_EQ(spec->auxiliary.pass, AuxiliaryPass::kPerChunk);
   EXPECT_EQ(spec->selection.grouping, Grouping::kSegments);
