@@ -9,7 +9,9 @@ ChunkLoads::ChunkLoads(std::vector<ResolvedChunk> chunks, absl::Time deadline, c
       deadline_(deadline),
       clock_(clock),
       asked_(chunks_.size()),
-      outcomes_(chunks_.size()) {}
+      outcomes_(chunks_.size()) {
+  for (std::atomic<Tier>& tier : asked_) tier = Tier::kComputed;
+}
 
 std::vector<bool> ChunkLoads::Pending() const {
   std::lock_guard lock(mutex_);
@@ -68,7 +70,7 @@ void ChunkLoader::Continue(const std::shared_ptr<ChunkLoads>& loads, const std::
   for (size_t i = 0; i < pending.size(); ++i) {
     if (!pending[i]) continue;
     const GetOptions options{.deadline = loads->deadline_,
-                             .accept_arriving = true,
+                             .accept_arriving = !loads->chunks_[i].is_prefix,
                              .avoid = avoid[i],
                              .now_asking = &loads->asked_[i]};
     const bool is_queued = threads_.Add(0, [this, loads, i, options] {

@@ -30,7 +30,8 @@ class ChunkLoads {
     absl::Time finished;
   };
 
-  // One entry per chunk: whether its outcome is still to come; and which tier is being asked for it.
+  // One entry per chunk: whether its outcome is still to come; and which tier is being asked for it
+  // (kComputed: none yet).
   std::vector<bool> Pending() const;
   Tier asking(size_t index) const { return asked_[index]; }
 

@@ -31,6 +31,12 @@ absl::StatusOr<ResolvedChunk> ResolveText(const std::shared_ptr<PrefixContext>& 
 
 }  // namespace
 
+ResolvedChunk ResolvePrefix(const std::shared_ptr<PrefixContext>& prefix) {
+  ResolvedChunk chunk{.context = prefix, .key = prefix->PrefixKey(), .is_prefix = true};
+  chunk.encoding.ids.assign(prefix->ids().begin(), prefix->ids().end());
+  return chunk;
+}
+
 absl::StatusOr<std::vector<std::optional<ChunkRecord>>> LookUpRecords(Catalog& catalog,
                                                                       std::string_view namespace_name,
                                                                       std::span<const ChunkInput> inputs) {
@@ -130,8 +136,8 @@ ReadResult ChunkSource::Read(const ResolvedChunk& chunk, GetOptions options) con
   };
   ReadResult result;
   if (hit.ok()) {
-    const absl::Status same =
-        CheckIdentity(hit->chunk->header(), chunk.key, chunk.context->ids(), chunk.encoding.ids);
+    const auto behind = chunk.is_prefix ? std::span<const int32_t>() : chunk.context->ids();
+    const absl::Status same = CheckIdentity(hit->chunk->header(), chunk.key, behind, chunk.encoding.ids);
     if (same.ok()) return {*std::move(hit)};
     if (hit->arrival != nullptr) hit->arrival->Abandon();
     result = failed(ReadProblem::kDamaged, "chunk_mismatch", same);

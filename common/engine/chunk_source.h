@@ -31,6 +31,7 @@ struct ResolvedChunk {
   ChunkKey key;
   bool by_id = false;
   bool other_prefix = false;  // than the request's
+  bool is_prefix = false;     // the prefix's own KV: its tokens stand behind nothing
 
   int32_t num_tokens() const { return static_cast<int32_t>(encoding.ids.size()); }
 };
@@ -77,6 +78,9 @@ class ChunkSource {
 
   PrefixContexts* contexts_;
 };
+
+// The prefix itself as something to load; its ids may be empty.
+ResolvedChunk ResolvePrefix(const std::shared_ptr<PrefixContext>& prefix);
 
 // One consistent look-up for all ids among `inputs`, in order of the inputs; nullopt for texts. Errors as
 // Resolve().

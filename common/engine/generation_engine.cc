@@ -30,16 +30,11 @@ struct RequestState {
   absl::Time begin;
   PreparedPrompt prompt;
   RecomputePlan plan;
-  StoreHit prefix_kv;
   std::optional<RequestChunks> chunks;
   GenerateResult result;
 
   Usage& usage() { return result.usage; }
 };
-
-void CountCached(Usage& usage, Tier tier, int64_t num_tokens) {
-  if (tier != Tier::kComputed) usage.cached_tokens[tier] += num_tokens;
-}
 
 }  // namespace
 
@@ -72,7 +67,7 @@ class GenerationEngine::Impl {
   absl::Status Prepare(RequestState& state);
   absl::StatusOr<RecomputePlan> Plan(const RequestState& state, Method method) const;
   absl::Status Answer(RequestState& state, const GenerateCallbacks& callbacks);
-  absl::Status StartLoads(RequestState& state);
+  void StartLoads(RequestState& state);
   absl::Status FinishLoads(RequestState& state);
   absl::Status UseFullPrefillUnless(RequestState& state, absl::StatusOr<bool> usable) const;
   ComputeCosts Costs(const RequestState& state) const;
@@ -141,7 +136,7 @@ absl::StatusOr<RecomputePlan> GenerationEngine::Impl::Plan(const RequestState& s
 }
 
 absl::Status GenerationEngine::Impl::Answer(RequestState& state, const GenerateCallbacks& callbacks) {
-  if (state.plan.UsesStoredKv()) CACHECLIP_RETURN_IF_ERROR(StartLoads(state));
+  if (state.plan.UsesStoredKv()) StartLoads(state);
   if (state.plan.step == Step::kAskSelector) CACHECLIP_RETURN_IF_ERROR(ConsultSelector(state));
   if (state.plan.UsesStoredKv()) CACHECLIP_RETURN_IF_ERROR(FinishLoads(state));
   CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(state));
@@ -150,23 +145,11 @@ absl::Status GenerationEngine::Impl::Answer(RequestState& state, const GenerateC
   return decoded;
 }
 
-// The prefix first: it tells what a token's stored KV takes. The selector is asked while chunks come in.
-absl::Status GenerationEngine::Impl::StartLoads(RequestState& state) {
-  const absl::Time begin = Now();
-  CACHECLIP_ASSIGN_OR_RETURN(state.prefix_kv, state.prompt.prefix->PrefixChunk(TaskPriority::kInteractive));
-  const bool computed = state.prefix_kv.tier == Tier::kComputed;
-  state.usage().stage_durations[computed ? Stage::kEncode : Stage::kLoad] += Now() - begin;
-  CountCached(state.usage(), state.prefix_kv.tier, state.prompt.tokens.prefix_size());
+void GenerationEngine::Impl::StartLoads(RequestState& state) {
   if (!compute_speed_.Estimate(1).has_value()) Calibrate(state);
-  const ModelConfig& config = runtime_.model->config();
-  const int64_t bytes_per_token = state.prefix_kv.chunk != nullptr
-                                      ? state.prefix_kv.chunk->shape().BytesPerToken()
-                                      : 4 * config.num_layers * config.num_kv_heads * config.head_dim;
   const PutBack put_back = state.request.options.write_back ? PutBack::kAlways : PutBack::kIfById;
-  state.chunks.emplace(machinery_, runtime_, state.prompt, Costs(state), bytes_per_token, put_back,
-                       state.cancellation);
+  state.chunks.emplace(machinery_, runtime_, state.prompt, Costs(state), put_back, state.cancellation);
   state.chunks->Start();
-  return absl::OkStatus();
 }
 
 absl::Status GenerationEngine::Impl::FinishLoads(RequestState& state) {
@@ -228,7 +211,8 @@ absl::Status GenerationEngine::Impl::ConsultSelector(RequestState& state) {
   const SelectRequest request = MakeSelectRequest(runtime_, state.request, state.prompt, state.plan);
   SelectorAnswer answer =
       AskSelector(selector_, request, state.prompt.tokens.context_map(), state.plan.selection,
-                  options_.selector_timeout, state.cancellation, runtime_.clock);
+                  std::min(options_.selector_timeout, state.chunks->SelectorPatience()), state.cancellation,
+                  runtime_.clock);
   CACHECLIP_RETURN_IF_ERROR(state.cancellation.Check());
   if (answer.fallback.has_value()) {
     state.usage().fallbacks.push_back(*std::move(answer.fallback));
@@ -269,13 +253,13 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::PrefillOnce(RequestState& 
   PrefillInput input{.model = runtime_.model,
                      .prompt = state.prompt.tokens,
                      .plan = state.plan,
-                     .prefix = state.prefix_kv.chunk,
                      .capacity = state.prompt.capacity,
                      .probe = options_.probe,
                      .sentences = runtime_.sentences.get()};
   Usage& usage = state.usage();
   if (state.plan.UsesStoredKv()) {
     RequestChunks& chunks = *state.chunks;
+    input.prefix = chunks.prefix_kv();
     input.chunks = chunks.kv();
     input.arrivals = chunks.arrivals();
     input.layer_deadline = [&chunks] { return chunks.LayerDeadline(); };

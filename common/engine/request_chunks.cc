@@ -15,6 +15,7 @@ namespace cacheclip {
 namespace {
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(5);
+constexpr int kLooksForPlace = 10;  // of a millisecond: by then it shows which tier is asked
 constexpr absl::Duration kPutBackPatience = absl::Milliseconds(250);
 constexpr std::string_view kInMemory = "in_memory";
 constexpr Tier kSlowTiers[] = {Tier::kDisk, Tier::kRedis, Tier::kObject};
@@ -81,19 +82,27 @@ struct RequestChunks::PutBackState {
 };
 
 RequestChunks::RequestChunks(const LoadMachinery& machinery, const Runtime& runtime,
-                             const PreparedPrompt& prompt, ComputeCosts costs, int64_t bytes_per_token,
-                             PutBack put_back, const CancellationToken& cancellation)
+                             const PreparedPrompt& prompt, ComputeCosts costs, PutBack put_back,
+                             const CancellationToken& cancellation)
     : machinery_(machinery),
       runtime_(runtime),
       prompt_(prompt),
+      chunks_(prompt.chunks),
       costs_(std::move(costs)),
-      bytes_per_token_(bytes_per_token),
+      bytes_per_token_(runtime.model->kv_shape().BytesPerToken()),
       put_back_(put_back),
       cancellation_(cancellation),
-      entries_(prompt.chunks.size()),
-      kv_(prompt.chunks.size()),
-      arrivals_(prompt.chunks.size()),
-      put_back_state_(std::make_shared<PutBackState>()) {}
+      prefix_kv_(prompt.prefix->kept_prefix()),
+      put_back_state_(std::make_shared<PutBackState>()) {
+  if (prefix_kv_ == nullptr && !prompt.prefix->ids().empty()) {
+    chunks_.push_back(ResolvePrefix(prompt.prefix));
+    costs_.encode.push_back(machinery.compute_speed->Estimate(EncodeOperations(chunks_.back()))
+                                .value_or(absl::InfiniteDuration()));
+  }
+  entries_.resize(chunks_.size());
+  kv_.resize(chunks_.size());
+  arrivals_.resize(chunks_.size());
+}
 
 RequestChunks::~RequestChunks() {
   if (loads_ != nullptr)
@@ -104,15 +113,21 @@ RequestChunks::~RequestChunks() {
     if (arrival != nullptr) arrival->Abandon();
 }
 
+double RequestChunks::EncodeOperations(const ResolvedChunk& chunk) const {
+  const auto behind = chunk.is_prefix ? 0 : static_cast<int64_t>(chunk.context->ids().size());
+  return PassOperations(runtime_.model->config(), runtime_.model->num_layers(),
+                        PassBehind(behind, chunk.num_tokens()));
+}
+
 void RequestChunks::Start() {
   begin_ = Now();
   const absl::Time deadline =
       std::min(cancellation_.deadline(), begin_ + std::max(machinery_.load_timeout, kLocalPatience));
-  loads_ = machinery_.loader->Start(prompt_.chunks, deadline);
+  loads_ = machinery_.loader->Start(chunks_, deadline);
   const std::vector<bool> pending = loads_->Pending();
   LoadPlanInput input{.costs = costs_};
   for (size_t i = 0; i < pending.size(); ++i) {
-    input.chunk_bytes.push_back(pending[i] ? bytes_per_token_ * prompt_.chunks[i].num_tokens() : 0);
+    input.chunk_bytes.push_back(pending[i] ? bytes_per_token_ * chunks_[i].num_tokens() : 0);
     if (!pending[i] && costs_.is_known()) input.costs.encode[i] = absl::ZeroDuration();
   }
   for (const Tier tier : kSlowTiers) input.tiers.push_back({tier, machinery_.tier_speed->Estimate(tier)});
@@ -157,9 +172,11 @@ void RequestChunks::TakeOutcomes() {
     if (!outcomes[i].has_value()) {
       fallbacks_.push_back(
           {"store", "load_late",
-           absl::StrCat("chunk ", prompt_.chunks[i].key.ToHex(), " was still being read from ",
-                        AbslView(TierName(loads_->asking(i))))});
-      late_bytes[loads_->asking(i)] += bytes_per_token_ * prompt_.chunks[i].num_tokens();
+           loads_->asking(i) == Tier::kComputed
+               ? absl::StrCat("chunk ", chunks_[i].key.ToHex(), " was still waiting for its turn")
+               : absl::StrCat("chunk ", chunks_[i].key.ToHex(), " was still being read from ",
+                              AbslView(TierName(loads_->asking(i))))});
+      late_bytes[loads_->asking(i)] += bytes_per_token_ * chunks_[i].num_tokens();
       Miss(i, kEncodeLate);
       continue;
     }
@@ -168,13 +185,14 @@ void RequestChunks::TakeOutcomes() {
       const bool was_avoided = read.problem == ReadProblem::kMissing && !plans_[i].avoid.empty();
       if (read.fallback.has_value()) fallbacks_.push_back(*std::move(read.fallback));
       if (read.problem == ReadProblem::kLate)
-        late_bytes[loads_->asking(i)] += bytes_per_token_ * prompt_.chunks[i].num_tokens();
+        late_bytes[loads_->asking(i)] += bytes_per_token_ * chunks_[i].num_tokens();
       Miss(i, was_avoided ? kEncodeSlowTier : ReasonOf(read.problem));
       continue;
     }
     const StoreHit& hit = *read.hit;
     kv_[i] = hit.chunk;
     arrivals_[i] = hit.arrival;
+    if (chunks_[i].is_prefix) chunks_[i].context->KeepPrefix(prefix_kv_ = hit.chunk);
     entries_[i] = {"load", std::string(plans_[i].reason), hit.tier};
     if (hit.tier == Tier::kMemory) continue;
     auto& batch = batches[hit.tier];
@@ -189,7 +207,8 @@ void RequestChunks::TakeOutcomes() {
       });
   }
   for (const auto& [tier, bytes] : late_bytes)
-    if (tier != Tier::kMemory) machinery_.tier_speed->ObserveLate(tier, bytes, Now() - begin_);
+    if (tier != Tier::kMemory && tier != Tier::kComputed)
+      machinery_.tier_speed->ObserveLate(tier, bytes, Now() - begin_);
   loads_ = nullptr;
 }
 
@@ -225,17 +244,20 @@ absl::StatusOr<bool> RequestChunks::EncodeMissing() {
 }
 
 absl::Status RequestChunks::Encode(size_t index) {
-  const ResolvedChunk& chunk = prompt_.chunks[index];
+  const ResolvedChunk& chunk = chunks_[index];
+  if (chunk.is_prefix) {
+    CACHECLIP_ASSIGN_OR_RETURN(kv_[index], chunk.context->EncodePrefix(TaskPriority::kInteractive));
+    prefix_kv_ = kv_[index];
+    entries_[index].is_missing = false;
+    StartPutBack(index);
+    return absl::OkStatus();
+  }
   const bool is_alone = runtime_.executor->num_waiting() == 0;
   const absl::Time begin = Now();
   CACHECLIP_ASSIGN_OR_RETURN(
       kv_[index], chunk.context->Encode(chunk.encoding, TaskPriority::kInteractive, cancellation_));
   entries_[index].is_missing = false;
-  if (is_alone)
-    machinery_.compute_speed->Observe(
-        PassOperations(runtime_.model->config(), runtime_.model->num_layers(),
-                       PassBehind(static_cast<int64_t>(chunk.context->ids().size()), chunk.num_tokens())),
-        Now() - begin);
+  if (is_alone) machinery_.compute_speed->Observe(EncodeOperations(chunk), Now() - begin);
   if (put_back_ == PutBack::kAlways || (put_back_ == PutBack::kIfById && chunk.by_id)) StartPutBack(index);
   return absl::OkStatus();
 }
@@ -247,12 +269,12 @@ void RequestChunks::StartPutBack(size_t index) {
     std::lock_guard lock(state->mutex);
     ++state->num_running;
   }
-  const auto failure = [key = prompt_.chunks[index].key](const absl::Status& status) {
+  const auto failure = [key = chunks_[index].key](const absl::Status& status) {
     return Fallback{"store", "write_failed", absl::StrCat("chunk ", key.ToHex(), ": ", status.message())};
   };
   const bool is_queued = machinery_.put_backs->Add(
       kv_[index]->total_bytes(), [state, failure, store = runtime_.store, chunk = kv_[index],
-                                  group = prompt_.chunks[index].context->record().namespace_name] {
+                                  group = chunks_[index].context->record().namespace_name] {
         const absl::Status status = store->PutInGroup(chunk, group);
         state->Finish(status.ok() ? std::nullopt : std::optional(failure(status)));
       });
@@ -273,6 +295,24 @@ std::vector<bool> RequestChunks::NotArrived() const {
 absl::Time RequestChunks::LayerDeadline() const {
   return std::min(cancellation_.deadline(),
                   begin_ + LoadAllowance(costs_, NotArrived(), machinery_.load_timeout));
+}
+
+absl::Duration RequestChunks::SelectorPatience() const {
+  if (loads_ == nullptr) return absl::InfiniteDuration();
+  for (int look = 0; look < kLooksForPlace; ++look) {
+    const std::vector<bool> pending = loads_->Pending();
+    bool is_remote = false, is_coming = false;
+    for (size_t i = 0; i < pending.size(); ++i) {
+      is_coming |= pending[i];
+      is_remote |= pending[i] && (loads_->asking(i) == Tier::kRedis || loads_->asking(i) == Tier::kObject);
+    }
+    if (is_remote)
+      return std::max(absl::ZeroDuration(),
+                      begin_ + LoadAllowance(costs_, pending, machinery_.load_timeout) - Now());
+    if (!is_coming) break;
+    loads_->WaitForChange(absl::Milliseconds(1));
+  }
+  return absl::InfiniteDuration();
 }
 
 absl::Duration RequestChunks::RemainingLoad() const {
@@ -304,7 +344,7 @@ absl::StatusOr<bool> RequestChunks::Repair() {
                           is_late      ? "load_late"
                           : is_damaged ? "chunk_corrupt"
                                        : "store_unavailable",
-                          absl::StrCat("chunk ", prompt_.chunks[i].key.ToHex(), ": ", status.message())});
+                          absl::StrCat("chunk ", chunks_[i].key.ToHex(), ": ", status.message())});
     Miss(i, is_late ? kEncodeLate : is_damaged ? kEncodeDamaged : kEncodeUnavailable);
   }
   for (const auto& [tier, bytes] : late_bytes)
@@ -321,10 +361,16 @@ void RequestChunks::Report(Usage& usage) {
     put_back_state_->failures.clear();
   }
   std::map<std::pair<std::string, std::string>, int64_t> decisions;
+  if (chunks_.size() == prompt_.chunks.size() && prefix_kv_ != nullptr)  // it was kept
+    usage.cached_tokens[Tier::kMemory] += prefix_kv_->num_tokens();
   for (size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
+    const int32_t num_tokens = chunks_[i].num_tokens();
+    if (chunks_[i].is_prefix) {
+      if (entry.decision == "load") usage.cached_tokens[entry.tier] += num_tokens;
+      continue;
+    }
     ++decisions[{entry.decision, entry.reason}];
-    const int32_t num_tokens = prompt_.chunks[i].num_tokens();
     if (entry.decision == "encode") usage.reencoded_tokens += num_tokens;
     if (entry.decision == "load") usage.cached_tokens[entry.tier] += num_tokens;
   }

@@ -1,7 +1,7 @@
-// The stored KV of one request's chunks, from asking for it to having it: starts the loads that are worth it
-// (common/engine/load_planner.h), waits no longer than the bound allows, encodes anew what is missing,
-// damaged or late, and keeps the account. When full prefill would be faster than what is left to encode, it
-// says so.
+// The stored KV of one request's prefix and chunks, from asking for it to having it: starts the loads that
+// are worth it (common/engine/load_planner.h), waits no longer than the bound allows, encodes anew what is
+// missing, damaged or late, and keeps the account. When full prefill would be faster than what is left to
+// encode, it says so.
 //
 //   chunks.Start();                                              // returns at once; memory hits are there
 //   CACHECLIP_ASSIGN_OR_RETURN(bool usable, chunks.Collect());           // false: prefill in full
@@ -12,6 +12,7 @@
 // One object per request, used by its thread. Computes on the executor: never call it from inside a task.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -47,20 +48,28 @@ class RequestChunks {
 
   // `costs`: as far as known. Everything referred to must outlive the object.
   RequestChunks(const LoadMachinery& machinery, const Runtime& runtime, const PreparedPrompt& prompt,
-                ComputeCosts costs, int64_t bytes_per_token, PutBack put_back,
-                const CancellationToken& cancellation);
+                ComputeCosts costs, PutBack put_back, const CancellationToken& cancellation);
   ~RequestChunks();  // abandons what is still coming in
 
   void Start();
   absl::StatusOr<bool> Collect();  // false: prefill in full
   absl::StatusOr<bool> Repair();
 
-  const std::vector<std::shared_ptr<const EncodedChunk>>& kv() const { return kv_; }
+  std::vector<std::shared_ptr<const EncodedChunk>> kv() const {
+    return {kv_.begin(), kv_.begin() + prefix_index()};
+  }
   // Per chunk; null: complete.
-  const std::vector<std::shared_ptr<ChunkArrival>>& arrivals() const { return arrivals_; }
+  std::vector<std::shared_ptr<ChunkArrival>> arrivals() const {
+    return {arrivals_.begin(), arrivals_.begin() + prefix_index()};
+  }
+  // Null for an empty prefix.
+  const std::shared_ptr<const EncodedChunk>& prefix_kv() const { return prefix_kv_; }
   bool has_arrivals() const;
   // Until when a layer may be waited for now.
   absl::Time LayerDeadline() const;
+  // How long the selector may take: for ever, unless chunks are still awaited from a remote tier, which may
+  // well be what the selector waits for too. Then the bound holds for both.
+  absl::Duration SelectorPatience() const;
   // What is expected to pass until everything has arrived.
   absl::Duration RemainingLoad() const;
 
@@ -75,6 +84,9 @@ class RequestChunks {
   };
   struct PutBackState;
 
+  // Behind the chunks stands the prefix, unless it is known already.
+  ptrdiff_t prefix_index() const { return static_cast<ptrdiff_t>(prompt_.chunks.size()); }
+  double EncodeOperations(const ResolvedChunk& chunk) const;
   absl::Status WaitForLoads();
   void TakeOutcomes();
   void Miss(size_t index, std::string_view reason);
@@ -89,7 +101,8 @@ class RequestChunks {
   const LoadMachinery& machinery_;
   const Runtime& runtime_;
   const PreparedPrompt& prompt_;
-  const ComputeCosts costs_;
+  std::vector<ResolvedChunk> chunks_;  // what is loaded: the prompt's, then perhaps the prefix
+  ComputeCosts costs_;
   const int64_t bytes_per_token_;
   const PutBack put_back_;
   const CancellationToken& cancellation_;
@@ -97,6 +110,7 @@ class RequestChunks {
   std::vector<ChunkLoadPlan> plans_;
   std::vector<Entry> entries_;
   std::vector<std::shared_ptr<const EncodedChunk>> kv_;
+  std::shared_ptr<const EncodedChunk> prefix_kv_;
   std::vector<std::shared_ptr<ChunkArrival>> arrivals_;
   std::shared_ptr<ChunkLoads> loads_;
   std::vector<Fallback> fallbacks_;

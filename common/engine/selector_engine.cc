@@ -60,7 +60,8 @@ absl::StatusOr<SelectResult> SelectorEngine::Select(const SelectRequest& request
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<AuxiliaryChunk> chunks, source.Resolve(request));
   AuxiliaryInput input;
   CACHECLIP_ASSIGN_OR_RETURN(input.question_ids, QuestionIds(request.question));
-  CACHECLIP_ASSIGN_OR_RETURN(const StoreHit prefix_kv, prefix->PrefixChunk(TaskPriority::kInteractive));
+  CACHECLIP_ASSIGN_OR_RETURN(const StoreHit prefix_kv,
+                             prefix->PrefixChunk(TaskPriority::kInteractive, cancellation.deadline()));
   input.prefix = prefix_kv.chunk;
   for (const AuxiliaryChunk& chunk : chunks) {
     CACHECLIP_ASSIGN_OR_RETURN(auto kv, source.Load(chunk, TaskPriority::kInteractive, cancellation));

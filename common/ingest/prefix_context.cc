@@ -103,31 +103,43 @@ absl::StatusOr<std::shared_ptr<const EncodedChunk>> PrefixContext::Encode(
   return result;
 }
 
-absl::StatusOr<StoreHit> PrefixContext::PrefixChunk(TaskPriority priority) {
+absl::StatusOr<StoreHit> PrefixContext::PrefixChunk(TaskPriority priority, absl::Time deadline) {
   if (record_.token_ids.empty()) return StoreHit{nullptr, Tier::kComputed};
-  std::lock_guard lock(prefix_mutex_);
-  if (prefix_chunk_ != nullptr) return StoreHit{prefix_chunk_, Tier::kMemory};
+  if (auto kept = kept_prefix()) return StoreHit{std::move(kept), Tier::kMemory};
   const ChunkKey key = encoder_.PrefixKey();
-  if (auto hit = runtime_.store->Get(key); hit.ok()) {
+  if (auto hit = runtime_.store->Get(key, GetOptions{.deadline = deadline}); hit.ok()) {
     if (CheckIdentity(hit->chunk->header(), key, {}, record_.token_ids).ok()) {
-      prefix_chunk_ = hit->chunk;
+      KeepPrefix(hit->chunk);
       return hit;
     }
     CACHECLIP_LOG(Warning) << "the stored prefix " << record_.prefix_id << " is another one; deleted";
     runtime_.store->Delete(key).IgnoreError();
   }
-  CACHECLIP_ASSIGN_OR_RETURN(prefix_chunk_, EncodePrefix(priority));
-  return StoreHit{prefix_chunk_, Tier::kComputed};
+  CACHECLIP_ASSIGN_OR_RETURN(const auto chunk, EncodePrefix(priority));
+  if (priority == TaskPriority::kBackground) {
+    const absl::Status stored = runtime_.store->PutInGroup(chunk, record_.namespace_name);
+    if (!stored.ok()) {
+      CACHECLIP_LOG(Warning) << "prefix " << record_.prefix_id << " is not stored: " << stored;
+    }
+  }
+  return StoreHit{chunk, Tier::kComputed};
+}
+
+std::shared_ptr<const EncodedChunk> PrefixContext::kept_prefix() const {
+  std::lock_guard lock(prefix_mutex_);
+  return prefix_chunk_;
+}
+
+void PrefixContext::KeepPrefix(std::shared_ptr<const EncodedChunk> chunk) {
+  std::lock_guard lock(prefix_mutex_);
+  prefix_chunk_ = std::move(chunk);
 }
 
 absl::StatusOr<std::shared_ptr<const EncodedChunk>> PrefixContext::EncodePrefix(TaskPriority priority) {
   absl::StatusOr<std::shared_ptr<const EncodedChunk>> chunk = absl::InternalError("not run");
   runtime_.executor->Run(priority,
                          [&] { chunk = encoder_.EncodePrefix(absl::ToUnixSeconds(runtime_.clock->Now())); });
-  if (!chunk.ok()) return chunk;
-  if (const absl::Status stored = runtime_.store->PutInGroup(*chunk, record_.namespace_name); !stored.ok()) {
-    CACHECLIP_LOG(Warning) << "prefix " << record_.prefix_id << " is not stored: " << stored;
-  }
+  if (chunk.ok()) KeepPrefix(*chunk);
   return chunk;
 }
 

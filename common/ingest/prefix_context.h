@@ -68,20 +68,25 @@ class PrefixContext {
   // it.
   absl::StatusOr<std::shared_ptr<const EncodedChunk>> Encode(const Encoding& chunk, TaskPriority priority,
                                                              const CancellationToken& cancellation);
-  // The prefix's own KV, from the store or computed and stored (a store that fails is logged, not an error).
-  // Null for an empty prefix.
-  absl::StatusOr<StoreHit> PrefixChunk(TaskPriority priority);
+  // The prefix's own KV: kept from an earlier call, or from the store until `deadline`, or computed. What a
+  // background caller computed is stored (a store that fails is logged, not an error); an interactive one
+  // does not wait for that. Null for an empty prefix.
+  absl::StatusOr<StoreHit> PrefixChunk(TaskPriority priority, absl::Time deadline = absl::InfiniteFuture());
+
+  // The steps of it, for callers that load it beside other chunks.
+  ChunkKey PrefixKey() const { return encoder_.PrefixKey(); }
+  std::shared_ptr<const EncodedChunk> kept_prefix() const;  // null: not known yet
+  void KeepPrefix(std::shared_ptr<const EncodedChunk> chunk);
+  absl::StatusOr<std::shared_ptr<const EncodedChunk>> EncodePrefix(TaskPriority priority);
 
   const Runtime& runtime() const { return runtime_; }
 
  private:
-  absl::StatusOr<std::shared_ptr<const EncodedChunk>> EncodePrefix(TaskPriority priority);
-
   const Runtime& runtime_;
   const Prefix record_;
   const PrefixSpec spec_;
   ChunkEncoder encoder_;
-  std::mutex prefix_mutex_;
+  mutable std::mutex prefix_mutex_;  // a leaf: never held while loading or computing
   std::shared_ptr<const EncodedChunk> prefix_chunk_;
 };
 

@@ -29,13 +29,13 @@ ClusterClient::ClusterClient(const RedisClientOptions& options, std::shared_ptr<
     : options_(options), topology_(options, std::move(tls)) {}
 
 absl::StatusOr<bool> ClusterClient::IsCluster(const RedisClientOptions& options,
-                                              std::shared_ptr<const TlsContext> tls) {
+                                              std::shared_ptr<const TlsContext> tls, absl::Time deadline) {
   RedisClientOptions probe = options;
   probe.database = 0;  // a cluster refuses any other, which would look like an answer
   absl::Status failure;
   for (const RedisEndpoint& endpoint : options.endpoints) {
     NodePool node(endpoint, probe, tls);
-    const auto reply = node.Execute({.args = {"CLUSTER", "INFO"}, .key_index = 0}, absl::InfiniteFuture());
+    const auto reply = node.Execute({.args = {"CLUSTER", "INFO"}, .key_index = 0}, deadline);
     if (reply.ok()) return true;
     // "This instance has cluster support disabled", or a server that does not know the command.
     if (!RedisErrorCode(reply.status()).empty() && absl::IsFailedPrecondition(reply.status())) return false;

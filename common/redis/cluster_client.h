@@ -23,7 +23,7 @@ class ClusterClient : public RedisClient {
 
   // Whether the endpoints belong to a cluster. UNAVAILABLE and the like when they cannot be asked.
   static absl::StatusOr<bool> IsCluster(const RedisClientOptions& options,
-                                        std::shared_ptr<const TlsContext> tls);
+                                        std::shared_ptr<const TlsContext> tls, absl::Time deadline);
 
   void Stream(std::span<const RedisCommand> commands, const RedisCallOptions& options,
               const ReplyHandler& on_reply) override;

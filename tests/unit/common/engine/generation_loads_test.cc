@@ -119,6 +119,26 @@ TEST(GenerationLoads, AGetThatNeverReturnsIsLeftBehind) {
   EXPECT_EQ(tiers.Decisions(result->usage, "encode", "late"), NumChunks(tiers));
 }
 
+TEST(GenerationLoads, TheFirstRequestOfAProcessIsNotHeldByItsPrefixEither) {
+  GenerateHarness plain;
+  const auto expected = plain.Generate(Method::kPrimaryProbe);
+  TieredHarness tiers;
+  PrefixContexts restarted(tiers.harness.server.runtime);
+  GenerationEngine engine(&restarted, nullptr, {});
+  const int64_t num_gets = tiers.redis->num_gets;
+  tiers.redis->closed = true;
+  std::thread time([&] {
+    EXPECT_TRUE(PollUntil([&] { return tiers.redis->num_gets == num_gets + NumChunks(tiers) + 1; }));
+    tiers.clock.Advance(absl::Seconds(11));
+  });
+  const auto result = engine.Generate(tiers.harness.Request(), CancellationToken(), {});
+  time.join();
+  tiers.redis->closed = false;
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->token_ids, expected->token_ids);
+  EXPECT_EQ(tiers.Decisions(result->usage, "encode", "late"), NumChunks(tiers));
+}
+
 TEST(GenerationLoads, ADownTierCostsEncodingOnly) {
   GenerateHarness plain;
   const auto expected = plain.Generate(Method::kPrimaryProbe);

@@ -30,7 +30,7 @@ struct Fixture {
             .encode = std::vector<absl::Duration>(num_chunks(), full_prefill / num_chunks())};
   }
   std::unique_ptr<RequestChunks> Open(ComputeCosts costs, PutBack put_back = PutBack::kIfById) {
-    return std::make_unique<RequestChunks>(machinery, runtime, prompt, std::move(costs), 1000, put_back,
+    return std::make_unique<RequestChunks>(machinery, runtime, prompt, std::move(costs), put_back,
                                            cancellation);
   }
   Usage Report(RequestChunks& chunks) const {
@@ -74,6 +74,62 @@ TEST(RequestChunks, AStalledTierMakesWayForFullPrefillWithinTheBound) {
   EXPECT_EQ(usage.fallbacks.back().reason, "full_prefill_faster");
   EXPECT_EQ(usage.fallbacks.back().component, "method");
   EXPECT_EQ(usage.reencoded_tokens, 0);
+}
+
+TEST(RequestChunks, ThePrefixIsLoadedBesideTheChunksUnderTheSameBound) {
+  for (const bool is_stalled : {false, true}) {
+    Fixture f;
+    PrefixContexts restarted(f.runtime);  // knows no prefix KV yet
+    f.prompt.prefix = restarted.Get("docs", "").value();
+    f.compute_speed.Observe(1e9, absl::Seconds(1));
+    f.tiers.redis->closed = is_stalled;
+    const int goal = f.tiers.redis->num_gets + static_cast<int>(f.num_chunks()) + 1;
+    const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
+    std::thread time([&] {
+      EXPECT_TRUE(PollUntil([&] { return f.tiers.redis->num_gets >= goal; })) << "all at once";
+      if (is_stalled) f.tiers.clock.Advance(absl::Milliseconds(551));
+    });
+    chunks->Start();
+    EXPECT_EQ(chunks->Collect().value(), !is_stalled);
+    time.join();
+    f.tiers.redis->closed = false;
+    if (is_stalled) continue;
+    ASSERT_NE(chunks->prefix_kv(), nullptr);
+    EXPECT_EQ(chunks->prefix_kv()->key(), f.prompt.prefix->PrefixKey());
+    EXPECT_EQ(f.prompt.prefix->kept_prefix(), chunks->prefix_kv());
+    EXPECT_EQ(chunks->kv().size(), f.num_chunks());
+    EXPECT_EQ(f.Report(*chunks).cached_tokens.at(Tier::kRedis),
+              f.prompt.tokens.context_size() + f.prompt.tokens.prefix_size());
+  }
+}
+
+TEST(RequestChunks, AMissingPrefixIsEncodedKeptAndPutBack) {
+  Fixture f;
+  PrefixContexts restarted(f.runtime);
+  f.prompt.prefix = restarted.Get("docs", "").value();
+  ASSERT_TRUE(f.tiers.redis->Delete(f.prompt.prefix->PrefixKey()).ok());
+  const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
+  chunks->Start();
+  EXPECT_TRUE(chunks->Collect().value());
+  EXPECT_EQ(f.prompt.prefix->kept_prefix(), chunks->prefix_kv());
+  const Usage usage = f.Report(*chunks);
+  EXPECT_EQ(usage.reencoded_tokens, 0) << "it is no chunk";
+  EXPECT_TRUE(f.tiers.redis->Holds(f.prompt.prefix->PrefixKey()));
+}
+
+TEST(RequestChunks, TheSelectorIsWaitedForWithinTheBoundWhileARemoteTierIs) {
+  Fixture f;
+  f.tiers.redis->closed = true;
+  const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
+  const int goal = f.tiers.redis->num_gets + static_cast<int>(f.num_chunks());
+  chunks->Start();
+  EXPECT_TRUE(PollUntil([&] { return f.tiers.redis->num_gets >= goal; }));
+  EXPECT_EQ(chunks->SelectorPatience(), absl::Milliseconds(550)) << "10 % and 50 ms";
+  f.tiers.clock.Advance(absl::Milliseconds(500));
+  EXPECT_EQ(chunks->SelectorPatience(), absl::Milliseconds(50));
+  f.tiers.redis->closed = false;
+  EXPECT_TRUE(PollUntil([&] { return chunks->SelectorPatience() == absl::InfiniteDuration(); }))
+      << "with all chunks here the selector has its own time-out alone";
 }
 
 TEST(RequestChunks, AfterAStallTheTierIsNotAskedForAWhile) {

@@ -100,6 +100,24 @@ TEST(PrefixContext, AStoreThatFailsCostsAnEncodeAndNoError) {
   EXPECT_EQ(hit->tier, Tier::kComputed);
 }
 
+TEST(PrefixContext, AnInteractiveCallerDoesNotWaitForTheStoreToTakeIt) {
+  EngineHarness server;
+  PrefixContexts restarted(server.runtime);
+  const auto context = restarted.Get("docs", "").value();
+  ASSERT_TRUE(server.store.Delete(context->PrefixKey()).ok());
+  int num_puts = 0;
+  server.store.on_put = [&] {
+    ++num_puts;
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(context->PrefixChunk(TaskPriority::kInteractive).ok());
+  EXPECT_EQ(num_puts, 0);
+  EXPECT_NE(context->kept_prefix(), nullptr);
+  PrefixContexts other(server.runtime);
+  ASSERT_TRUE(other.Get("docs", "").value()->PrefixChunk(TaskPriority::kBackground).ok());
+  EXPECT_EQ(num_puts, 1);
+}
+
 TEST(PrefixContext, NamespacesWithDifferentSaltsShareNoKeys) {
   EngineHarness server;
   server.runtime.namespace_salts["private"] = "another salt";
