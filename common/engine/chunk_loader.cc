@@ -38,10 +38,18 @@ bool ChunkLoads::IsFinished() const {
 }
 
 void ChunkLoads::Settle(size_t index, ReadResult read) {
+  std::shared_ptr<std::atomic<int64_t>> arrived_nanos;
+  if (read.hit.has_value() && read.hit->arrival != nullptr) {
+    // Noted when it happens: whoever looks later, may look much later.
+    arrived_nanos = std::make_shared<std::atomic<int64_t>>(0);
+    read.hit->arrival->OnEnd([arrived_nanos, clock = clock_](const absl::Status&) {
+      *arrived_nanos = absl::ToUnixNanos(clock->Now());
+    });
+  }
   {
     std::lock_guard lock(mutex_);
     if (!is_finished_) {
-      outcomes_[index] = Outcome{std::move(read), clock_->Now()};
+      outcomes_[index] = Outcome{std::move(read), clock_->Now(), std::move(arrived_nanos)};
       ++num_settled_;
       changed_.notify_all();
       return;

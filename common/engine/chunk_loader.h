@@ -28,6 +28,8 @@ class ChunkLoads {
   struct Outcome {
     ReadResult read;
     absl::Time finished;
+    // Of a chunk that is arriving: when its last layer came, in Unix nanoseconds; 0 before. Null: complete.
+    std::shared_ptr<std::atomic<int64_t>> arrived_nanos;
   };
 
   // One entry per chunk: whether its outcome is still to come; and which tier is being asked for it

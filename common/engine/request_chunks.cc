@@ -202,8 +202,9 @@ void RequestChunks::TakeOutcomes() {
     if (hit.arrival == nullptr)
       batch->Add(bytes, outcomes[i]->finished);
     else
-      hit.arrival->OnEnd([batch, bytes](const absl::Status& status) {
-        if (status.ok()) batch->Add(bytes, batch->clock().Now());
+      hit.arrival->OnEnd([batch, bytes, arrived = outcomes[i]->arrived_nanos](const absl::Status& status) {
+        const int64_t nanos = *arrived;
+        if (status.ok()) batch->Add(bytes, nanos != 0 ? absl::FromUnixNanos(nanos) : batch->clock().Now());
       });
   }
   for (const auto& [tier, bytes] : late_bytes)
@@ -298,21 +299,18 @@ absl::Time RequestChunks::LayerDeadline() const {
 }
 
 absl::Duration RequestChunks::SelectorPatience() const {
-  if (loads_ == nullptr) return absl::InfiniteDuration();
-  for (int look = 0; look < kLooksForPlace; ++look) {
-    const std::vector<bool> pending = loads_->Pending();
-    bool is_remote = false, is_coming = false;
-    for (size_t i = 0; i < pending.size(); ++i) {
-      is_coming |= pending[i];
+  if (loads_ == nullptr || !costs_.is_known()) return absl::InfiniteDuration();
+  std::vector<bool> pending = loads_->Pending();
+  bool is_remote = false;
+  for (int look = 0; look < kLooksForPlace && !is_remote && std::ranges::any_of(pending, std::identity{});
+       ++look) {
+    if (look > 0) loads_->WaitForChange(absl::Milliseconds(1));
+    pending = loads_->Pending();
+    for (size_t i = 0; i < pending.size(); ++i)
       is_remote |= pending[i] && (loads_->asking(i) == Tier::kRedis || loads_->asking(i) == Tier::kObject);
-    }
-    if (is_remote)
-      return std::max(absl::ZeroDuration(),
-                      begin_ + LoadAllowance(costs_, pending, machinery_.load_timeout) - Now());
-    if (!is_coming) break;
-    loads_->WaitForChange(absl::Milliseconds(1));
   }
-  return absl::InfiniteDuration();
+  const absl::Duration left = begin_ + LoadAllowance(costs_, pending, machinery_.load_timeout) - Now();
+  return std::max(left, is_remote ? absl::ZeroDuration() : kLocalPatience);
 }
 
 absl::Duration RequestChunks::RemainingLoad() const {

@@ -67,8 +67,9 @@ class RequestChunks {
   bool has_arrivals() const;
   // Until when a layer may be waited for now.
   absl::Time LayerDeadline() const;
-  // How long the selector may take: for ever, unless chunks are still awaited from a remote tier, which may
-  // well be what the selector waits for too. Then the bound holds for both.
+  // How long the selector may take now, so that the bound holds without it. While chunks are awaited from a
+  // remote tier, which may well be what it waits for too, no longer than for them; else kLocalPatience at
+  // least.
   absl::Duration SelectorPatience() const;
   // What is expected to pass until everything has arrived.
   absl::Duration RemainingLoad() const;

@@ -62,7 +62,10 @@ absl::StatusOr<StoreHit> TieredChunkStore::Get(const ChunkKey& key, const GetOpt
     if (fast.ok() || !absl::IsNotFound(fast.status())) hit = std::move(fast);
     if (hit.ok()) NoteUse(key, 0);
   }
-  if (!hit.ok() && (tiers_.size() > 1 || !has_fast_path))
+  // A caller that looks into the first tier alone must not wait for what another one fetches from elsewhere.
+  bool goes_on = false;
+  for (size_t i = has_fast_path ? 1 : 0; i < tiers_.size(); ++i) goes_on |= IsUsable(i, key, options);
+  if (!hit.ok() && goes_on)
     hit = flights_.Do(key, options, [&] { return Fetch(key, options, hit.status()); });
   std::lock_guard lock(mutex_);
   ++(hit.ok() ? stats_.hits : stats_.misses);

@@ -4,8 +4,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
-#include "tests/support/tiny_model.h"
 
 namespace cacheclip {
 namespace {
@@ -28,12 +29,14 @@ size_t Append(char* data, size_t size, size_t count, void* out) {
 
 }  // namespace
 
-Cluster::Cluster() : model_(WriteTinyModel(folder_.path() + "/model")) {}
+Cluster::Cluster(const TinyModelOptions& model) : model_(WriteTinyModel(folder_.path() + "/model", model)) {}
+
+Cluster::Cluster(std::string model, std::string dtype) : model_(std::move(model)), dtype_(std::move(dtype)) {}
 
 Server Cluster::Start(const std::string& program, const std::vector<std::string>& settings) {
   std::vector<std::string> command = {Program(program)};
   if (program == "cacheclip") command.push_back("serve");
-  const std::vector<std::string> common = {"--model", model_, "--dtype",        "fp32", "--data-dir", data(),
+  const std::vector<std::string> common = {"--model", model_, "--dtype",        dtype_, "--data-dir", data(),
                                            "--port",  "0",    "--metrics-port", "0",    "--json"};
   command.insert(command.end(), common.begin(), common.end());
   command.insert(command.end(), settings.begin(), settings.end());

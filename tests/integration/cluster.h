@@ -11,6 +11,7 @@
 #include "common/rpc/ingestion_client.h"
 #include "tests/support/subprocess.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/tiny_model.h"
 
 namespace cacheclip {
 
@@ -22,7 +23,8 @@ struct Server {
 
 class Cluster {
  public:
-  Cluster();  // writes the model
+  explicit Cluster(const TinyModelOptions& model = {});  // writes the model
+  Cluster(std::string model, std::string dtype);         // uses a model that is there
 
   // `program`: "cacheclip-generation", or "cacheclip" for serve. Fails the test if it does not get ready.
   Server Start(const std::string& program, const std::vector<std::string>& settings = {});
@@ -39,7 +41,7 @@ class Cluster {
 
  private:
   TempFolder folder_;
-  const std::string model_;
+  const std::string model_, dtype_ = "fp32";
   int num_started_ = 0;
 };
 

@@ -107,13 +107,25 @@ FaultProxy::~FaultProxy() {
   ::shutdown(listener_, SHUT_RDWR);
   acceptor_.join();
   ::close(listener_);
-  std::vector<std::thread> threads;
-  {
-    std::lock_guard lock(mutex_);
-    for (const int client : clients_) ::shutdown(client, SHUT_RDWR);
-    threads.swap(threads_);
+  std::unique_lock lock(mutex_);
+  for (const auto& [client, thread] : threads_) ::shutdown(client, SHUT_RDWR);
+  while (!threads_.empty() || !finished_.empty()) {
+    served_.wait(lock, [this] { return !finished_.empty(); });
+    JoinFinished(lock);
   }
-  for (std::thread& thread : threads) thread.join();
+}
+
+void FaultProxy::JoinFinished(std::unique_lock<std::mutex>& lock) {
+  std::vector<std::thread> finished = std::exchange(finished_, {});
+  lock.unlock();
+  for (std::thread& thread : finished) thread.join();
+  lock.lock();
+}
+
+void FaultProxy::KeepNoRequests() {
+  std::lock_guard lock(mutex_);
+  keeps_requests_ = false;
+  requests_.clear();
 }
 
 void FaultProxy::Decide(Decision decision) {
@@ -135,9 +147,9 @@ void FaultProxy::Accept() {
       if (client >= 0) ::close(client);
       return;
     }
-    std::lock_guard lock(mutex_);
-    clients_.push_back(client);
-    threads_.emplace_back([this, client] { Serve(client); });
+    std::unique_lock lock(mutex_);
+    JoinFinished(lock);
+    threads_[client] = std::thread([this, client] { Serve(client); });
   }
 }
 
@@ -148,15 +160,17 @@ void FaultProxy::Serve(int client) {
     Fault fault;
     {
       std::lock_guard lock(mutex_);
-      request.number = static_cast<int>(requests_.size());
-      requests_.push_back(request);
+      request.number = num_requests_++;
+      if (keeps_requests_) requests_.push_back(request);
       fault = decision_(request);
     }
     Carry(client, raw, fault);
   }
   std::lock_guard lock(mutex_);
-  std::erase(clients_, client);
+  finished_.push_back(std::move(threads_[client]));
+  threads_.erase(client);
   ::close(client);
+  served_.notify_all();
 }
 
 void FaultProxy::Carry(int client, const std::string& raw, const Fault& fault) {

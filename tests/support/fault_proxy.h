@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -64,21 +65,26 @@ class FaultProxy {
   void Decide(Decision decision);              // passes everything on until told otherwise
   std::string endpoint() const;                // "http://127.0.0.1:port"
   std::vector<ProxyRequest> requests() const;  // so far, in order
+  void KeepNoRequests();                       // from here on: for tests that send very many
 
  private:
   void Accept();
   void Serve(int client);
   void Carry(int client, const std::string& raw, const Fault& fault);
   std::string Ask(const std::string& raw);
+  void JoinFinished(std::unique_lock<std::mutex>& lock);  // lets go of it meanwhile
 
   const std::string upstream_;
   int listener_ = -1, port_ = 0;
   std::atomic<bool> is_stopping_{false};
   mutable std::mutex mutex_;
+  std::condition_variable served_;
   Decision decision_;
   std::vector<ProxyRequest> requests_;
-  std::vector<int> clients_;  // open sockets
-  std::vector<std::thread> threads_;
+  bool keeps_requests_ = true;
+  int num_requests_ = 0;
+  std::map<int, std::thread> threads_;  // by open socket
+  std::vector<std::thread> finished_;   // to be joined
   std::thread acceptor_;
 };
 

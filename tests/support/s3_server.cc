@@ -7,21 +7,13 @@
 
 #include <filesystem>
 
+#include "tests/support/go_program.h"
 #include "tests/support/poll.h"
 
 namespace cacheclip {
 namespace {
 
-std::string Program() {
-  const auto value = [](const char* name) {
-    const char* text = std::getenv(name);
-    return std::string(text == nullptr ? "" : text);
-  };
-  std::string cache = value("CACHECLIP_CACHE");
-  if (cache.empty() && !value("XDG_CACHE_HOME").empty()) cache = value("XDG_CACHE_HOME") + "/cacheclip";
-  if (cache.empty()) cache = value("HOME") + "/.cache/cacheclip";
-  return cache + "/go-bin/versitygw";
-}
+std::string Program() { return GoProgram("versitygw"); }
 
 sockaddr_in Loopback(int port) {
   sockaddr_in address{};

@@ -289,5 +289,16 @@ TEST_F(RemoteTiersTest, OneStuckFetchHoldsNobodyPastHisDeadline) {
   leader.join();
 }
 
+TEST_F(RemoteTiersTest, LookingIntoMemoryDoesNotWaitForAnothersFetch) {
+  ASSERT_TRUE(redis_->Put(chunk_).ok());
+  redis_->closed = true;
+  std::thread leader([&] { EXPECT_TRUE(Get().ok()); });
+  ASSERT_TRUE(PollUntil([&] { return redis_->num_gets == 1; }));
+  const auto memory_only = Get({.avoid = {Tier::kDisk, Tier::kRedis, Tier::kObject}});
+  EXPECT_TRUE(absl::IsNotFound(memory_only.status())) << memory_only.status();
+  redis_->closed = false;
+  leader.join();
+}
+
 }  // namespace
 }  // namespace cacheclip
