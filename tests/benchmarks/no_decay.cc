@@ -92,7 +92,8 @@ int Main(int argc, char** argv) {
   int64_t early_memory = 0, memory = 0;
   for (int i = 0; i < kWarmUp + num_questions; ++i) {
     const TimedAnswer answer = Ask(server, Novel(chunks, i, random));
-    const double ratio = answer.time_to_first_token / Ask(server, control).time_to_first_token;
+    const double ratio =
+        absl::FDivDuration(answer.time_to_first_token, Ask(server, control).time_to_first_token);
     memory = ResidentBytes(server.process->pid());
     const int question = i - kWarmUp;
     if (question < 0) continue;
@@ -118,7 +119,7 @@ int Main(int argc, char** argv) {
   const bool has_grown = static_cast<double>(memory) > kMaxGrowth * static_cast<double>(early_memory) &&
                          memory > early_memory + kMaxGrowthBytes;
   std::printf("last over first: %.3f raw, %.3f over control; memory %.3f: %s\n",
-              Quantile(last.times, 0.5) / Quantile(first.times, 0.5),
+              absl::FDivDuration(Quantile(last.times, 0.5), Quantile(first.times, 0.5)),
               last.MedianRatio() / first.MedianRatio(),
               static_cast<double>(memory) / static_cast<double>(early_memory),
               is_slower || has_grown ? "DECAY" : "no decay");

@@ -1,12 +1,14 @@
 // Question: what does a slow or stalled Redis add to the time to first token, when chunks lie nowhere else?
 // The bound is 10 % and 50 ms over full prefill. For each state of Redis a generation process is started
 // while it is in that state, and asked in turn over stored chunks and in full, side by side, so that both
-// meet the same machine. Prints a table; exit status 1: in some state the median is beyond the bound.
+// meet the same machine. --context: this many tokens alone; --later 0: no Redis that falls ill
+// in use. Prints a table; exit status 1: in some state the median is beyond the bound.
 //
-//   build/dev/benchmarks/slow_tier [--rounds 5] [--model-tiny 1]
+//   build/dev/benchmarks/slow_tier [--rounds 5] [--context 2048] [--later 0]
 #include <csignal>
 #include <cstdio>
 #include <functional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "tests/benchmarks/measure.h"
@@ -56,7 +58,7 @@ bool Measure(const Server& server, const char* state, const std::vector<std::str
   const absl::Duration margin = Quantile(beyond, 0.5);
   std::printf("%-22s %6zu %9.0f %9.0f %9.0f %9.0f %7.2f %9.0f  %s%s\n", state, ids.size(), Millis(stored[0]),
               Millis(Quantile(stored, 0.5)), Millis(Quantile(stored, 1)), Millis(Quantile(full, 0.5)),
-              Quantile(stored, 0.5) / Quantile(full, 0.5), Millis(margin), how.c_str(),
+              absl::FDivDuration(Quantile(stored, 0.5), Quantile(full, 0.5)), Millis(margin), how.c_str(),
               is_first_request ? "  (first: of the process)" : "");
   std::fflush(stdout);
   return margin <= absl::ZeroDuration();
@@ -94,19 +96,23 @@ int Main(int argc, char** argv) {
   std::printf("%-22s %6s %9s %9s %9s %9s %7s %9s  milliseconds; beyond: over 1.1 full + 50 ms, median\n",
               "redis", "chunks", "first", "median", "longest", "full", "ratio", "beyond");
   bool is_within = true;
+  const int only_context = Argument(argc, argv, "context", 0);
+  const bool tries_later = Argument(argc, argv, "later", 1) != 0;
   for (const RedisState& state : states) {
     for (const bool is_late : {false, true}) {
-      if (is_late && state.name == states[0].name) continue;
+      if (is_late && (!tries_later || state.name == states[0].name)) continue;
       if (!is_late) state.begin();
       const Server server = cluster.Start("cacheclip-generation", settings(link.port()));
+      bool is_first_request = !is_late;
       for (const int context : {2048, 4096}) {
+        if (only_context != 0 && context != only_context) continue;
         const std::vector<std::string> ids = ChunksFor(chunks, context);
         if (is_late) {  // Redis falls ill while it is in use
           for (int i = 0; i < 2; ++i) Ask(server, RequestOver(ids, Method::kPrimaryProbe, 1));
           state.begin();
         }
         const std::string name = std::string(state.name) + (is_late ? ", later" : "");
-        is_within &= Measure(server, name.c_str(), ids, rounds, !is_late && context == 2048);
+        is_within &= Measure(server, name.c_str(), ids, rounds, std::exchange(is_first_request, false));
         if (is_late) state.end();
       }
       if (!is_late) state.end();
