@@ -74,6 +74,13 @@ class Catalog {
   virtual absl::StatusOr<Removal> SweepExpired() = 0;
   // Removes by time range and by writer version, e.g. after a bad release.
   virtual absl::StatusOr<Removal> TrimDocuments(const TrimFilter& filter) = 0;
+
+  // Recounts everything from the documents and compares: what is listed, referenced, recorded and held must
+  // follow from them. Changes nothing. Reads the whole catalogue; a shared one must be quiet meanwhile, else
+  // what writers are about may be taken for problems.
+  virtual absl::StatusOr<CatalogCheck> Verify() = 0;
+  // Sets right what can be set right (the implementation says what) and sweeps. May run beside writers.
+  virtual absl::StatusOr<Removal> Repair() = 0;
 };
 
 }  // namespace cacheclip

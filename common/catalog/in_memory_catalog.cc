@@ -275,4 +275,23 @@ absl::StatusOr<Removal> InMemoryCatalog::TrimDocuments(const TrimFilter& filter)
   });
 }
 
+absl::StatusOr<CatalogCheck> InMemoryCatalog::Verify() {
+  std::lock_guard lock(mutex_);
+  CatalogCheck check{.num_namespaces = static_cast<int64_t>(spaces_.size())};
+  for (const auto& [name, space] : spaces_) {
+    check.num_documents += static_cast<int64_t>(space.documents.size());
+    check.num_chunks += static_cast<int64_t>(space.chunks.size());
+    for (const auto& [chunk_id, chunk] : space.chunks)
+      if (chunk.references.empty()) check.AddProblem(absl::StrCat(name, " does not use chunk ", chunk_id));
+    for (const auto& [document_id, document] : space.documents)
+      for (const ChunkReference& reference : document.chunks)
+        if (!space.chunks.at(reference.chunk_id).references.contains(document_id))
+          check.AddProblem(absl::StrCat(document_id, " is not counted at chunk ", reference.chunk_id));
+  }
+  check.num_holds = check.num_chunks;
+  return check;
+}
+
+absl::StatusOr<Removal> InMemoryCatalog::Repair() { return SweepExpired(); }
+
 }  // namespace cacheclip

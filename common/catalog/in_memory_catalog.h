@@ -43,6 +43,8 @@ class InMemoryCatalog : public Catalog {
                                    std::string_view page_token) override;
   absl::StatusOr<Removal> SweepExpired() override;
   absl::StatusOr<Removal> TrimDocuments(const TrimFilter& filter) override;
+  absl::StatusOr<CatalogCheck> Verify() override;
+  absl::StatusOr<Removal> Repair() override;  // sweeps
 
  private:
   struct Chunk {

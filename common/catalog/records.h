@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -111,6 +112,23 @@ struct TrimFilter {
 struct Removal {
   int64_t num_documents = 0;
   std::vector<std::string> released_chunk_ids;  // sorted, unique
+};
+
+inline constexpr size_t kMaxListedProblems = 100;
+
+// What Catalog::Verify() found.
+struct CatalogCheck {
+  int64_t num_namespaces = 0;
+  int64_t num_documents = 0;  // expired ones too
+  int64_t num_chunks = 0;     // per namespace
+  int64_t num_holds = 0;      // pairs of chunk and namespace that keeps its bytes
+  int64_t num_leftovers = 0;  // what interrupted writers left: harmless, closed by the next sweep
+  int64_t num_problems = 0;
+  std::vector<std::string> problems;  // the first kMaxListedProblems, in words
+
+  void AddProblem(std::string text) {
+    if (++num_problems <= static_cast<int64_t>(kMaxListedProblems)) problems.push_back(std::move(text));
+  }
 };
 
 }  // namespace cacheclip

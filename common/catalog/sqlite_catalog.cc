@@ -2,10 +2,12 @@
 
 #include <sys/stat.h>
 
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/catalog/sqlite_check.h"
 #include "common/catalog/sqlite_database.h"
 #include "common/catalog/sqlite_documents.h"
 #include "common/catalog/sqlite_namespaces.h"
@@ -268,6 +270,19 @@ absl::StatusOr<Removal> SqliteCatalog::TrimDocuments(const TrimFilter& filter) {
     CACHECLIP_ASSIGN_OR_RETURN(const auto keys, ReadDocumentKeys(std::move(rows)));
     return RemoveDocuments(database, keys);
   });
+}
+
+absl::StatusOr<CatalogCheck> SqliteCatalog::Verify() {
+  return Read([](SqliteDatabase& database) { return CheckSqliteCatalog(database); });
+}
+
+absl::StatusOr<Removal> SqliteCatalog::Repair() {
+  CACHECLIP_ASSIGN_OR_RETURN(Removal dropped,
+                             Write([](SqliteDatabase& database) { return DropUnusedChunks(database); }));
+  CACHECLIP_ASSIGN_OR_RETURN(Removal swept, SweepExpired());
+  std::set<std::string> released(dropped.released_chunk_ids.begin(), dropped.released_chunk_ids.end());
+  released.insert(swept.released_chunk_ids.begin(), swept.released_chunk_ids.end());
+  return Removal{swept.num_documents, {released.begin(), released.end()}};
 }
 
 }  // namespace cacheclip

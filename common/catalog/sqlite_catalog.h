@@ -58,6 +58,8 @@ class SqliteCatalog : public Catalog {
                                    std::string_view page_token) override;
   absl::StatusOr<Removal> SweepExpired() override;
   absl::StatusOr<Removal> TrimDocuments(const TrimFilter& filter) override;
+  absl::StatusOr<CatalogCheck> Verify() override;
+  absl::StatusOr<Removal> Repair() override;  // drops chunks that no document uses
 
  private:
   SqliteCatalog(SqliteCatalogOptions options, bool read_only);

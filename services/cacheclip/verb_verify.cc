@@ -1,8 +1,10 @@
 // cacheclip verify: reads every stored chunk of every tier and compares its checksums; compares catalogue and
 // tiers. A damaged chunk is deleted as at any read (its KV is computed again when asked for). Chunks of the
-// catalogue that are not stored are no damage: evicted. --repair copies what the last tier lacks from a tier
-// that has it. Exit code 1 if anything was damaged or unreadable.
+// catalogue that are not stored are no damage: evicted. --repair sets the catalogue right where that can be
+// done and copies what the last tier lacks from a tier that has it. Exit code 1 if anything was damaged or
+// unreadable, if the catalogue (still) has problems, or if the one that catalog_url names does not answer.
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "services/cacheclip/console.h"
 #include "services/cacheclip/stored/upkeep.h"
 #include "services/cacheclip/verb.h"
+#include "services/runtime/paths.h"
 #include "services/runtime/program_options.h"
 
 namespace cacheclip {
@@ -25,20 +28,32 @@ struct Flags {
 };
 
 struct Findings {
+  CatalogFindings catalog;
+  bool needs_catalog = false;  // else one that is not there yet is no fault
   std::vector<TierFindings> tiers;
   int64_t num_referenced = 0;
   RepairOutcome repair;  // without --repair: what it would do
 
   bool ok() const {
+    if (catalog.check.num_problems > 0 || (needs_catalog && !catalog.status.ok())) return false;
     for (const TierFindings& tier : tiers)
       if (!tier.damaged.empty() || tier.unreadable > 0) return false;
     return true;
   }
 };
 
+bool HasCatalog(const Config& config) {
+  return !config.catalog_url.empty() || std::filesystem::exists(CatalogFile(DataFolder(config)));
+}
+
 absl::StatusOr<Findings> Verify(const Flags& flags, const Config& config) {
-  CACHECLIP_ASSIGN_OR_RETURN(const Stored stored, OpenStored(config, flags.tier, CatalogAccess::kReadOnly));
-  Findings findings;
+  const bool repairs = flags.repair && !flags.dry_run;
+  const bool repairs_catalog = repairs && HasCatalog(config);  // opening it to write would make an empty one
+  CACHECLIP_ASSIGN_OR_RETURN(
+      const Stored stored,
+      OpenStored(config, flags.tier, repairs_catalog ? CatalogAccess::kReadWrite : CatalogAccess::kReadOnly));
+  Findings findings{.needs_catalog = !config.catalog_url.empty()};
+  CACHECLIP_ASSIGN_OR_RETURN(findings.catalog, VerifyCatalog(stored, repairs_catalog));
   ProgressLine line;
   const auto show = [&](const std::string& what, int64_t done, int64_t total) {
     line.Update(what, done, total);
@@ -49,9 +64,18 @@ absl::StatusOr<Findings> Verify(const Flags& flags, const Config& config) {
   }
   CACHECLIP_ASSIGN_OR_RETURN(const References references, ReadReferences(*stored.catalog));
   findings.num_referenced = static_cast<int64_t>(references.users.size());
-  CACHECLIP_ASSIGN_OR_RETURN(findings.repair,
-                             RepairLastTier(stored, references, !flags.repair || flags.dry_run, show));
+  CACHECLIP_ASSIGN_OR_RETURN(findings.repair, RepairLastTier(stored, references, !repairs, show));
   return findings;
+}
+
+nlohmann::json ToJson(const CatalogFindings& catalog) {
+  if (!catalog.status.ok()) return {{"unavailable", std::string(catalog.status.message())}};
+  const CatalogCheck& check = catalog.check;
+  return {{"namespaces", check.num_namespaces}, {"documents", check.num_documents},
+          {"chunks", check.num_chunks},         {"holds", check.num_holds},
+          {"leftovers", check.num_leftovers},   {"problems", check.num_problems},
+          {"listed_problems", check.problems},  {"repaired", catalog.is_repaired},
+          {"released", catalog.released}};
 }
 
 nlohmann::json ToJson(const Findings& findings) {
@@ -62,7 +86,8 @@ nlohmann::json ToJson(const Findings& findings) {
                      {"bytes", tier.bytes},
                      {"damaged", tier.damaged},
                      {"unreadable", tier.unreadable}});
-  return {{"tiers", tiers},
+  return {{"catalog", ToJson(findings.catalog)},
+          {"tiers", tiers},
           {"chunks_referenced", findings.num_referenced},
           {"missing_in_last_tier", findings.repair.missing},
           {"in_another_tier", findings.repair.copied},
@@ -70,7 +95,23 @@ nlohmann::json ToJson(const Findings& findings) {
           {"ok", findings.ok()}};
 }
 
+void Report(const CatalogFindings& catalog) {
+  if (!catalog.status.ok()) {
+    std::printf("catalogue: %s\n", std::string(catalog.status.message()).c_str());
+    return;
+  }
+  const CatalogCheck& check = catalog.check;
+  std::printf("catalogue: %lld namespaces, %lld documents, %lld chunks, %lld leftovers; %lld problems\n",
+              (long long)check.num_namespaces, (long long)check.num_documents, (long long)check.num_chunks,
+              (long long)check.num_leftovers, (long long)check.num_problems);
+  for (const std::string& problem : check.problems) std::printf("problem: %s\n", problem.c_str());
+  if (catalog.is_repaired)
+    std::printf("the catalogue was repaired; %lld chunks that nobody uses were deleted\n",
+                (long long)catalog.released);
+}
+
 void Report(const Findings& findings, bool is_repair) {
+  Report(findings.catalog);
   for (const TierFindings& tier : findings.tiers) {
     std::printf("%s: %lld chunks, %lld bytes; %zu damaged, %lld unreadable\n", tier.tier.c_str(),
                 (long long)tier.chunks, (long long)tier.bytes, tier.damaged.size(),
@@ -89,7 +130,8 @@ void Report(const Findings& findings, bool is_repair) {
 VerbRun AddVerify(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   app.add_option("--tier", flags->tier, "this tier alone")->check(CLI::IsMember({"disk", "redis", "object"}));
-  app.add_flag("--repair", flags->repair, "copy what the last tier lacks from a tier that has it");
+  app.add_flag("--repair", flags->repair,
+               "set the catalogue right; copy what the last tier lacks from a tier that has it");
   app.add_flag("--dry-run", flags->dry_run, "with --repair: only count");
   AddSettings(app, &flags->program);
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");

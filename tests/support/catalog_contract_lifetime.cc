@@ -195,5 +195,32 @@ TEST_P(CatalogContract, TrimWithoutAConditionIsRefused) {
             "namespace");
 }
 
+TEST_P(CatalogContract, VerifyCountsASoundCatalogueWhateverWasDoneToIt) {
+  Put("a", {1, 2, 1});
+  Put("b", {2, 3});
+  Put("b", {3, 4});
+  Put(MakeTestDocument("other", "a", {2}));
+  Put("c", {5});
+  ASSERT_TRUE(catalog_->DeleteDocument("docs", "c").ok());
+  const CatalogCheck check = catalog_->Verify().value();
+  EXPECT_EQ(check.num_problems, 0) << ::testing::PrintToString(check.problems);
+  EXPECT_EQ(check.num_namespaces, 2);
+  EXPECT_EQ(check.num_documents, 3);
+  EXPECT_EQ(check.num_chunks, 5);
+  EXPECT_EQ(check.num_holds, 5);
+}
+
+TEST_P(CatalogContract, RepairingASoundCatalogueOnlySweeps) {
+  Put("a", {1});
+  TestDocument test = MakeTestDocument("docs", "b", {1, 2});
+  test.document.expire_time = clock_.Now() + absl::Hours(1);
+  Put(test);
+  EXPECT_THAT(catalog_->Repair()->released_chunk_ids, IsEmpty());
+  clock_.Advance(absl::Hours(2));
+  EXPECT_THAT(catalog_->Repair()->released_chunk_ids, ElementsAre(TestChunkId(2)));
+  EXPECT_TRUE(Resolves(1));
+  EXPECT_EQ(catalog_->Verify()->num_problems, 0);
+}
+
 }  // namespace
 }  // namespace cacheclip

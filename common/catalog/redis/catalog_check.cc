@@ -46,10 +46,7 @@ class Checker {
   absl::Status CheckHolders();
 
  private:
-  void Problem(std::string text) {
-    if (++check_.num_problems <= static_cast<int64_t>(kMaxListedProblems))
-      check_.problems.push_back(std::move(text));
-  }
+  void Problem(std::string text) { check_.AddProblem(std::move(text)); }
   // Names a few members of the one set that the other lacks.
   void Compare(const std::string& what, const Names& counted, const Names& found);
 

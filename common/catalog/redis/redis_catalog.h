@@ -21,7 +21,6 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/catalog/catalog.h"
-#include "common/catalog/redis/catalog_check.h"
 #include "common/catalog/redis/catalog_server.h"
 #include "common/redis/redis_client.h"
 
@@ -67,12 +66,9 @@ class RedisCatalog : public Catalog {
                                    std::string_view page_token) override;
   absl::StatusOr<Removal> SweepExpired() override;
   absl::StatusOr<Removal> TrimDocuments(const TrimFilter& filter) override;
-
-  // Recounts everything (catalog_check.h). Wants a catalogue that nobody writes to.
-  absl::StatusOr<CatalogCheck> Verify();
-  // Sets right which namespaces hold which chunk, as after a failover that lost writes, and sweeps. May run
-  // beside writers; visits every chunk.
-  absl::StatusOr<Removal> Repair();
+  absl::StatusOr<CatalogCheck> Verify() override;
+  // Sets right which namespaces hold which chunk, as after a failover that lost writes; visits every chunk.
+  absl::StatusOr<Removal> Repair() override;
 
  private:
   RedisCatalog(RedisCatalogOptions options, bool read_only);

@@ -118,6 +118,26 @@ absl::StatusOr<TierFindings> VerifyTier(const StoreTier& tier, const UpkeepProgr
   return findings;
 }
 
+absl::StatusOr<CatalogFindings> VerifyCatalog(const Stored& stored, bool repairs) {
+  CatalogFindings findings;
+  if (repairs) {
+    const absl::StatusOr<Removal> removal = stored.catalog->Repair();
+    if (absl::IsUnavailable(removal.status())) return CatalogFindings{.status = removal.status()};
+    CACHECLIP_RETURN_IF_ERROR(removal.status());
+    findings.is_repaired = true;
+    findings.released = static_cast<int64_t>(removal->released_chunk_ids.size());
+    for (const std::string& id : removal->released_chunk_ids) {
+      CACHECLIP_ASSIGN_OR_RETURN(const ChunkKey key, ChunkKey::FromHex(id));
+      for (const StoreTier& tier : stored.tiers) CACHECLIP_RETURN_IF_ERROR(tier.store->Delete(key));
+    }
+  }
+  absl::StatusOr<CatalogCheck> check = stored.catalog->Verify();
+  if (absl::IsUnavailable(check.status())) return CatalogFindings{.status = check.status()};
+  CACHECLIP_RETURN_IF_ERROR(check.status());
+  findings.check = *std::move(check);
+  return findings;
+}
+
 absl::StatusOr<RepairOutcome> RepairLastTier(const Stored& stored, const References& references,
                                              bool is_dry_run, const UpkeepProgress& progress) {
   RepairOutcome outcome;

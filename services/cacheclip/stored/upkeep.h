@@ -24,6 +24,16 @@ struct TierFindings {
 // Reads every chunk of the tier and compares its checksums.
 absl::StatusOr<TierFindings> VerifyTier(const StoreTier& tier, const UpkeepProgress& progress);
 
+struct CatalogFindings {
+  absl::Status status;  // UNAVAILABLE: there is no catalogue yet, or it does not answer; the rest is empty
+  CatalogCheck check;   // as it is afterwards
+  bool is_repaired = false;
+  int64_t released = 0;  // chunks that the repair found used by nobody; their bytes are deleted
+};
+// Recounts the catalogue; a repair comes before. Problems of a catalogue that others write to meanwhile may
+// be none: look again.
+absl::StatusOr<CatalogFindings> VerifyCatalog(const Stored& stored, bool repairs);
+
 struct RepairOutcome {
   int64_t missing = 0;   // chunks of documents that the last tier lacked
   int64_t copied = 0;    // of those, found in another tier and copied

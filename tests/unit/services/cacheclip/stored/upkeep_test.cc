@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "common/catalog/in_memory_catalog.h"
+#include "common/catalog/sqlite_catalog.h"
 #include "common/store/memory_chunk_store.h"
 #include "tests/support/catalog_contract.h"
 #include "tests/support/test_chunks.h"
@@ -85,6 +86,44 @@ TEST_F(Upkeep, RepairSaysWhatIsNowhere) {
   const auto outcome = RepairLastTier(stored_, ReadReferences(*stored_.catalog).value(), false, NoProgress);
   EXPECT_EQ(outcome->missing, 1);
   EXPECT_EQ(outcome->not_held, 1);
+}
+
+TEST_F(Upkeep, VerifyingCountsTheCatalogueAndChangesNothing) {
+  const auto findings = VerifyCatalog(stored_, /*repairs=*/false);
+  ASSERT_TRUE(findings.ok()) << findings.status();
+  EXPECT_EQ(findings->check.num_documents, 2);
+  EXPECT_EQ(findings->check.num_chunks, 4) << "chunk 2 in two namespaces";
+  EXPECT_EQ(findings->check.num_problems, 0);
+  EXPECT_FALSE(findings->is_repaired);
+}
+
+TEST_F(Upkeep, RepairingDeletesTheBytesOfWhatHasExpired) {
+  Document document{.namespace_name = "docs",
+                    .document_id = "c",
+                    .prefix_id = "abc123",
+                    .writer_version = "1.0",
+                    .expire_time = clock_.Now() + absl::Hours(1)};
+  document.chunks.push_back({MakeTestChunk(4)->key().ToHex(), 0, 1});
+  const ChunkRecord record{.namespace_name = "docs",
+                           .chunk_id = MakeTestChunk(4)->key().ToHex(),
+                           .prefix_id = "abc123",
+                           .text = "x",
+                           .num_tokens = 1};
+  ASSERT_TRUE(stored_.catalog->PutDocument(document, std::vector{record}).ok());
+  clock_.Advance(absl::Hours(2));
+  const auto findings = VerifyCatalog(stored_, /*repairs=*/true);
+  ASSERT_TRUE(findings.ok()) << findings.status();
+  EXPECT_TRUE(findings->is_repaired);
+  EXPECT_EQ(findings->released, 1);
+  EXPECT_FALSE(Holds(*fast_, 4));
+  EXPECT_TRUE(Holds(*fast_, 1));
+}
+
+TEST_F(Upkeep, ACatalogueThatIsNotThereYetIsSaidSo) {
+  stored_.catalog = SqliteCatalog::OpenReadOnly({.path = "/nowhere/catalog.sqlite"});
+  const auto findings = VerifyCatalog(stored_, /*repairs=*/false);
+  ASSERT_TRUE(findings.ok()) << findings.status();
+  EXPECT_TRUE(absl::IsUnavailable(findings->status)) << findings->status;
 }
 
 TEST_F(Upkeep, PurgingANamespaceKeepsWhatOthersUse) {
