@@ -1,6 +1,6 @@
 // A forked copy of the test program that runs a function, with a byte channel each way; killed with SIGKILL
-// when the object goes. The child leaves by _exit: it runs no destructor and reports no test result, so its
-// body aborts on failure. Belongs to one test.
+// when the object goes or the thread that started it ends. The child leaves by _exit: it runs no destructor
+// and reports no test result, so its body aborts on failure. Belongs to one test.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 #include <functional>
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,8 +29,11 @@ class ChildProcess {
   explicit ChildProcess(const std::function<void(const Channel&)>& body) {
     int down[2], up[2];
     if (::pipe(down) != 0 || ::pipe(up) != 0) std::abort();
+    const pid_t parent = ::getpid();
     pid_ = ::fork();
     if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is killed runs no destructor
+      if (::getppid() != parent) ::_exit(1);
       ::close(down[1]);
       ::close(up[0]);
       body({down[0], up[1]});

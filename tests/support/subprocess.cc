@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,9 +21,13 @@ Subprocess::Subprocess(std::vector<std::string> command, std::string stderr_file
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) std::abort();
   const int errors = open(stderr_file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const pid_t parent = getpid();
   pid_ = fork();
   if (pid_ < 0) std::abort();
   if (pid_ == 0) {
+    // A test that is killed runs no destructor. It may have died before the call, hence the question.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(127);
     dup2(ends[1], STDOUT_FILENO);
     if (errors >= 0) dup2(errors, STDERR_FILENO);
     execv(arguments[0], arguments.data());

@@ -51,6 +51,14 @@ class Dependencies(unittest.TestCase):
         files["tests/support/contract.h"] = ""
         self.assertEqual(len(dependencies.check(SourceTree(files))), 1)
 
+    def test_a_service_declares_no_library_of_common_that_it_does_not_include(self):
+        for library in ("base", "redis", "catalog_redis", "store_object"):
+            self.assertEqual(problems(f"cacheclip_library(runtime SRCS a.cc DEPS cacheclip::{library})",
+                                      '#include "services/runtime/a.h"\n', "services/runtime"),
+                             [f"cacheclip::{library} is in DEPS but nothing of it is included"])
+        self.assertEqual(problems("cacheclip_library(runtime SRCS a.cc DEPS cacheclip::selector_service)",
+                                  '#include "services/runtime/a.h"\n', "services/runtime"), [])
+
     def test_a_subfolder_with_its_own_list_is_a_library_of_its_own(self):
         files = {"common/store/redis/CMakeLists.txt": "cacheclip_library(store_redis SRCS a.cc)",
                  "common/catalog/CMakeLists.txt": "cacheclip_library(catalog SRCS b.cc DEPS cacheclip::store_redis)",
