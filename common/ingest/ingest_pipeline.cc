@@ -17,6 +17,8 @@
 namespace cacheclip {
 namespace {
 
+constexpr size_t kLookup = kMaxChunksPerLookup;
+
 // Whatever changes a document's chunks, so that equal digests mean that there is nothing to do.
 std::string ContentDigest(const SourceDocument& document, const IngestOptions& options,
                           const Prefix& prefix) {
@@ -73,7 +75,8 @@ absl::Status IngestPipeline::IngestInto(const SourceDocument& document, const In
   if (IsWholeAlready(document, *context, digest, result)) return absl::OkStatus();
   CACHECLIP_ASSIGN_OR_RETURN(const auto chunks, PlanChunks(*context, document, options, result));
   CACHECLIP_RETURN_IF_ERROR(StoreChunks(*context, chunks, cancellation, progress, result));
-  return EnterCatalog(document, *context, std::move(digest), chunks, result);
+  CACHECLIP_RETURN_IF_ERROR(EnterCatalog(document, *context, std::move(digest), chunks, result));
+  return StoreAgain(*context, chunks, cancellation, result);
 }
 
 // Without splitting the text again, and true only if every chunk's bytes are still held. What goes wrong here
@@ -141,6 +144,12 @@ absl::StatusOr<std::vector<IngestPipeline::PlannedChunk>> IngestPipeline::PlanCh
   return planned;
 }
 
+absl::Status IngestPipeline::EncodeAndStore(PrefixContext& context, const Encoding& encoding,
+                                            const CancellationToken& cancellation) {
+  CACHECLIP_ASSIGN_OR_RETURN(auto encoded, context.Encode(encoding, TaskPriority::kBackground, cancellation));
+  return contexts_->runtime().store->PutInGroup(std::move(encoded), context.record().namespace_name);
+}
+
 absl::Status IngestPipeline::StoreChunks(PrefixContext& context, std::span<const PlannedChunk> chunks,
                                          const CancellationToken& cancellation,
                                          const ProgressCallback& progress, DocumentResult& result) {
@@ -153,13 +162,23 @@ absl::Status IngestPipeline::StoreChunks(PrefixContext& context, std::span<const
     if (is_stored || !done.insert(chunk.key).second) {
       ++result.chunks_reused;
     } else {
-      CACHECLIP_ASSIGN_OR_RETURN(auto encoded,
-                                 context.Encode(chunk.encoding, TaskPriority::kBackground, cancellation));
-      const absl::Status stored = store.PutInGroup(std::move(encoded), context.record().namespace_name);
+      const absl::Status stored = EncodeAndStore(context, chunk.encoding, cancellation);
       if (!stored.ok()) return WithContext(stored, absl::StrCat("storing chunk ", i, " of ", chunks.size()));
       ++result.chunks_encoded;
     }
     if (progress) progress({result.document_id, static_cast<int>(i) + 1, static_cast<int>(chunks.size())});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status IngestPipeline::StoreAgain(PrefixContext& context, std::span<const PlannedChunk> chunks,
+                                        const CancellationToken& cancellation, DocumentResult& result) {
+  for (const PlannedChunk& chunk : chunks) {
+    const auto is_stored = contexts_->runtime().store->Contains(chunk.key);
+    // A store that does not answer loses nothing that a request would not encode again.
+    if (!is_stored.ok() || *is_stored) continue;
+    CACHECLIP_RETURN_IF_ERROR(EncodeAndStore(context, chunk.encoding, cancellation));
+    ++result.chunks_encoded;
   }
   return absl::OkStatus();
 }
@@ -185,21 +204,52 @@ absl::Status IngestPipeline::EnterCatalog(const SourceDocument& source, const Pr
   }
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<std::string> released,
                              runtime.catalog->PutDocument(document, result.chunks));
-  DeleteBytes(released);
+  DeleteUnreferenced(document.namespace_name, released);
   return absl::OkStatus();
 }
 
 absl::Status IngestPipeline::Delete(std::string_view namespace_name, std::string_view document_id) {
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<std::string> released,
                              contexts_->runtime().catalog->DeleteDocument(namespace_name, document_id));
-  DeleteBytes(released);
+  DeleteUnreferenced(namespace_name, released);
   return absl::OkStatus();
 }
 
 absl::StatusOr<int64_t> IngestPipeline::Sweep() {
   CACHECLIP_ASSIGN_OR_RETURN(const Removal removal, contexts_->runtime().catalog->SweepExpired());
+  if (removal.released_chunk_ids.empty()) return removal.num_documents;
   DeleteBytes(removal.released_chunk_ids);
+  CACHECLIP_ASSIGN_OR_RETURN(const auto namespaces, contexts_->runtime().catalog->ListNamespaces());
+  for (const Namespace& space : namespaces)
+    CACHECLIP_RETURN_IF_ERROR(Restore(space.name, removal.released_chunk_ids));
   return removal.num_documents;
+}
+
+void IngestPipeline::DeleteUnreferenced(std::string_view namespace_name,
+                                        std::span<const std::string> chunk_ids) {
+  DeleteBytes(chunk_ids);
+  const absl::Status restored = Restore(namespace_name, chunk_ids);
+  if (!restored.ok()) {  // a request that needs the chunk encodes it
+    CACHECLIP_LOG(Warning) << "chunks referenced again are not stored again: " << restored;
+  }
+}
+
+absl::Status IngestPipeline::Restore(std::string_view namespace_name,
+                                     std::span<const std::string> chunk_ids) {
+  for (; !chunk_ids.empty(); chunk_ids = chunk_ids.subspan(std::min(chunk_ids.size(), kLookup))) {
+    CACHECLIP_ASSIGN_OR_RETURN(const auto records,
+                               contexts_->runtime().catalog->ResolveChunks(
+                                   namespace_name, chunk_ids.first(std::min(chunk_ids.size(), kLookup))));
+    for (const std::optional<ChunkRecord>& record : records) {
+      if (!record.has_value()) continue;
+      CACHECLIP_ASSIGN_OR_RETURN(const auto context, contexts_->Get(namespace_name, record->prefix_id));
+      CACHECLIP_ASSIGN_OR_RETURN(const Encoding encoding,
+                                 context->TokenizeChunk(record->text, record->title));
+      if (context->KeyOf(encoding.ids).ToHex() != record->chunk_id) continue;  // of another configuration
+      CACHECLIP_RETURN_IF_ERROR(EncodeAndStore(*context, encoding, CancellationToken()));
+    }
+  }
+  return absl::OkStatus();
 }
 
 // The catalogue no longer knows these chunks, so they are served to nobody: bytes that cannot be deleted now

@@ -1,9 +1,11 @@
 // Documents in, chunks out: split, tokenise, key, encode what is missing, store, then enter the catalogue in
 // one step. A document becomes visible only when all its chunks are stored. The same content again is a no-op
 // (no model work); a changed document replaces its chunks, and chunks nobody refers to any more are deleted
-// from the store. One bad document does not stop the rest: its result carries the error. What an interrupted
-// or failed document has put already stays in the store, unreferenced, so that the next run finds it;
-// otherwise it is evicted in time. Thread-safe.
+// from the store. Replicas that share catalogue and store may delete at the same time what this one has just
+// found stored: both look again, the one after entering the document, the other after deleting, and encode
+// what is referenced and gone (across namespaces only the former does). One bad document does not stop the
+// rest: its result carries the error. What an interrupted or failed document has put already stays in the
+// store, unreferenced, so that the next run finds it; otherwise it is evicted in time. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -85,13 +87,21 @@ class IngestPipeline {
                                                        const SourceDocument& document,
                                                        const IngestOptions& options,
                                                        DocumentResult& result) const;
+  absl::Status EncodeAndStore(PrefixContext& context, const Encoding& encoding,
+                              const CancellationToken& cancellation);
   absl::Status StoreChunks(PrefixContext& context, std::span<const PlannedChunk> chunks,
                            const CancellationToken& cancellation, const ProgressCallback& progress,
                            DocumentResult& result);
   absl::Status EnterCatalog(const SourceDocument& document, const PrefixContext& context,
                             std::string content_digest, std::span<const PlannedChunk> chunks,
                             DocumentResult& result);
+  // After the catalogue has the document: encodes what was deleted since it was found stored.
+  absl::Status StoreAgain(PrefixContext& context, std::span<const PlannedChunk> chunks,
+                          const CancellationToken& cancellation, DocumentResult& result);
   void DeleteBytes(std::span<const std::string> chunk_ids);
+  // Deletes the bytes, then encodes those that a document of the namespace has come to refer to meanwhile.
+  void DeleteUnreferenced(std::string_view namespace_name, std::span<const std::string> chunk_ids);
+  absl::Status Restore(std::string_view namespace_name, std::span<const std::string> chunk_ids);
 
   PrefixContexts* contexts_;
 };

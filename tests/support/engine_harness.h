@@ -6,19 +6,15 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "common/catalog/in_memory_catalog.h"
 #include "common/ingest/ingest_pipeline.h"
 #include "common/ingest/prefix_context.h"
 #include "common/model/language_model.h"
-#include "common/store/memory_chunk_store.h"
+#include "tests/support/faulty_parts.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
 
@@ -44,45 +40,6 @@ inline const LoadedModel& TinyModel(const std::string& seed = "", int num_layers
   loaded.layout = std::make_shared<PromptLayout>(loaded.tokenizer, ChatTemplate::Load(folder.path()).value());
   return loaded;
 }
-
-// A catalogue that can be cut off.
-class CuttableCatalog : public InMemoryCatalog {
- public:
-  using InMemoryCatalog::InMemoryCatalog;
-  std::atomic<bool> is_down{false};
-
-  absl::StatusOr<Prefix> GetPrefix(std::string_view name, std::string_view id) override {
-    if (is_down) return absl::UnavailableError("catalogue is down");
-    return InMemoryCatalog::GetPrefix(name, id);
-  }
-  absl::StatusOr<std::vector<std::optional<ChunkRecord>>> ResolveChunks(
-      std::string_view name, std::span<const std::string> ids) override {
-    ++num_lookups;
-    if (is_down) return absl::UnavailableError("catalogue is down");
-    return InMemoryCatalog::ResolveChunks(name, ids);
-  }
-  std::atomic<int> num_lookups{0};
-};
-
-// A store whose answers a test can replace; unset functions change nothing.
-class FaultyStore : public MemoryChunkStore {
- public:
-  using MemoryChunkStore::MemoryChunkStore;
-  std::function<std::optional<absl::StatusOr<StoreHit>>(const ChunkKey&)> on_get;
-  std::function<absl::Status()> on_put;
-
-  absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) override {
-    if (on_get)
-      if (auto answer = on_get(key); answer.has_value()) return *std::move(answer);
-    return MemoryChunkStore::Get(key, options);
-  }
-  using ChunkStore::Get;
-  absl::Status PutInGroup(std::shared_ptr<const EncodedChunk> chunk, std::string_view group) override {
-    if (on_put)
-      if (absl::Status status = on_put(); !status.ok()) return status;
-    return MemoryChunkStore::PutInGroup(std::move(chunk), group);
-  }
-};
 
 inline constexpr char kArticle[] =
     "The lighthouse of Arken was built in 1871 by Maren Holt. It stands on a rock of red granite, forty "

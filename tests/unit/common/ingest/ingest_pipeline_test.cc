@@ -57,9 +57,9 @@ TEST(IngestPipeline, AnotherSaltMeansOtherChunksAlthoughTheTextIsTheSame) {
   Runtime salted = server.runtime;
   salted.default_salt = "another";
   PrefixContexts contexts(salted);
-  const DocumentResult again = IngestPipeline(&contexts).Ingest(
-      {.document_id = first.document_id, .title = "Arken", .text = kArticle}, server.ingest_options,
-      CancellationToken());
+  const DocumentResult again =
+      IngestPipeline(&contexts).Ingest({.document_id = first.document_id, .title = "Arken", .text = kArticle},
+                                       server.ingest_options, CancellationToken());
   ASSERT_TRUE(again.status.ok()) << again.status;
   EXPECT_FALSE(again.unchanged);
   EXPECT_EQ(again.chunks_encoded, again.num_chunks);
@@ -107,6 +107,56 @@ TEST(IngestPipeline, DeletingKeepsChunksThatAnotherDocumentUses) {
   ASSERT_TRUE(server.pipeline.Delete("docs", "b").ok());
   EXPECT_FALSE(IsStored(server, shared[0]));
   EXPECT_TRUE(absl::IsNotFound(server.pipeline.Delete("docs", "b")));
+}
+
+// Two replicas on one catalogue and one store: the other's steps come between this one's.
+TEST(IngestPipeline, BytesDeletedByAnotherReplicaBeforeTheDocumentIsEnteredAreEncodedAgain) {
+  EngineHarness server;
+  IngestPipeline replica(&server.contexts);
+  const std::vector<std::string> shared = server.IngestChunkIds("a", "The tower was sold in 1950.");
+  server.catalog.before_put_document = [&] { EXPECT_TRUE(replica.Delete("docs", "a").ok()); };
+  const DocumentResult result = server.Ingest("b", "The tower was sold in 1950.");
+  ASSERT_TRUE(result.status.ok()) << result.status;
+  EXPECT_EQ(result.chunks_reused, 1) << "it was there when looked for";
+  EXPECT_EQ(result.chunks_encoded, 1);
+  EXPECT_TRUE(IsStored(server, shared[0]));
+  ASSERT_TRUE(replica.Delete("docs", "b").ok());
+  EXPECT_FALSE(IsStored(server, shared[0]));
+}
+
+TEST(IngestPipeline, BytesOfAChunkReferencedAgainWhileTheyAreDeletedComeBack) {
+  EngineHarness server;
+  IngestPipeline replica(&server.contexts);
+  const std::vector<std::string> shared = server.IngestChunkIds("a", "The tower was sold in 1950.");
+  // The deleting replica has released the chunk and not yet deleted it: the other finds everything in order.
+  server.store.before_delete = [&] {
+    const DocumentResult result =
+        replica.Ingest({.document_id = "b", .title = "Arken", .text = "The tower was sold in 1950."},
+                       server.ingest_options, CancellationToken());
+    EXPECT_TRUE(result.status.ok()) << result.status;
+    EXPECT_EQ(result.chunks_encoded, 0);
+  };
+  ASSERT_TRUE(server.pipeline.Delete("docs", "a").ok());
+  EXPECT_TRUE(IsStored(server, shared[0]));
+}
+
+TEST(IngestPipeline, ASweepBesideAnotherReplicaLosesNothing) {
+  FakeClock clock;
+  EngineHarness server(TinyModel(), &clock);
+  SourceDocument document{.document_id = "a", .text = "The tower was sold in 1950."};
+  document.expire_time = clock.Now() + absl::Hours(1);
+  const DocumentResult first = server.pipeline.Ingest(document, server.ingest_options, CancellationToken());
+  ASSERT_TRUE(first.status.ok()) << first.status;
+  clock.Advance(absl::Hours(2));
+  IngestPipeline replica(&server.contexts);
+  server.store.before_delete = [&] {
+    document.expire_time = absl::InfiniteFuture();
+    const auto result = replica.Ingest(document, server.ingest_options, CancellationToken());
+    EXPECT_TRUE(result.status.ok()) << result.status;
+  };
+  EXPECT_EQ(server.pipeline.Sweep().value(), 1);
+  EXPECT_EQ(replica.Sweep().value(), 0);
+  EXPECT_TRUE(IsStored(server, first.chunks[0].chunk_id));
 }
 
 TEST(IngestPipeline, ExpiredDocumentsLoseTheirBytes) {
