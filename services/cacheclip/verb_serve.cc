@@ -44,6 +44,7 @@ absl::Status Serve(const Config& config, bool json) {
     const std::string target = runs_selector ? host->server().target() : config.selector_target;
     CACHECLIP_RETURN_IF_ERROR(ConnectTo(*selector, config, target));
   }
+  ingestion.KeepSwept();
   host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
   host->Run("cacheclip", json);
   return absl::OkStatus();

@@ -29,7 +29,17 @@ IngestionBackend::IngestionBackend(PrefixContexts* contexts, RpcTokenSelector* s
       catalog_(contexts->runtime().catalog),
       store_(contexts->runtime().store),
       selector_(selector),
-      pipeline_(contexts) {}
+      pipeline_(contexts),
+      sweep_([this] { Sweep(); }, {.interval = kSweepInterval, .clock = contexts->runtime().clock}) {}
+
+void IngestionBackend::Sweep() {
+  const absl::StatusOr<int64_t> swept = pipeline_.Sweep();
+  if (!swept.ok()) {
+    CACHECLIP_LOG(Warning) << "what has expired is not swept: " << swept.status();
+  } else if (*swept > 0) {
+    CACHECLIP_LOG(Info) << *swept << " expired documents removed";
+  }
+}
 
 absl::Status IngestionBackend::Begin(const IngestOptions& options) {
   CACHECLIP_RETURN_IF_ERROR(catalog_->GetNamespace(options.namespace_name).status());

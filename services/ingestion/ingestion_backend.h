@@ -1,6 +1,6 @@
 // What ingestion does beyond the pipeline: has the selector prepare its own KV after each document, pins
 // chunks in catalogue and store together, registers prefixes with namespaces, completes documents with their
-// chunks' texts. Free of transport. Thread-safe. The parts must outlive it.
+// chunks' texts, sweeps what has expired. Free of transport. Thread-safe. The parts must outlive it.
 #pragma once
 
 #include <string>
@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/periodic_task.h"
 #include "common/ingest/ingest_pipeline.h"
 #include "common/ingest/prefix_context.h"
 #include "common/rpc/ingestion_client.h"
@@ -21,10 +22,19 @@ struct DocumentWithChunks {
   std::vector<ChunkRecord> chunks;  // one per document.chunks; empty records where a chunk is gone meanwhile
 };
 
+// How long expired documents keep their bytes at most, and pins their entries, while a server that ingests
+// runs.
+inline constexpr absl::Duration kSweepInterval = absl::Minutes(5);
+
 class IngestionBackend {
  public:
   // `selector` may be null.
   IngestionBackend(PrefixContexts* contexts, RpcTokenSelector* selector);
+
+  // Sweeps now and then every kSweepInterval for as long as this lives. For servers; once. Several processes
+  // on one catalogue may do so: a sweep that finds nothing changes nothing.
+  void KeepSwept() { sweep_.Start(); }
+  bool SweepIfDue() { return sweep_.RunIfDue(); }
 
   // Namespace and prefix exist; expired documents are swept. To be called before a run of Ingest().
   absl::Status Begin(const IngestOptions& options);
@@ -51,12 +61,14 @@ class IngestionBackend {
  private:
   void PrepareAuxiliary(const DocumentResult& result, const IngestOptions& options,
                         const CancellationToken& cancellation);
+  void Sweep();
 
   PrefixContexts* const contexts_;
   Catalog* const catalog_;
   ChunkStore* const store_;
   RpcTokenSelector* const selector_;
   IngestPipeline pipeline_;
+  PeriodicTask sweep_;  // last: uses all of the above
 };
 
 }  // namespace cacheclip

@@ -19,6 +19,7 @@ absl::Status Run(const Config& config, bool json) {
   std::vector<RpcService> services;
   services.push_back(MakeIngestionService(&backend, &runtime->metrics()));
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
+  backend.KeepSwept();
   host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
   host->Run("cacheclip-ingestion", json);
   return absl::OkStatus();
