@@ -1,10 +1,8 @@
 #include "common/kv/chunk_builder.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/hash.h"
 #include "common/base/logging.h"
 #include "common/base/status.h"
@@ -12,21 +10,12 @@
 
 namespace cacheclip {
 
-absl::StatusOr<AlignedBytes> AllocateAligned(int64_t num_bytes) {
-  const size_t rounded = (num_bytes + kChunkAlignment - 1) / kChunkAlignment * kChunkAlignment;
-  void* memory = std::aligned_alloc(kChunkAlignment, rounded);
-  if (memory == nullptr)
-    return absl::ResourceExhaustedError(absl::StrCat("no memory for a chunk of ", num_bytes, " bytes"));
-  std::memset(memory, 0, rounded);
-  return AlignedBytes{std::shared_ptr<std::byte[]>(static_cast<std::byte*>(memory), std::free), num_bytes};
-}
-
 ChunkBuilder::ChunkBuilder(ChunkPreamble preamble, AlignedBytes image)
     : preamble_(std::move(preamble)), image_(std::move(image)) {}
 
 absl::StatusOr<ChunkBuilder> ChunkBuilder::Create(ChunkHeader header) {
   CACHECLIP_ASSIGN_OR_RETURN(ChunkPreamble preamble, PlanChunk(std::move(header)));
-  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes image, AllocateAligned(preamble.total_bytes));
+  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes image, AllocateImage(preamble.total_bytes));
   return ChunkBuilder(std::move(preamble), std::move(image));
 }
 
@@ -72,7 +61,7 @@ std::shared_ptr<const EncodedChunk> ChunkBuilder::Finish() && {
 }
 
 absl::StatusOr<std::shared_ptr<const EncodedChunk>> CopyToHeap(const EncodedChunk& chunk) {
-  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes copy, AllocateAligned(chunk.total_bytes()));
+  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes copy, AllocateImage(chunk.total_bytes()));
   std::memcpy(copy.data.get(), chunk.image().data(), chunk.image().size());
   return ParseChunk(copy.span(), copy.data, PayloadCheck::kTrusted);
 }

@@ -16,16 +16,9 @@
 #include "absl/status/statusor.h"
 #include "common/kv/chunk_header.h"
 #include "common/kv/encoded_chunk.h"
+#include "common/kv/image_memory.h"
 
 namespace cacheclip {
-
-// Zeroed heap bytes aligned to kChunkAlignment; the owner of an image that is not a mapped file.
-struct AlignedBytes {
-  std::shared_ptr<std::byte[]> data;
-  int64_t num_bytes = 0;
-  std::span<std::byte> span() const { return {data.get(), static_cast<size_t>(num_bytes)}; }
-};
-absl::StatusOr<AlignedBytes> AllocateAligned(int64_t num_bytes);  // RESOURCE_EXHAUSTED when memory is out
 
 class ChunkBuilder {
  public:

@@ -8,7 +8,6 @@
 #include "common/base/logging.h"
 #include "common/base/status.h"
 #include "common/kv/chunk_format.h"
-#include "common/store/remote/image_memory.h"
 
 namespace cacheclip {
 

@@ -1,4 +1,4 @@
-#include "common/store/remote/image_memory.h"
+#include "common/kv/image_memory.h"
 
 #include <gtest/gtest.h>
 
