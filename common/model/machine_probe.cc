@@ -33,6 +33,8 @@ double BestRate(absl::Duration duration, double units, Work work) {
 
 }  // namespace
 
+void SetComputeThreads(int num_threads) { at::set_num_threads(num_threads); }
+
 MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration duration) {
   const c10::InferenceMode inference;
   const auto options = at::TensorOptions().device(model.tensors().device);

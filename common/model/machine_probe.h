@@ -16,6 +16,9 @@ struct MachineLimits {
   int num_threads = 0;
 };
 
+// How many threads this process's model work uses from now on, instead of one per core.
+void SetComputeThreads(int num_threads);
+
 MachineLimits MeasureMachineLimits(const LanguageModel& model,
                                    absl::Duration duration = absl::Milliseconds(300));
 

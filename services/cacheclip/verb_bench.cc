@@ -1,13 +1,16 @@
-// cacheclip bench: prefill and time to first token, measured with the real parts. bench.h says what each
-// asks.
+// cacheclip bench: prefill, time to first token and stores, measured with the real parts. bench.h and
+// store_bench/store_bench.h say what each asks.
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/shutdown_signal.h"
 #include "common/select/method.h"
 #include "services/cacheclip/bench.h"
 #include "services/cacheclip/console.h"
+#include "services/cacheclip/store_bench/store_bench.h"
 #include "services/cacheclip/verb.h"
 #include "services/runtime/program_options.h"
 
@@ -18,7 +21,8 @@ struct Flags {
   ProgramOptions program;
   TtftBenchOptions ttft;
   PrefillBenchOptions prefill;
-  bool wants_ttft = false;
+  StoreBenchOptions store;
+  bool wants_ttft = false, wants_store = false;
 };
 
 int Print(const absl::StatusOr<nlohmann::json>& report, bool json) {
@@ -37,6 +41,43 @@ CLI::App* AddBenchmark(CLI::App& app, const char* name, const char* question, Fl
   AddSettings(*command, &flags->program);
   command->add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return command;
+}
+
+void AddStoreBenchmark(CLI::App& app, const std::shared_ptr<Flags>& flags) {
+  CLI::App* store =
+      AddBenchmark(app, "store", "each tier's reads and writes, against the machine's limit", flags.get());
+  StoreBenchOptions& options = flags->store;
+  store->add_option("--chunk", options.chunk_tokens, "tokens per chunk")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 17));
+  store->add_option("--chunks", options.num_chunks, "chunks of that size")
+      ->capture_default_str()
+      ->check(CLI::Range(1, kMaxBenchChunks));
+  store->add_option("--repeat", options.repeat, "rounds; medians and ranges are reported")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  store->add_option("--threads", options.num_threads, "threads, and connections to Redis; 0 = one per core")
+      ->capture_default_str()
+      ->check(CLI::Range(0, kMaxBenchThreads));
+  store->add_option("--tiers", options.tiers, "which to measure")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::IsMember({"memory", "disk", "redis", "object"}));
+  store->add_option("--folder", options.folder, "where files are written and removed (the data folder)");
+  store->parse_complete_callback([flags] { flags->wants_store = true; });
+}
+
+// Ctrl-C and SIGTERM end the run between two rounds, so that servers and files of the run go with it.
+int RunStore(const Config& config, Flags& flags) {
+  BlockShutdownSignals();
+  std::thread([token = flags.store.cancellation]() mutable {
+    WaitForShutdownSignal();
+    token.Cancel();
+  }).detach();
+  const absl::StatusOr<nlohmann::json> report = BenchStore(config, flags.store);
+  if (!report.ok() || flags.program.json) return Print(report, flags.program.json);
+  std::fputs(StoreBenchTable(*report).c_str(), stdout);
+  return kExitOk;
 }
 
 }  // namespace
@@ -69,12 +110,14 @@ VerbRun AddBench(CLI::App& app) {
       ->check(CLI::Range(1, 1000));
   prefill->add_option("--peer", flags->prefill.peer, "compare in the same run")
       ->check(CLI::IsMember({"transformers"}));
+  AddStoreBenchmark(app, flags);
   return [flags] {
     const absl::StatusOr<Config> config = ResolveConfig(flags->program);
     if (!config.ok()) {
       ReportError(config.status());
       return static_cast<int>(kExitUsage);
     }
+    if (flags->wants_store) return RunStore(*config, *flags);
     return Print(flags->wants_ttft ? BenchTtft(*config, flags->ttft) : BenchPrefill(*config, flags->prefill),
                  flags->program.json);
   };

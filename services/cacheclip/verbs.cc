@@ -43,9 +43,10 @@ constexpr Verb kVerbs[] = {
      "  cacheclip models fetch\n  cacheclip models list --json\n  cacheclip models convert my.gguf --out "
      "~/models/my",
      AddModels},
-    {"bench", "measure prefill and time to first token",
+    {"bench", "measure prefill, time to first token and stores",
      "  cacheclip bench ttft --context 4096 --chunk 512 --budget 0.2 --method auxiliary --json\n"
-     "  cacheclip bench prefill --tokens 512,2048,4096 --peer transformers --json",
+     "  cacheclip bench prefill --tokens 512,2048,4096 --peer transformers --json\n"
+     "  cacheclip bench store --chunks 16 --threads 2 --tiers memory,disk,redis",
      AddBench},
     {"eval", "how close each method's answers come to full prefill's",
      "  cacheclip eval --tasks niah_multikey_1,seam --methods auto,auxiliary_paper,none --samples 12\n"
