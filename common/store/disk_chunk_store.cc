@@ -16,6 +16,22 @@
 
 namespace cacheclip {
 
+namespace {
+
+// Checks each layer while the disk brings the next.
+absl::Status CheckLayers(const EncodedChunk& chunk) {
+  const auto image = chunk.image();
+  const int64_t stride = LayerStride(chunk.shape(), chunk.num_tokens());
+  for (int32_t layer = 0; layer < chunk.shape().num_layers; ++layer) {
+    const int64_t offset = static_cast<int64_t>(chunk.header_bytes().size()) + layer * stride;
+    CACHECLIP_RETURN_IF_ERROR(LoadPages(image.subspan(offset, stride)));
+    CACHECLIP_RETURN_IF_ERROR(chunk.VerifyLayer(layer));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 DiskChunkStore::DiskChunkStore(DiskChunkStoreOptions options) : options_(std::move(options)) {}
 DiskChunkStore::~DiskChunkStore() = default;
 
@@ -37,10 +53,12 @@ absl::StatusOr<StoreHit> DiskChunkStore::Get(const ChunkKey& key, const GetOptio
     ++misses_;
     return file.status();
   }
-  auto chunk = ParseChunk(file->bytes, file->owner, PayloadCheck::kVerify);
+  auto chunk = ParseChunk(file->bytes, file->owner, PayloadCheck::kTrusted);
   if (!chunk.ok()) return DropCorrupt(key, file->inode, chunk.status());
   if ((*chunk)->key() != key)
     return DropCorrupt(key, file->inode, absl::DataLossError("the file holds a chunk of another key"));
+  if (const absl::Status checked = CheckLayers(**chunk); !checked.ok())
+    return absl::IsDataLoss(checked) ? DropCorrupt(key, file->inode, checked) : checked;
   ++hits_;
   return StoreHit{*std::move(chunk), Tier::kDisk};
 }

@@ -93,12 +93,26 @@ absl::StatusOr<MappedFile> MapFile(const std::string& path, absl::Time used_at) 
   mapped.inode = status.st_ino;
   if (status.st_size == 0) return mapped;
   const size_t num_bytes = status.st_size;
-  void* memory = ::mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file.get(), 0);
+  ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_WILLNEED);  // a hint
+  void* memory = ::mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (memory == MAP_FAILED) return FileError(errno, "map", path);
   mapped.owner = std::shared_ptr<const void>(
       memory, [num_bytes](const void* address) { ::munmap(const_cast<void*>(address), num_bytes); });
   mapped.bytes = {static_cast<const std::byte*>(memory), num_bytes};
   return mapped;
+}
+
+absl::Status LoadPages(std::span<const std::byte> bytes) {
+  static const auto page_bytes = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(bytes.data()) / page_bytes * page_bytes;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size();
+  for (;;) {
+    if (::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_READ) == 0) break;
+    if (errno == EINTR) continue;
+    if (errno == EFAULT) return absl::UnavailableError("a mapped file cannot be read");
+    break;  // a kernel without this: the pages come when they are touched
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace cacheclip

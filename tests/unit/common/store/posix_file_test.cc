@@ -55,6 +55,28 @@ TEST(MapFile, StaysReadableAfterTheFileIsGone) {
             "content");
 }
 
+TEST(LoadPages, TakesAnyPartOfAMapping) {
+  TempFolder temp;
+  const std::string path = temp.path() + "/file";
+  std::ofstream(path) << std::string(100'000, 'x');
+  const auto mapped = MapFile(path, absl::UnixEpoch()).value();
+  for (const auto& [offset, size] :
+       {std::pair<size_t, size_t>{0, 100'000}, {4095, 2}, {50'000, 1}, {99'999, 1}})
+    EXPECT_TRUE(LoadPages(mapped.bytes.subspan(offset, size)).ok()) << offset;
+}
+
+TEST(LoadPages, PagesThatTheFileNoLongerHasAreAnErrorAndNoSignal) {
+  TempFolder temp;
+  const std::string path = temp.path() + "/file";
+  std::ofstream(path) << std::string(100'000, 'x');
+  const auto mapped = MapFile(path, absl::UnixEpoch()).value();
+  std::filesystem::resize_file(path, 4096);
+  EXPECT_TRUE(LoadPages(mapped.bytes.first(4096)).ok());
+  const absl::Status status = LoadPages(mapped.bytes.subspan(50'000));
+  if (status.ok()) GTEST_SKIP() << "this kernel has no MADV_POPULATE_READ";
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+}
+
 TEST(MapFile, TakesEmptyFilesAndMissesAbsentOnes) {
   const TempFolder temp;
   std::ofstream(temp.path() + "/empty").flush();
