@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
@@ -75,9 +76,18 @@ absl::Status InferenceSession::PlaceLayers(const EncodedChunk& chunk, int32_t fi
   const at::Tensor positions = at::arange(first_position, first_position + chunk.num_tokens(),
                                           at::TensorOptions().dtype(at::kLong).device(tensors.device));
   const RotationTable rotation = MakeRotationTable(tensors.inverse_frequencies, positions);
-  for (int layer = first_layer; layer < last_layer; ++layer)
-    cache_->Place(layer, StoredTensor(chunk.Keys(layer), chunk), StoredTensor(chunk.Values(layer), chunk),
-                  first_slot, rotation);
+  const auto place = [&](int64_t begin, int64_t end) {
+    const c10::InferenceMode on_each_thread;
+    for (int layer = static_cast<int>(begin); layer < end; ++layer)
+      cache_->Place(layer, StoredTensor(chunk.Keys(layer), chunk), StoredTensor(chunk.Values(layer), chunk),
+                    first_slot, rotation);
+  };
+  // Waking the threads once for all layers: for each layer it would cost as much as the layer's copy.
+  if (cache_->PlacesLayersSideBySide() && last_layer - first_layer >= at::get_num_threads()) {
+    at::parallel_for(first_layer, last_layer, /*grain_size=*/1, place);
+  } else {
+    place(first_layer, last_layer);
+  }
   return absl::OkStatus();
 }
 

@@ -39,6 +39,9 @@ class KvCache {
                      const at::Tensor& values,  // the same
                      int32_t first_slot, const RotationTable& rotation) = 0;
 
+  // Whether Place() of different layers may run on different threads, each then on one.
+  virtual bool PlacesLayersSideBySide() const { return false; }
+
   // Row i attends to slots 0 … slots[i]. Returns [num_rows, num_heads * head_dim] in the compute dtype.
   virtual at::Tensor Attend(
       int layer,

@@ -59,6 +59,8 @@ class PackedKvCache : public KvCache {
                            at::get_num_threads());
   }
 
+  bool PlacesLayersSideBySide() const override { return true; }
+
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
                     double scale) const override {
     const int num_rows = static_cast<int>(queries.size(0));

@@ -29,12 +29,68 @@ inline void StoreKey(const CacheSlice& cache, int kv_head, int slot, const Bf16*
   for (int i = 0; i < cache.head_dim / 2; ++i) to[16 * i] = from[i];
 }
 
+// Past the caches: for what is read again only after much else (a whole chunk's layers), so that lines need
+// not be fetched before they are overwritten. Whoever does so ends with _mm_sfence().
+enum class StoreMode { kThroughCache, kPastCache };
+
+template <StoreMode kMode>
+inline void StoreLine(Pair* to, __m512i line) {  // 64 bytes, aligned
+  if constexpr (kMode == StoreMode::kPastCache) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), line);
+  } else {
+    _mm512_store_si512(to, line);
+  }
+}
+
+// rows[i], 16 numbers each, become columns.
+inline void Transpose16(__m512i (&rows)[16]) {
+  __m512i parts[16];
+  for (int i = 0; i < 16; i += 2) {
+    parts[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+    parts[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    rows[i] = _mm512_unpacklo_epi64(parts[i], parts[i + 2]);
+    rows[i + 1] = _mm512_unpackhi_epi64(parts[i], parts[i + 2]);
+    rows[i + 2] = _mm512_unpacklo_epi64(parts[i + 1], parts[i + 3]);
+    rows[i + 3] = _mm512_unpackhi_epi64(parts[i + 1], parts[i + 3]);
+  }
+  // Quarter q of rows[4 g + i] now holds column 4 q + i of the old rows 4 g … 4 g + 3.
+  for (int i = 0; i < 4; ++i) {
+    parts[i] = _mm512_shuffle_i32x4(rows[i], rows[4 + i], 0x88);
+    parts[4 + i] = _mm512_shuffle_i32x4(rows[i], rows[4 + i], 0xdd);
+    parts[8 + i] = _mm512_shuffle_i32x4(rows[8 + i], rows[12 + i], 0x88);
+    parts[12 + i] = _mm512_shuffle_i32x4(rows[8 + i], rows[12 + i], 0xdd);
+  }
+  for (int i = 0; i < 4; ++i) {
+    rows[i] = _mm512_shuffle_i32x4(parts[i], parts[8 + i], 0x88);
+    rows[4 + i] = _mm512_shuffle_i32x4(parts[4 + i], parts[12 + i], 0x88);
+    rows[8 + i] = _mm512_shuffle_i32x4(parts[i], parts[8 + i], 0xdd);
+    rows[12 + i] = _mm512_shuffle_i32x4(parts[4 + i], parts[12 + i], 0xdd);
+  }
+}
+
+// A whole block of 16 slots, the first one a multiple of 16: whole lines are written. head_dim is a multiple
+// of 32.
+template <StoreMode kMode>
+inline void StoreKeyBlock(const CacheSlice& cache, int kv_head, int slot, const Bf16* keys,
+                          size_t token_stride) {
+  Pair* to = KeySlot(cache, kv_head, slot);
+  for (int i = 0; i < cache.head_dim; i += 32) {
+    __m512i rows[16];
+    for (int t = 0; t < 16; ++t) rows[t] = _mm512_loadu_si512(keys + t * token_stride + i);
+    Transpose16(rows);
+    for (int pair = 0; pair < 16; ++pair) StoreLine<kMode>(to + 16 * (i / 2 + pair), rows[pair]);
+  }
+}
+
 inline void StoreValue(const CacheSlice& cache, int kv_head, int slot, const Bf16* value) {
   Bf16* to = ValueSlot(cache, kv_head, slot);
   for (int i = 0; i < cache.head_dim; ++i) to[2 * i] = value[i];
 }
 
-// Two neighbouring slots, the first even: whole 32-bit pairs are written.
+// Two neighbouring slots, the first even: whole lines are written.
+template <StoreMode kMode>
 inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const Bf16* first,
                            const Bf16* second) {
   Pair* to = reinterpret_cast<Pair*>(ValueSlot(cache, kv_head, slot));
@@ -43,7 +99,42 @@ inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const
         _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(first + i)));
     const __m512i high =
         _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(second + i)));
-    _mm512_storeu_si512(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    StoreLine<kMode>(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+  }
+}
+
+template <StoreMode kMode>
+void StoreKeys(const CacheSlice& cache, const Bf16* keys, const int32_t* slots, int num_tokens) {
+  const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
+  for (int head = 0; head < cache.num_kv_heads; ++head) {
+    const Bf16* key = keys + static_cast<size_t>(head) * cache.head_dim;
+    for (int i = 0; i < num_tokens; ++i) {
+      const bool is_block = slots[i] % 16 == 0 && i + 16 <= num_tokens && slots[i + 15] == slots[i] + 15;
+      if (is_block) {
+        StoreKeyBlock<kMode>(cache, head, slots[i], key + i * token_stride, token_stride);
+        i += 15;
+      } else {
+        StoreKey(cache, head, slots[i], key + i * token_stride);
+      }
+    }
+  }
+}
+
+// Token by token, so that the rows are read in the order in which they lie.
+template <StoreMode kMode>
+void StoreValues(const CacheSlice& cache, const Bf16* values, const int32_t* slots, int num_tokens) {
+  const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
+  for (int i = 0; i < num_tokens; ++i) {
+    const bool is_pair = slots[i] % 2 == 0 && i + 1 < num_tokens && slots[i + 1] == slots[i] + 1;
+    const Bf16* value = values + i * token_stride;
+    for (int head = 0; head < cache.num_kv_heads; ++head, value += cache.head_dim) {
+      if (is_pair) {
+        StoreValuePair<kMode>(cache, head, slots[i], value, value + token_stride);
+      } else {
+        StoreValue(cache, head, slots[i], value);
+      }
+    }
+    if (is_pair) ++i;
   }
 }
 
@@ -51,21 +142,8 @@ inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const
 
 void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots,
                int num_tokens) {
-  const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
-  for (int head = 0; head < cache.num_kv_heads; ++head) {
-    const Bf16* key = keys + static_cast<size_t>(head) * cache.head_dim;
-    const Bf16* value = values + static_cast<size_t>(head) * cache.head_dim;
-    for (int i = 0; i < num_tokens; ++i) StoreKey(cache, head, slots[i], key + i * token_stride);
-    for (int i = 0; i < num_tokens; ++i) {
-      const bool pair = slots[i] % 2 == 0 && i + 1 < num_tokens && slots[i + 1] == slots[i] + 1;
-      if (pair) {
-        StoreValuePair(cache, head, slots[i], value + i * token_stride, value + (i + 1) * token_stride);
-        ++i;
-      } else {
-        StoreValue(cache, head, slots[i], value + i * token_stride);
-      }
-    }
-  }
+  StoreKeys<StoreMode::kThroughCache>(cache, keys, slots, num_tokens);
+  StoreValues<StoreMode::kThroughCache>(cache, values, slots, num_tokens);
 }
 
 void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const float* cosine,
@@ -75,23 +153,26 @@ void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* value
   const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
   const int lead = first_slot % kBlock;
   const int num_blocks = (lead + num_tokens + kBlock - 1) / kBlock;
-#pragma omp parallel for num_threads(num_threads) schedule(static)
-  for (int block = 0; block < num_blocks; ++block) {
-    const int begin = block * kBlock > lead ? block * kBlock - lead : 0;
-    const int end = (block + 1) * kBlock - lead < num_tokens ? (block + 1) * kBlock - lead : num_tokens;
-    static thread_local std::vector<Bf16> buffer;  // one token block; grows once per thread
-    buffer.resize(kBlock * token_stride);
-    Bf16* rotated = buffer.data();
+#pragma omp parallel num_threads(num_threads)
+  {
+    std::vector<Bf16> rotated(kBlock * token_stride);
     int32_t slots[kBlock];
-    for (int i = begin; i < end; ++i) {
-      slots[i - begin] = first_slot + i;
-      for (int head = 0; head < cache.num_kv_heads; ++head)
-        RotateHead(keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
-                   cosine + static_cast<size_t>(i) * cache.head_dim / 2,
-                   sine + static_cast<size_t>(i) * cache.head_dim / 2, cache.head_dim,
-                   rotated + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
+#pragma omp for schedule(static) nowait
+    for (int block = 0; block < num_blocks; ++block) {
+      const int begin = block * kBlock > lead ? block * kBlock - lead : 0;
+      const int end = (block + 1) * kBlock - lead < num_tokens ? (block + 1) * kBlock - lead : num_tokens;
+      for (int i = begin; i < end; ++i) {
+        slots[i - begin] = first_slot + i;
+        for (int head = 0; head < cache.num_kv_heads; ++head)
+          RotateHead(keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
+                     cosine + static_cast<size_t>(i) * cache.head_dim / 2,
+                     sine + static_cast<size_t>(i) * cache.head_dim / 2, cache.head_dim,
+                     rotated.data() + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
+      }
+      StoreKeys<StoreMode::kPastCache>(cache, rotated.data(), slots, end - begin);
+      StoreValues<StoreMode::kPastCache>(cache, values + begin * token_stride, slots, end - begin);
     }
-    StoreRows(cache, rotated, values + begin * token_stride, slots, end - begin);
+    _mm_sfence();
   }
 }
 
