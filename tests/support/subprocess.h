@@ -1,5 +1,5 @@
 // A program started by a test: its standard output is read through a pipe, standard error goes to a file.
-// Killed with SIGKILL, if it still runs, when the object goes or the thread that started it ends in any way.
+// Killed with SIGKILL, if it still runs, when the object goes or the test ends in any way.
 // Belongs to one test.
 #pragma once
 
