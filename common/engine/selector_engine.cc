@@ -49,37 +49,58 @@ SelectorEngine::SelectorEngine(PrefixContexts* primary, PrefixContexts* auxiliar
                                SelectorEngineOptions options)
     : primary_(primary), auxiliary_(auxiliary), options_(std::move(options)) {}
 
-absl::StatusOr<SelectResult> SelectorEngine::Select(const SelectRequest& request,
-                                                    const CancellationToken& cancellation) {
+absl::StatusOr<SelectorEngine::Loaded> SelectorEngine::Load(const SelectRequest& request,
+                                                            const CancellationToken& cancellation) {
   CACHECLIP_RETURN_IF_ERROR(CheckRequest(request));
-  const Clock& clock = *auxiliary_->runtime().clock;
-  const absl::Time begin = clock.Now();
   AuxiliaryChunks source(primary_, auxiliary_);
+  Loaded loaded;
   CACHECLIP_ASSIGN_OR_RETURN(
       auto prefix, source.UsePrefix(request.namespace_name, request.prefix_id, request.primary_fingerprint));
-  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<AuxiliaryChunk> chunks, source.Resolve(request));
-  AuxiliaryInput input;
-  CACHECLIP_ASSIGN_OR_RETURN(input.question_ids, QuestionIds(request.question));
+  CACHECLIP_ASSIGN_OR_RETURN(loaded.chunks, source.Resolve(request));
+  CACHECLIP_ASSIGN_OR_RETURN(loaded.input.question_ids, QuestionIds(request.question));
   CACHECLIP_ASSIGN_OR_RETURN(const StoreHit prefix_kv,
                              prefix->PrefixChunk(TaskPriority::kInteractive, cancellation.deadline()));
-  input.prefix = prefix_kv.chunk;
-  for (const AuxiliaryChunk& chunk : chunks) {
+  loaded.input.prefix = prefix_kv.chunk;
+  for (const AuxiliaryChunk& chunk : loaded.chunks) {
     CACHECLIP_ASSIGN_OR_RETURN(auto kv, source.Load(chunk, TaskPriority::kInteractive, cancellation));
-    input.chunks.push_back(std::move(kv));
+    loaded.input.chunks.push_back(std::move(kv));
   }
-  const absl::Time loaded = clock.Now();
+  return loaded;
+}
 
-  CACHECLIP_ASSIGN_OR_RETURN(std::vector<float> scores, Score(input, request.method, cancellation));
-  if (!is_truncated_primary()) scores = ToPrimary(chunks, scores);
-  const ContextMap map = PrimaryMap(chunks);
+absl::StatusOr<SelectResult> SelectorEngine::Select(const SelectRequest& request,
+                                                    const CancellationToken& cancellation) {
+  const Clock& clock = *auxiliary_->runtime().clock;
+  const absl::Time begin = clock.Now();
+  CACHECLIP_ASSIGN_OR_RETURN(const Loaded loaded, Load(request, cancellation));
+  const absl::Time loaded_time = clock.Now();
+
+  CACHECLIP_ASSIGN_OR_RETURN(std::vector<float> scores, Score(loaded.input, request.method, cancellation));
+  if (!is_truncated_primary()) scores = ToPrimary(loaded.chunks, scores);
+  const ContextMap map = PrimaryMap(loaded.chunks);
   const SelectionOptions selection = SelectionFor(request);
-  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set,
-                             cacheclip::Select(map, scores, selection, SegmentBegins(chunks, selection)));
+  CACHECLIP_ASSIGN_OR_RETURN(
+      RecomputeSet set, cacheclip::Select(map, scores, selection, SegmentBegins(loaded.chunks, selection)));
   return SelectResult{.indices = std::move(set.indices),
                       .num_context_tokens = set.num_context_tokens,
                       .auxiliary_name = auxiliary_->runtime().model->name(),
-                      .load_duration = loaded - begin,
-                      .score_duration = clock.Now() - loaded};
+                      .load_duration = loaded_time - begin,
+                      .score_duration = clock.Now() - loaded_time};
+}
+
+absl::StatusOr<std::vector<HeadScores>> SelectorEngine::ScoreHeads(const SelectRequest& request,
+                                                                   const CancellationToken& cancellation) {
+  CACHECLIP_ASSIGN_OR_RETURN(const Loaded loaded, Load(request, cancellation));
+  const Runtime& runtime = auxiliary_->runtime();
+  AuxiliaryOptions options = options_.auxiliary;
+  options.from.band = {0, runtime.model->num_layers()};
+  absl::StatusOr<std::vector<HeadScores>> heads = absl::InternalError("not run");
+  runtime.executor->Run(TaskPriority::kInteractive, [&] {
+    heads = ScoreHeadsByAuxiliary(runtime.model, loaded.input, options, cancellation);
+  });
+  if (!heads.ok() || is_truncated_primary()) return heads;
+  for (HeadScores& head : *heads) head.scores = ToPrimary(loaded.chunks, head.scores);
+  return heads;
 }
 
 std::vector<int32_t> SelectorEngine::SegmentBegins(std::span<const AuxiliaryChunk> chunks,

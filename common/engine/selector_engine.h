@@ -37,6 +37,10 @@ class SelectorEngine : public TokenSelector {
   absl::StatusOr<SelectResult> Select(const SelectRequest& request,
                                       const CancellationToken& cancellation) override;
 
+  // What each head of the auxiliary alone would say, in primary tokens: what a profile is made from.
+  absl::StatusOr<std::vector<HeadScores>> ScoreHeads(const SelectRequest& request,
+                                                     const CancellationToken& cancellation);
+
   // Makes sure the auxiliary's KV of these chunks is stored. Returns how many had to be encoded; 0 for a
   // truncated primary.
   absl::StatusOr<int> Prepare(std::string_view namespace_name, std::string_view prefix_id,
@@ -45,6 +49,11 @@ class SelectorEngine : public TokenSelector {
   bool is_truncated_primary() const { return primary_ == auxiliary_; }
 
  private:
+  struct Loaded {
+    std::vector<AuxiliaryChunk> chunks;
+    AuxiliaryInput input;
+  };
+  absl::StatusOr<Loaded> Load(const SelectRequest& request, const CancellationToken& cancellation);
   absl::StatusOr<std::vector<int32_t>> QuestionIds(const std::string& question) const;
   absl::StatusOr<std::vector<float>> Score(const AuxiliaryInput& input, Method method,
                                            const CancellationToken& cancellation) const;

@@ -35,6 +35,7 @@ VerbRun AddPreload(CLI::App& app);
 VerbRun AddModels(CLI::App& app);
 VerbRun AddBench(CLI::App& app);
 VerbRun AddEval(CLI::App& app);
+VerbRun AddTune(CLI::App& app);
 VerbRun AddPlan(CLI::App& app);
 VerbRun AddHealth(CLI::App& app);
 

@@ -55,6 +55,9 @@ constexpr Verb kVerbs[] = {
      "\\\n    --context 3000 --chunk 512 --out matrix.jsonl --resume\n"
      "  cacheclip eval --tasks '' --qa-file musique.json --methods auto,none --json",
      AddEval},
+    {"tune", "find the attention heads of a model and its auxiliary that find answers",
+     "  cacheclip tune\n  cacheclip tune --model ~/models/Qwen2.5-0.5B-Instruct --samples 16 --json",
+     AddTune},
     {"plan", "bytes per tier, bandwidth and replicas for a model, a corpus and a traffic",
      "  cacheclip plan --corpus docs/ --questions-per-second 2 --measure\n"
      "  cacheclip plan --model ~/models/Qwen2.5-7B-Instruct/config.json --documents 200000 --tokens "

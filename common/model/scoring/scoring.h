@@ -24,6 +24,7 @@ struct LayerBand {
 
 struct HeadId {
   int layer = 0, head = 0;
+  friend bool operator==(const HeadId&, const HeadId&) = default;
 };
 
 // The band that finds answers in most models: [L/3, 2L/3) (method.md §9).

@@ -25,6 +25,13 @@ std::vector<std::string> Fill(const std::vector<Insert>& inserts, Random& random
       context.shape, inserts, [&] { return EssaySentence(random); }, random, context.count_tokens);
 }
 
+// The last two inserts are what the answer rests on.
+void AskFor(const std::string& reference, const std::vector<Insert>& inserts, EvalSample& sample) {
+  sample.references.push_back(reference);
+  for (auto insert = inserts.end() - 2; insert != inserts.end(); ++insert)
+    sample.evidence.push_back(insert->text);
+}
+
 }  // namespace
 
 EvalSample MakeSeamSample(std::string_view /*id*/, Random& random, const SampleContext& context) {
@@ -38,7 +45,7 @@ EvalSample MakeSeamSample(std::string_view /*id*/, Random& random, const SampleC
         {seams[i], Insert::Place::kTail, absl::StrCat("The access code of the ", keys[i], " room")});
     inserts.push_back(
         {seams[i] + 1, Insert::Place::kHead, absl::StrCat("is ", code, ", as everybody in the house knew.")});
-    if (i == 0) sample.references.push_back(code);
+    if (i == 0) AskFor(code, inserts, sample);
   }
   sample.chunks = Fill(inserts, random, context);
   sample.question = absl::StrCat("What is the access code of the ", keys[0], " room?");
@@ -58,7 +65,7 @@ EvalSample MakeHeadingSample(std::string_view /*id*/, Random& random, const Samp
     inserts.push_back(
         {seams[i] + 1, Insert::Place::kHead,
          absl::StrCat("It was completed in the year ", year, " and has been white ever since.")});
-    if (i == 0) sample.references.push_back(year);
+    if (i == 0) AskFor(year, inserts, sample);
   }
   sample.chunks = Fill(inserts, random, context);
   sample.question = absl::StrCat("In which year was the ", names[0], " lighthouse completed?");
@@ -80,7 +87,7 @@ EvalSample MakeTwoHopSample(std::string_view /*id*/, Random& random, const Sampl
                        absl::StrCat("The captain of the ship ", ship, " is ", captain, ".")});
     inserts.push_back(
         {second, Insert::Place::kInside, absl::StrCat(captain, " was born in the town of ", town, ".")});
-    if (i == 0) sample.references.push_back(town);
+    if (i == 0) AskFor(town, inserts, sample);
   }
   sample.chunks = Fill(inserts, random, context);
   sample.question =

@@ -63,6 +63,15 @@ class Evaluator {
   absl::StatusOr<std::unique_ptr<PreparedSample>> Prepare(const EvalSample& sample);
   absl::StatusOr<MethodOutcome> Run(const PreparedSample& prepared, const MethodSpec& spec, double budget);
 
+  // What each head would say about the context's tokens: of the auxiliary, and of the primary over the stale
+  // cache.
+  absl::StatusOr<std::vector<HeadScores>> ScoreAuxiliaryHeads(const PreparedSample& prepared);
+  absl::StatusOr<std::vector<HeadScores>> ScorePrimaryHeads(const PreparedSample& prepared);
+  // Indices of the context tokens that the sample's evidence covers, but for the first chunk's, which are
+  // never chosen.
+  std::vector<int32_t> EvidenceTokens(const PreparedSample& prepared) const;
+  int num_layers() const { return primary_->runtime().model->num_layers(); }
+
   int CountTokens(std::string_view text) const;
   SelectionOptions selection_options() const { return runtime_->selection_options(); }
   std::string model_name() const;

@@ -94,6 +94,7 @@ EvalSample MakeNeedleSample(std::string_view id, Random& random, const SampleCon
     for (int j = 0; j < task.values_per_key; ++j) {
       const std::string value = needles.MakeValue();
       if (i < task.num_asked) sample.references.push_back(value);
+      if (i < task.num_asked) sample.evidence.push_back(needles.Sentence(key, value));
       inserts.push_back(
           {random.Below(context.shape.num_chunks()), Insert::Place::kInside, needles.Sentence(key, value)});
     }

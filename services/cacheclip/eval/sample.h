@@ -23,6 +23,8 @@ struct EvalSample {
   std::string question;
   std::string answer_prefix;  // how the assistant's turn begins; empty: it begins with the answer
   std::vector<std::string> references;
+  std::vector<std::string>
+      evidence;  // pieces of the chunks that the answer rests on; none for questions from files
   AnswerMetric metric = AnswerMetric::kContains;
   int max_new_tokens = 32;
 };

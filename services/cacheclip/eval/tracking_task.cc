@@ -31,8 +31,10 @@ EvalSample MakeTrackingSample(std::string_view /*id*/, Random& random, const Sam
       // The statements of a chain stand in order.
       const int num_chunks = context.shape.num_chunks();
       const int first = num_chunks * hop / (kHops + 1), end = num_chunks * (hop + 1) / (kHops + 1);
-      inserts.push_back({first + (end > first ? random.Below(end - first) : 0), Insert::Place::kInside,
-                         absl::StrCat("VAR ", variable, " = ", assigned, ".")});
+      const std::string statement = absl::StrCat("VAR ", variable, " = ", assigned, ".");
+      if (chain == 0) sample.evidence.push_back(statement);
+      inserts.push_back(
+          {first + (end > first ? random.Below(end - first) : 0), Insert::Place::kInside, statement});
       if (chain == 0) sample.references.push_back(variable);
       assigned = "VAR " + variable;
     }

@@ -1,6 +1,7 @@
 // With a tiny random model: its answers are nonsense, but what must hold between methods holds for any model.
 #include "services/cacheclip/eval/evaluator.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <gtest/gtest.h>
@@ -59,6 +60,17 @@ TEST_F(EvaluatorTest, DecodesTheMethodsOwnAnswerWhereItDiffers) {
   EXPECT_EQ(none.same_answer, none.answer == prepared_->answer);
   EXPECT_EQ(Run("none", 0).answer, none.answer) << "greedy";
   EXPECT_EQ(none.score, ScoreAnswer(prepared_->sample, none.answer));
+}
+
+TEST_F(EvaluatorTest, KnowsTheTokensOfTheEvidence) {
+  const std::vector<int32_t> indices = evaluator_->EvidenceTokens(*prepared_);
+  ASSERT_FALSE(indices.empty());
+  std::vector<int32_t> context;
+  for (const auto& chunk : prepared_->prompt.tokens.chunk_ids)
+    context.insert(context.end(), chunk.begin(), chunk.end());
+  EXPECT_GE(indices.front(), static_cast<int32_t>(prepared_->prompt.tokens.chunk_ids[0].size()));
+  EXPECT_TRUE(std::ranges::is_sorted(indices));
+  EXPECT_LT(indices.back(), static_cast<int32_t>(context.size()));
 }
 
 TEST(Evaluator, LeavesNothingBehind) {
