@@ -2,12 +2,15 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/cacheclip/console.h"
 #include "services/cacheclip/eval/tune.h"
 #include "services/cacheclip/verb.h"
+#include "services/runtime/model_profile.h"
 #include "services/runtime/program_options.h"
 
 namespace cacheclip {
@@ -16,6 +19,7 @@ namespace {
 struct Flags {
   ProgramOptions program;
   TuneOptions tune;
+  std::string out;
 };
 
 std::string Heads(const std::vector<HeadId>& heads) {
@@ -29,6 +33,37 @@ nlohmann::json ToJson(const TunedHeads& tuned) {
   return {{"heads", std::move(heads)}, {"recall", tuned.recall}, {"default_recall", tuned.default_recall}};
 }
 
+// Heads that do not beat the default layers on samples they have not seen are left out.
+ScoringHeads WorthKeeping(const TunedHeads& tuned) {
+  ScoringHeads heads;
+  if (tuned.recall > tuned.default_recall) heads.heads = tuned.heads;
+  return heads;
+}
+
+ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, const TuneResult& result) {
+  const ModelConfig& model = evaluator.model_config();
+  return {.model = evaluator.model_name(),
+          .auxiliary = evaluator.auxiliary_name(),
+          .num_layers = model.num_layers,
+          .num_heads = model.num_heads,
+          .auxiliary_heads = WorthKeeping(result.auxiliary),
+          .probe_heads = WorthKeeping(result.probe),
+          .measured = {{"auxiliary", ToJson(result.auxiliary)},
+                       {"probe", ToJson(result.probe)},
+                       {"tasks", options.tasks},
+                       {"samples_per_task", options.num_samples},
+                       {"budget", options.budget},
+                       {"context_tokens", options.shape.context_tokens},
+                       {"chunk_tokens", options.shape.chunk_tokens},
+                       {"seed", options.seed}}};
+}
+
+void Print(const TuneResult& result, double budget) {
+  for (const auto& [name, tuned] : {std::pair{"auxiliary", result.auxiliary}, {"probe", result.probe}})
+    std::printf("%-10s heads %s\n           evidence selected at %g %%: %.3f, by the default layers %.3f\n",
+                name, Heads(tuned.heads).c_str(), 100 * budget, tuned.recall, tuned.default_recall);
+}
+
 int Run(const Flags& flags, const Config& config) {
   const auto evaluator = Evaluator::Open(config);
   if (!evaluator.ok()) return ReportError(evaluator.status());
@@ -37,14 +72,16 @@ int Run(const Flags& flags, const Config& config) {
     progress.Update("tune", at.samples_done, at.num_samples);
   });
   if (!result.ok()) return ReportError(result.status());
-  if (flags.program.json) {
-    PrintJson({{"auxiliary", ToJson(result->auxiliary)}, {"probe", ToJson(result->probe)}});
-    return kExitOk;
+  const ModelProfile profile = ProfileOf(**evaluator, flags.tune, *result);
+  if (!flags.out.empty()) {
+    const absl::Status saved = SaveModelProfile(profile, flags.out);
+    if (!saved.ok()) return ReportError(saved);
+    progress.Message(absl::StrCat("profile written to ", flags.out));
   }
-  for (const auto& [name, tuned] : {std::pair{"auxiliary", result->auxiliary}, {"probe", result->probe}})
-    std::printf("%-10s heads=%s\n           evidence selected at %g %%: %.3f, by the default layers %.3f\n",
-                name, Heads(tuned.heads).c_str(), 100 * flags.tune.budget, tuned.recall,
-                tuned.default_recall);
+  if (flags.program.json)
+    PrintJson(ToJson(profile));
+  else
+    Print(*result, flags.tune.budget);
   return kExitOk;
 }
 
@@ -68,6 +105,10 @@ VerbRun AddTune(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(0.01, 0.9));
   app.add_option("--seed", tune.seed, "of the questions")->capture_default_str();
+  app.add_option(
+      "--out", flags->out,
+      "write the profile here; servers read cacheclip_profile.json in the model's folder, or the setting "
+      "profile");
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
     return RunWithConfig(flags->program, [&](const Config& config) { return Run(*flags, config); });

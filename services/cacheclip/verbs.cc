@@ -56,7 +56,8 @@ constexpr Verb kVerbs[] = {
      "  cacheclip eval --tasks '' --qa-file musique.json --methods auto,none --json",
      AddEval},
     {"tune", "find the attention heads of a model and its auxiliary that find answers",
-     "  cacheclip tune\n  cacheclip tune --model ~/models/Qwen2.5-0.5B-Instruct --samples 16 --json",
+     "  cacheclip tune\n  cacheclip tune --samples 16 --out profile.json && cacheclip serve --profile "
+     "profile.json",
      AddTune},
     {"plan", "bytes per tier, bandwidth and replicas for a model, a corpus and a traffic",
      "  cacheclip plan --corpus docs/ --questions-per-second 2 --measure\n"

@@ -33,8 +33,9 @@ struct Config {
   std::string selector_target, selector_model, selector_tls_ca;
   int64_t selector_layers = 0;
   double selector_timeout_seconds = 2;
+  std::string profile;
   std::string grouping = "windows";
-  int64_t window = 8, seam_tokens = 0;
+  int64_t window = 8, seam_tokens = -1;
   int64_t memory_bytes = int64_t{1} << 30, disk_bytes = int64_t{16} << 30, kv_bytes = int64_t{4} << 30;
   int64_t max_running_requests = 8, max_waiting_requests = 64, max_threads = 256;
   int64_t max_message_bytes = int64_t{16} << 20;

@@ -100,6 +100,7 @@ absl::StatusOr<PrefixContexts*> ServiceRuntime::Load(const std::string& director
 absl::StatusOr<PrefixContexts*> ServiceRuntime::LoadPrimary() {
   absl::StatusOr<PrefixContexts*> primary = Load(ModelFolder(config_), 0);
   if (!primary.ok()) return NameField(primary.status(), "model");
+  CACHECLIP_RETURN_IF_ERROR(UseProfile((*primary)->runtime().model->config()));
   return primary;
 }
 
@@ -133,8 +134,21 @@ absl::StatusOr<SelectorEngine*> ServiceRuntime::LoadSelector() {
     if (!other.ok()) return NameField(other.status(), "selector_model");
     scorer_ = *other;
   }
-  CACHECLIP_ASSIGN_OR_RETURN(selector_, MakeSelector({.selection = selection_options()}));
+  CACHECLIP_RETURN_IF_ERROR(UseProfile(scored_->runtime().model->config()));
+  CACHECLIP_ASSIGN_OR_RETURN(
+      selector_, MakeSelector({.auxiliary = auxiliary_options(), .selection = selection_options()}));
   return selector_.get();
+}
+
+absl::Status ServiceRuntime::UseProfile(const ModelConfig& model) {
+  if (profile_.has_value()) return absl::OkStatus();
+  CACHECLIP_ASSIGN_OR_RETURN(profile_, LoadModelProfile(config_, model));
+  return absl::OkStatus();
+}
+
+AuxiliaryOptions ServiceRuntime::auxiliary_options() const {
+  if (!profile_.has_value() || profile_->auxiliary != auxiliary_name()) return {};
+  return {.from = profile_->auxiliary_heads};
 }
 
 absl::StatusOr<std::unique_ptr<SelectorEngine>> ServiceRuntime::MakeSelector(
@@ -154,7 +168,9 @@ SelectionOptions ServiceRuntime::selection_options() const {
   options.grouping = GroupingOf(config_.grouping);
   options.window = static_cast<int>(config_.window);
   options.paper_min_candidates = std::min(options.paper_min_candidates, options.window);
-  options.seam_tokens = static_cast<int>(config_.seam_tokens);
+  const int profiled_seam_tokens = profile_.has_value() ? profile_->seam_tokens : 0;
+  options.seam_tokens =
+      config_.seam_tokens >= 0 ? static_cast<int>(config_.seam_tokens) : profiled_seam_tokens;
   return options;
 }
 
@@ -167,6 +183,7 @@ GenerationEngineOptions ServiceRuntime::generation_options() const {
   options.default_deadline = absl::Seconds(config_.default_deadline_seconds);
   options.load_timeout = absl::Seconds(config_.load_timeout_seconds);
   options.selection = selection_options();
+  if (profile_.has_value()) options.probe = profile_->probe_heads;
   return options;
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@
 #include "common/store/tiered_chunk_store.h"
 #include "common/telemetry/metrics.h"
 #include "services/runtime/config.h"
+#include "services/runtime/model_profile.h"
 #include "services/runtime/stores.h"
 
 namespace cacheclip {
@@ -46,6 +48,8 @@ class ServiceRuntime {
 
   GenerationEngineOptions generation_options() const;
   SelectionOptions selection_options() const;
+  // As the profile says, if there is one for the loaded auxiliary.
+  AuxiliaryOptions auxiliary_options() const;
 
   const Config& config() const { return config_; }
   Catalog& catalog() { return *catalog_; }
@@ -56,6 +60,7 @@ class ServiceRuntime {
   explicit ServiceRuntime(const Config& config) : config_(config) {}
   absl::StatusOr<PrefixContexts*> Load(const std::string& directory, int num_layers);
   absl::StatusOr<PrefixContexts*> LoadTruncatedPrimary();
+  absl::Status UseProfile(const ModelConfig& model);
   std::vector<StoreGauges> StoreState() const;
 
   const Config config_;
@@ -71,6 +76,7 @@ class ServiceRuntime {
   // Whose tokens are scored, and by whom; the same for a truncated primary.
   PrefixContexts* scored_ = nullptr;
   PrefixContexts* scorer_ = nullptr;
+  std::optional<ModelProfile> profile_;  // once a model is loaded
   std::unique_ptr<SelectorEngine> selector_;
 };
 

@@ -119,7 +119,7 @@ absl::StatusOr<std::vector<nlohmann::json>> RunEvaluation(
   CACHECLIP_ASSIGN_OR_RETURN(RecordFile records, RecordFile::Open(options.out, options.resume));
   CACHECLIP_ASSIGN_OR_RETURN(auto evaluator, Evaluator::Open(std::move(config)));
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<MethodSpec> specs,
-                             ParseMethodSpecs(options.methods, evaluator->selection_options()));
+                             ParseMethodSpecs(options.methods, evaluator->default_spec()));
   const TokenCounter count_tokens = [&](std::string_view text) { return evaluator->CountTokens(text); };
   const std::vector<EvalSample> samples = MakeSamples(options, questions, count_tokens);
   EvalRun run(*evaluator, options, records, CellsOf(specs, options.budgets));

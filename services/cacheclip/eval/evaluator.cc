@@ -80,6 +80,12 @@ Evaluator::~Evaluator() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
+MethodSpec Evaluator::default_spec() const {
+  return {.selection = runtime_->selection_options(),
+          .auxiliary = runtime_->auxiliary_options(),
+          .probe = runtime_->generation_options().probe};
+}
+
 std::string Evaluator::model_name() const { return primary_->runtime().model->name(); }
 
 std::string Evaluator::auxiliary_name() const { return runtime_->auxiliary_name(); }
@@ -147,7 +153,7 @@ absl::StatusOr<MethodOutcome> Evaluator::Run(const PreparedSample& prepared, con
                                              double budget) {
   MethodOutcome outcome;
   CACHECLIP_ASSIGN_OR_RETURN(RecomputePlan plan, Plan(prepared, spec, budget, outcome));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, spec.auxiliary.from));
+  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, spec.probe));
   for (const auto& [stage, duration] : prefill.durations)
     outcome.seconds[std::string(StageName(stage))] += absl::ToDoubleSeconds(duration);
   outcome.recomputed_tokens = static_cast<int64_t>(prefill.recomputed_indices.size());

@@ -70,10 +70,10 @@ class Evaluator {
   // Indices of the context tokens that the sample's evidence covers, but for the first chunk's, which are
   // never chosen.
   std::vector<int32_t> EvidenceTokens(const PreparedSample& prepared) const;
-  int num_layers() const { return primary_->runtime().model->num_layers(); }
+  const ModelConfig& model_config() const { return primary_->runtime().model->config(); }
 
   int CountTokens(std::string_view text) const;
-  SelectionOptions selection_options() const { return runtime_->selection_options(); }
+  MethodSpec default_spec() const;  // what the services do without further settings
   std::string model_name() const;
   std::string auxiliary_name() const;  // "" without a selector
 

@@ -47,13 +47,15 @@ bool Choose(const std::string& value, std::initializer_list<std::pair<const char
 
 bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
   AuxiliaryOptions& auxiliary = spec->auxiliary;
-  if (key == "layers") return ParsePair(value, '-', &auxiliary.from.band.begin, &auxiliary.from.band.end);
-  if (key == "heads") return ParseHeads(value, &auxiliary.from.heads);
+  ScoringHeads& heads = spec->method == Method::kPrimaryProbe ? spec->probe : auxiliary.from;
+  if (key == "layers" || key == "heads") heads.heads.clear();  // the profile's
+  if (key == "layers") return ParsePair(value, '-', &heads.band.begin, &heads.band.end);
+  if (key == "heads") return ParseHeads(value, &heads.heads);
   if (key == "window") return absl::SimpleAtoi(value, &spec->selection.window);
   if (key == "seam") return absl::SimpleAtoi(value, &spec->selection.seam_tokens);
   if (key == "pool")
     return Choose<HeadPooling>(value, {{"mean", HeadPooling::kMean}, {"max", HeadPooling::kMax}},
-                               &auxiliary.from.pooling);
+                               &heads.pooling);
   if (key == "norm")
     return Choose<ScoreNormalisation>(
         value, {{"joint", ScoreNormalisation::kJoint}, {"chunk", ScoreNormalisation::kPerChunk}},
@@ -74,9 +76,10 @@ bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
 
 }  // namespace
 
-absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const SelectionOptions& defaults) {
+absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const MethodSpec& defaults) {
   const std::vector<std::string> parts = absl::StrSplit(AbslView(text), '+');
-  MethodSpec spec{.label = std::string(text), .selection = defaults};
+  MethodSpec spec = defaults;
+  spec.label = std::string(text);
   const absl::StatusOr<Method> method = ParseMethod(parts[0]);
   if (!method.ok()) return FieldError(method.status().code(), "methods", StdView(method.status().message()));
   spec.method = *method;
@@ -89,8 +92,7 @@ absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const Selectio
   return spec;
 }
 
-absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list,
-                                                         const SelectionOptions& defaults) {
+absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, const MethodSpec& defaults) {
   std::vector<MethodSpec> specs;
   for (const absl::string_view text : absl::StrSplit(AbslView(list), ',', absl::SkipEmpty())) {
     CACHECLIP_ASSIGN_OR_RETURN(MethodSpec spec, ParseMethodSpec(StdView(text), defaults));

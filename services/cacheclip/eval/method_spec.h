@@ -17,7 +17,8 @@ struct MethodSpec {
   std::string label;  // as written; names the method in reports
   Method method = Method::kNone;
   SelectionOptions selection;  // the budget comes with each run
-  AuxiliaryOptions auxiliary;  // kAuxiliary; its heads are the probe's as well
+  AuxiliaryOptions auxiliary;  // kAuxiliary
+  ScoringHeads probe;          // kPrimaryProbe
 
   bool has_budget() const { return method != Method::kNone && method != Method::kFull; }
 };
@@ -25,9 +26,9 @@ struct MethodSpec {
 // The settings: layers=BEGIN-END (half open), heads=LAYER.HEAD/LAYER.HEAD…, pool=mean|max, norm=joint|chunk,
 // pass=parallel|chunk, group=windows|paper|tokens|sentences, window=N, seam=N. INVALID_ARGUMENT naming
 // "methods".
-absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const SelectionOptions& defaults);
-absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list,
-                                                         const SelectionOptions& defaults);
+// `defaults`: what a method without settings does.
+absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const MethodSpec& defaults);
+absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, const MethodSpec& defaults);
 
 std::string MethodSettingsHelp();
 

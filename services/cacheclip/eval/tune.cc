@@ -60,11 +60,13 @@ absl::StatusOr<TuneResult> Tune(Evaluator& evaluator, const TuneOptions& options
   }
   if (auxiliary.choosing.empty() || auxiliary.judging.empty())
     return InvalidField("samples", "are too few: none has its evidence behind the first chunk");
-  SelectionOptions selection = evaluator.selection_options();
+  SelectionOptions selection = evaluator.default_spec().selection;
   selection.budget = options.budget;
   TuneResult result;
-  CACHECLIP_ASSIGN_OR_RETURN(result.auxiliary, TuneOne(auxiliary, evaluator.num_layers(), selection));
-  CACHECLIP_ASSIGN_OR_RETURN(result.probe, TuneOne(probe, evaluator.num_layers(), selection));
+  CACHECLIP_ASSIGN_OR_RETURN(
+      result.auxiliary, TuneOne(auxiliary, static_cast<int>(evaluator.model_config().num_layers), selection));
+  CACHECLIP_ASSIGN_OR_RETURN(
+      result.probe, TuneOne(probe, static_cast<int>(evaluator.model_config().num_layers), selection));
   return result;
 }
 

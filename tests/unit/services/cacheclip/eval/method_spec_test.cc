@@ -8,7 +8,7 @@ namespace cacheclip {
 namespace {
 
 TEST(MethodSpec, KeepsTheDefaultsWithoutSettings) {
-  const auto spec = ParseMethodSpec("auxiliary", {.seam_tokens = 4});
+  const auto spec = ParseMethodSpec("auxiliary", {.selection = {.seam_tokens = 4}});
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->method, Method::kAuxiliary);
   EXPECT_EQ(spec->selection.seam_tokens, 4);

@@ -1,0 +1,44 @@
+// What `cacheclip tune` found out about a model and its auxiliary, kept beside the model and loaded by
+// selector and generation: whose attention tells which tokens matter. A wrong profile costs quality, never
+// correctness. Values and files only; thread-safe.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/model/config.h"
+#include "common/model/scoring/scoring.h"
+#include "services/runtime/config.h"
+
+namespace cacheclip {
+
+inline constexpr char kProfileFileName[] = "cacheclip_profile.json";
+
+struct ModelProfile {
+  std::string model, auxiliary;           // names
+  int64_t num_layers = 0, num_heads = 0;  // of the primary
+  ScoringHeads auxiliary_heads;           // of that auxiliary
+  ScoringHeads probe_heads;               // of the primary
+  int seam_tokens = 0;                    // first tokens of each chunk, inside the budget
+  nlohmann::json measured;                // how it was found and what it was worth; for people
+};
+
+nlohmann::json ToJson(const ModelProfile& profile);
+// INVALID_ARGUMENT saying what is wrong.
+absl::StatusOr<ModelProfile> ParseModelProfile(const nlohmann::json& json);
+
+// Where the profile of these settings' model is: the setting `profile`, else in the model's folder.
+std::string ProfileFile(const Config& config);
+
+// Nothing if `profile` is "none", or not set and there is no file. Errors name "profile": NOT_FOUND,
+// INVALID_ARGUMENT for a file that is no profile, FAILED_PRECONDITION for one of a model of another shape.
+absl::StatusOr<std::optional<ModelProfile>> LoadModelProfile(const Config& config, const ModelConfig& model);
+
+// Replaces the file in one step. Errors name "profile".
+absl::Status SaveModelProfile(const ModelProfile& profile, const std::string& path);
+
+}  // namespace cacheclip
