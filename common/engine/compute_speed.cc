@@ -23,19 +23,27 @@ double PassOperations(const ModelConfig& config, int num_layers, PassSize size) 
   return num_layers * (linear + attention);
 }
 
-void ComputeSpeed::Observe(double operations, absl::Duration duration) {
+void ComputeSpeed::Observe(PassKind kind, double operations, absl::Duration duration) {
   if (operations <= 0 || duration <= absl::ZeroDuration()) return;
   const double seconds = absl::ToDoubleSeconds(duration) / operations;
   std::lock_guard lock(mutex_);
-  seconds_per_operation_ = seconds_per_operation_ == 0
-                               ? seconds
-                               : (1 - kNewWeight) * seconds_per_operation_ + kNewWeight * seconds;
+  double& known = seconds_per_operation_[static_cast<size_t>(kind)];
+  known = known == 0 ? seconds : (1 - kNewWeight) * known + kNewWeight * seconds;
 }
 
-std::optional<absl::Duration> ComputeSpeed::Estimate(double operations) const {
+void ComputeSpeed::Forget() {
   std::lock_guard lock(mutex_);
-  if (seconds_per_operation_ == 0) return std::nullopt;
-  return absl::Seconds(operations * seconds_per_operation_);
+  seconds_per_operation_.fill(0);
+}
+
+std::optional<absl::Duration> ComputeSpeed::Estimate(PassKind kind, double operations) const {
+  std::lock_guard lock(mutex_);
+  double seconds = seconds_per_operation_[static_cast<size_t>(kind)];
+  if (seconds == 0)
+    for (const double other : seconds_per_operation_)
+      if (other > 0 && (seconds == 0 || other < seconds)) seconds = other;
+  if (seconds == 0) return std::nullopt;
+  return absl::Seconds(operations * seconds);
 }
 
 }  // namespace cacheclip

@@ -1,8 +1,10 @@
 // What computing costs here: operations of a forward pass from the model's shape (method.md's counts: two per
 // parameter and row, attention by the slots each row attends to), and how many of them per second this
-// machine does, learned from every pass that ran. Thread-safe.
+// machine does, learned from every pass that ran. Kinds of passes are told apart: encoding a few hundred rows
+// takes more time per operation than a full prefill of thousands. Thread-safe.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -22,16 +24,21 @@ PassSize ScatteredPass(int64_t num_rows, int64_t context_tokens);  // rows sprea
 
 double PassOperations(const ModelConfig& config, int num_layers, PassSize size);
 
+enum class PassKind { kFull, kEncode, kSelective };
+
 class ComputeSpeed {
  public:
   static constexpr double kNewWeight = 0.3;  // of the latest pass in the average
 
-  void Observe(double operations, absl::Duration duration);
-  std::optional<absl::Duration> Estimate(double operations) const;  // nullopt before the first pass
+  void Observe(PassKind kind, double operations, absl::Duration duration);
+  void Forget();
+  // A kind that has not run yet counts like the fastest that has, so that the bound over full prefill is not
+  // taken too wide. nullopt before the first pass.
+  std::optional<absl::Duration> Estimate(PassKind kind, double operations) const;
 
  private:
   mutable std::mutex mutex_;
-  double seconds_per_operation_ = 0;
+  std::array<double, 3> seconds_per_operation_{};  // by kind; 0: unknown
 };
 
 }  // namespace cacheclip

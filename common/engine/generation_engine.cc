@@ -22,6 +22,7 @@ namespace {
 using Step = RecomputePlan::Step;
 
 constexpr int32_t kCalibrationRows = 64;  // fewer say little about what a long pass costs
+constexpr int32_t kWarmUpRows = 256;      // when nobody waits
 
 // A request on its way through the stages; lives as long as the call.
 struct RequestState {
@@ -56,6 +57,7 @@ class GenerationEngine::Impl {
   absl::StatusOr<GenerateResult> Generate(const GenerateRequest& request,
                                           const CancellationToken& cancellation,
                                           const GenerateCallbacks& callbacks);
+  void WarmUp();
   absl::Status Abort(const std::string& request_id) { return running_.Abort(request_id); }
   EngineLoad load() const {
     const AdmissionLoad load = admission_.load();
@@ -72,7 +74,7 @@ class GenerationEngine::Impl {
   absl::Status UseFullPrefillUnless(RequestState& state, absl::StatusOr<bool> usable) const;
   ComputeCosts Costs(const RequestState& state) const;
   double SelectiveOperations(const RequestState& state, int64_t num_recomputed) const;
-  void Calibrate(const RequestState& state);
+  void Calibrate(int32_t num_rows);
   absl::Status ConsultSelector(RequestState& state);
   absl::StatusOr<PrefillOutput> RunPrefill(RequestState& state);
   absl::StatusOr<PrefillOutput> PrefillOnce(RequestState& state);
@@ -146,7 +148,7 @@ absl::Status GenerationEngine::Impl::Answer(RequestState& state, const GenerateC
 }
 
 void GenerationEngine::Impl::StartLoads(RequestState& state) {
-  if (!compute_speed_.Estimate(1).has_value()) Calibrate(state);
+  if (!compute_speed_.Estimate(PassKind::kFull, 1).has_value()) Calibrate(kCalibrationRows);
   const PutBack put_back = state.request.options.write_back ? PutBack::kAlways : PutBack::kIfById;
   state.chunks.emplace(machinery_, runtime_, state.prompt, Costs(state), put_back, state.cancellation);
   state.chunks->Start();
@@ -176,34 +178,45 @@ double GenerationEngine::Impl::SelectiveOperations(const RequestState& state, in
 ComputeCosts GenerationEngine::Impl::Costs(const RequestState& state) const {
   const ModelConfig& config = runtime_.model->config();
   const int num_layers = runtime_.model->num_layers();
-  const auto estimate = [&](double operations) {
-    return compute_speed_.Estimate(operations).value_or(absl::InfiniteDuration());
+  const auto estimate = [&](PassKind kind, double operations) {
+    return compute_speed_.Estimate(kind, operations).value_or(absl::InfiniteDuration());
   };
   const PromptTokens& tokens = state.prompt.tokens;
   const auto recomputed = static_cast<int64_t>(state.request.options.budget * tokens.context_size());
-  ComputeCosts costs{.full_prefill = estimate(PassOperations(config, num_layers, FullPass(tokens.size()))),
-                     .selective_pass = estimate(SelectiveOperations(state, recomputed))};
+  ComputeCosts costs{
+      .full_prefill = estimate(PassKind::kFull, PassOperations(config, num_layers, FullPass(tokens.size()))),
+      .selective_pass = estimate(PassKind::kSelective, SelectiveOperations(state, recomputed))};
   for (const ResolvedChunk& chunk : state.prompt.chunks)
     costs.encode.push_back(estimate(
+        PassKind::kEncode,
         PassOperations(config, num_layers,
                        PassBehind(static_cast<int64_t>(chunk.context->ids().size()), chunk.num_tokens()))));
   return costs;
 }
 
-// Once per process: without a measure of computing there is no bound for loading.
-void GenerationEngine::Impl::Calibrate(const RequestState& state) {
-  Rows rows = FullRows(state.prompt.tokens);
-  const auto num_rows = static_cast<size_t>(std::min<int32_t>(rows.size(), kCalibrationRows));
-  for (auto* column : {&rows.ids, &rows.slots, &rows.positions}) column->resize(num_rows);
+// Without a measure of computing there is no bound for loading.
+void GenerationEngine::Impl::Calibrate(int32_t num_rows) {
+  const ModelConfig& config = runtime_.model->config();
+  num_rows = static_cast<int32_t>(std::min<int64_t>(num_rows, config.max_positions));
+  Rows rows;
+  std::vector<int32_t> ids;
+  for (int32_t i = 0; i < num_rows; ++i) ids.push_back(static_cast<int32_t>(i % config.vocab_size));
+  rows.Append(ids, 0, 0);
   runtime_.executor->Run(TaskPriority::kInteractive, [&] {
-    auto session = InferenceSession::Create(runtime_.model, static_cast<int32_t>(num_rows));
+    auto session = InferenceSession::Create(runtime_.model, num_rows);
     if (!session.ok()) return;
     const absl::Time begin = Now();
-    if (!(*session)->Run(rows, state.cancellation).ok()) return;
-    compute_speed_.Observe(PassOperations(runtime_.model->config(), runtime_.model->num_layers(),
-                                          FullPass(static_cast<int64_t>(num_rows))),
+    if (!(*session)->Run(rows).ok()) return;
+    compute_speed_.Observe(PassKind::kFull,
+                           PassOperations(config, runtime_.model->num_layers(), FullPass(num_rows)),
                            Now() - begin);
   });
+}
+
+void GenerationEngine::Impl::WarmUp() {
+  Calibrate(1);  // the first pass of a process pages the weights in; forgotten below
+  compute_speed_.Forget();
+  Calibrate(kWarmUpRows);
 }
 
 absl::Status GenerationEngine::Impl::ConsultSelector(RequestState& state) {
@@ -240,12 +253,14 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::RunPrefill(RequestState& s
                                   runtime_.model->num_layers())
                              .ratio();
   if (!state.plan.UsesStoredKv())
-    compute_speed_.Observe(PassOperations(runtime_.model->config(), runtime_.model->num_layers(),
+    compute_speed_.Observe(PassKind::kFull,
+                           PassOperations(runtime_.model->config(), runtime_.model->num_layers(),
                                           FullPass(state.prompt.tokens.size())),
                            output->durations[Stage::kRecompute]);
   else if (usage.recomputed_tokens >= kCalibrationRows)
-    compute_speed_.Observe(SelectiveOperations(state, usage.recomputed_tokens),
-                           output->durations[Stage::kRecompute]);
+    compute_speed_.Observe(PassKind::kSelective, SelectiveOperations(state, usage.recomputed_tokens),
+                           output->durations[Stage::kSelect] + output->durations[Stage::kAssemble] +
+                               output->durations[Stage::kRecompute]);
   return output;
 }
 
@@ -317,6 +332,8 @@ absl::StatusOr<GenerateResult> GenerationEngine::Generate(const GenerateRequest&
                                                           const GenerateCallbacks& callbacks) {
   return impl_->Generate(request, cancellation, callbacks);
 }
+
+void GenerationEngine::WarmUp() { impl_->WarmUp(); }
 
 absl::Status GenerationEngine::Abort(const std::string& request_id) { return impl_->Abort(request_id); }
 

@@ -62,6 +62,9 @@ class GenerationEngine {
                                           const CancellationToken& cancellation,
                                           const GenerateCallbacks& callbacks);
 
+  // Measures what computing costs here, so that the first request need not. Before requests come.
+  void WarmUp();
+
   // Cancels a running request. NOT_FOUND if there is none of that id.
   absl::Status Abort(const std::string& request_id);
 

@@ -40,15 +40,14 @@ absl::Duration LoadAllowance(const ComputeCosts& costs, const std::vector<bool>&
                              absl::Duration timeout) {
   if (!costs.is_known()) return timeout;
   const absl::Duration latest = costs.full_prefill * (1 + kMaxOverhead) + kMaxOverheadFixed;
-  const absl::Duration way_out =
-      std::min(costs.full_prefill, costs.EncodeAll(missing) + costs.selective_pass);
+  const absl::Duration way_out = std::min(costs.full_prefill, costs.SelectiveWay(missing));
   return std::clamp(latest - way_out, absl::ZeroDuration(), timeout);
 }
 
 bool FullPrefillWins(const ComputeCosts& costs, const std::vector<bool>& missing, absl::Duration elapsed) {
   if (!costs.is_known()) return false;
   const absl::Duration latest = costs.full_prefill * (1 + kMaxOverhead) + kMaxOverheadFixed;
-  const absl::Duration encode = costs.EncodeAll(missing) + costs.selective_pass;
+  const absl::Duration encode = costs.SelectiveWay(missing);
   return elapsed + encode > latest && costs.full_prefill < encode;
 }
 

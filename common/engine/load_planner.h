@@ -21,6 +21,10 @@ namespace cacheclip {
 inline constexpr double kMaxOverhead = 0.1;  // over full prefill
 inline constexpr absl::Duration kMaxOverheadFixed = absl::Milliseconds(50);
 
+// Encoding some chunks and the selective pass are many small passes: their estimate is trusted less than that
+// of one full prefill, which stands on both sides of the bound.
+inline constexpr double kEstimateMargin = 0.1;
+
 // What the request costs without any load. Infinite: unknown, nothing has been measured yet.
 struct ComputeCosts {
   absl::Duration full_prefill = absl::InfiniteDuration();
@@ -30,6 +34,10 @@ struct ComputeCosts {
   bool is_known() const { return full_prefill < absl::InfiniteDuration(); }
   // Of the chunks marked missing.
   absl::Duration EncodeAll(const std::vector<bool>& missing) const;
+  // Encoding those and the selective pass, on the safe side.
+  absl::Duration SelectiveWay(const std::vector<bool>& missing) const {
+    return (EncodeAll(missing) + selective_pass) * (1 + kEstimateMargin);
+  }
 };
 
 struct TierOption {

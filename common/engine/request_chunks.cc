@@ -96,8 +96,9 @@ RequestChunks::RequestChunks(const LoadMachinery& machinery, const Runtime& runt
       put_back_state_(std::make_shared<PutBackState>()) {
   if (prefix_kv_ == nullptr && !prompt.prefix->ids().empty()) {
     chunks_.push_back(ResolvePrefix(prompt.prefix));
-    costs_.encode.push_back(machinery.compute_speed->Estimate(EncodeOperations(chunks_.back()))
-                                .value_or(absl::InfiniteDuration()));
+    costs_.encode.push_back(
+        machinery.compute_speed->Estimate(PassKind::kEncode, EncodeOperations(chunks_.back()))
+            .value_or(absl::InfiniteDuration()));
   }
   entries_.resize(chunks_.size());
   kv_.resize(chunks_.size());
@@ -258,7 +259,7 @@ absl::Status RequestChunks::Encode(size_t index) {
   CACHECLIP_ASSIGN_OR_RETURN(
       kv_[index], chunk.context->Encode(chunk.encoding, TaskPriority::kInteractive, cancellation_));
   entries_[index].is_missing = false;
-  if (is_alone) machinery_.compute_speed->Observe(EncodeOperations(chunk), Now() - begin);
+  if (is_alone) machinery_.compute_speed->Observe(PassKind::kEncode, EncodeOperations(chunk), Now() - begin);
   if (put_back_ == PutBack::kAlways || (put_back_ == PutBack::kIfById && chunk.by_id)) StartPutBack(index);
   return absl::OkStatus();
 }

@@ -27,6 +27,7 @@ absl::Status Serve(const Config& config, bool json) {
   const bool runs_selector = config.selector && config.selector_target.empty();
   const std::unique_ptr<RpcTokenSelector> selector = config.selector ? MakeSelectorLink(config) : nullptr;
   GenerationEngine engine(primary, selector.get(), runtime->generation_options());
+  engine.WarmUp();
   PublishLoad(engine, metrics);
   IngestionBackend ingestion(primary, selector.get());
   std::vector<RpcService> services;

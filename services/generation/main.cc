@@ -16,6 +16,7 @@ absl::Status Run(const Config& config, bool json) {
   CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts * primary, runtime->LoadPrimary());
   CACHECLIP_ASSIGN_OR_RETURN(auto selector, ConnectSelector(config));
   GenerationEngine engine(primary, selector.get(), runtime->generation_options());
+  engine.WarmUp();
   PublishLoad(engine, runtime->metrics());
   std::vector<RpcService> services;
   services.push_back(MakeGenerationService(

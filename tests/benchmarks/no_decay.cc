@@ -22,7 +22,7 @@ namespace {
 constexpr int kChunksPerQuestion = 14, kWarmUp = 50, kCompared = 100;
 constexpr double kMaxSlowdown = 1.1;
 constexpr double kMaxGrowth = 1.1;
-constexpr int64_t kMaxGrowthBytes = int64_t{32} << 20;  // and by no less than that: allocators breathe
+constexpr int64_t kMaxGrowthBytes = int64_t{64} << 20;  // nor by more than that: allocators breathe
 
 struct Window {
   std::vector<absl::Duration> times;

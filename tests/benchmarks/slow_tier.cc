@@ -1,10 +1,10 @@
 // Question: what does a slow or stalled Redis add to the time to first token, when chunks lie nowhere else?
 // The bound is 10 % and 50 ms over full prefill. For each state of Redis a generation process is started
 // while it is in that state, and asked in turn over stored chunks and in full, side by side, so that both
-// meet the same machine. --context: this many tokens alone; --later 0: no Redis that falls ill
+// meet the same machine. --context, --state: this one alone; --later 0: no Redis that falls ill
 // in use. Prints a table; exit status 1: in some state the median is beyond the bound.
 //
-//   build/dev/benchmarks/slow_tier [--rounds 5] [--context 2048] [--later 0]
+//   build/dev/benchmarks/slow_tier [--rounds 5] [--context 2048] [--later 0] [--state 2]
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -52,6 +52,8 @@ bool Measure(const Server& server, const char* state, const std::vector<std::str
     full.push_back(whole.time_to_first_token);
     beyond.push_back(stored.back() - kOverhead * full.back() - kFixedOverhead);
     how = std::string(MethodId(answer.result.usage.method));
+    for (const auto& [stage, duration] : answer.result.usage.stage_durations)
+      absl::StrAppend(&how, " ", std::string(StageName(stage)), "=", absl::ToInt64Milliseconds(duration));
     for (const auto& decision : answer.result.usage.load_decisions)
       absl::StrAppend(&how, " ", decision.decision, "/", decision.reason, "=", decision.num_chunks);
   }
@@ -97,9 +99,11 @@ int Main(int argc, char** argv) {
               "redis", "chunks", "first", "median", "longest", "full", "ratio", "beyond");
   bool is_within = true;
   const int only_context = Argument(argc, argv, "context", 0);
+  const int only_state = Argument(argc, argv, "state", -1);
   const bool tries_later = Argument(argc, argv, "later", 1) != 0;
   for (const RedisState& state : states) {
     for (const bool is_late : {false, true}) {
+      if (only_state >= 0 && &state != &states[only_state]) continue;
       if (is_late && (!tries_later || state.name == states[0].name)) continue;
       if (!is_late) state.begin();
       const Server server = cluster.Start("cacheclip-generation", settings(link.port()));

@@ -33,19 +33,30 @@ TEST(ComputeSpeed, CountsTwoOperationsPerParameterAndRow) {
 
 TEST(ComputeSpeed, KnowsNothingBeforeTheFirstPass) {
   ComputeSpeed speed;
-  EXPECT_FALSE(speed.Estimate(100).has_value());
-  speed.Observe(0, absl::Seconds(1));
-  speed.Observe(100, absl::ZeroDuration());
-  EXPECT_FALSE(speed.Estimate(100).has_value()) << "nothing to learn from these";
-  speed.Observe(1000, absl::Seconds(2));
-  EXPECT_EQ(speed.Estimate(500), absl::Seconds(1));
+  EXPECT_FALSE(speed.Estimate(PassKind::kFull, 100).has_value());
+  speed.Observe(PassKind::kFull, 0, absl::Seconds(1));
+  speed.Observe(PassKind::kFull, 100, absl::ZeroDuration());
+  EXPECT_FALSE(speed.Estimate(PassKind::kFull, 100).has_value()) << "nothing to learn from these";
+  speed.Observe(PassKind::kFull, 1000, absl::Seconds(2));
+  EXPECT_EQ(speed.Estimate(PassKind::kFull, 500), absl::Seconds(1));
 }
 
 TEST(ComputeSpeed, FollowsTheMachine) {
   ComputeSpeed speed;
-  speed.Observe(1000, absl::Seconds(1));
-  for (int i = 0; i < 30; ++i) speed.Observe(1000, absl::Seconds(3));
-  EXPECT_NEAR(absl::ToDoubleSeconds(*speed.Estimate(1000)), 3, 0.01);
+  speed.Observe(PassKind::kFull, 1000, absl::Seconds(1));
+  for (int i = 0; i < 30; ++i) speed.Observe(PassKind::kFull, 1000, absl::Seconds(3));
+  EXPECT_NEAR(absl::ToDoubleSeconds(*speed.Estimate(PassKind::kFull, 1000)), 3, 0.01);
+}
+
+TEST(ComputeSpeed, TellsKindsOfPassesApart) {
+  ComputeSpeed speed;
+  speed.Observe(PassKind::kEncode, 1000, absl::Seconds(2));
+  EXPECT_EQ(speed.Estimate(PassKind::kFull, 1000), absl::Seconds(2)) << "for want of better";
+  speed.Observe(PassKind::kSelective, 1000, absl::Seconds(1));
+  EXPECT_EQ(speed.Estimate(PassKind::kFull, 1000), absl::Seconds(1)) << "the fastest known";
+  speed.Observe(PassKind::kFull, 1000, absl::Seconds(1.5));
+  EXPECT_EQ(speed.Estimate(PassKind::kFull, 1000), absl::Seconds(1.5));
+  EXPECT_EQ(speed.Estimate(PassKind::kEncode, 1000), absl::Seconds(2));
 }
 
 }  // namespace

@@ -70,8 +70,8 @@ TEST(LoadPlanner, TheMoreHasArrivedTheLongerTheRestMayTake) {
   // prefill.
   EXPECT_EQ(LoadAllowance(costs, missing, absl::Hours(1)), absl::Milliseconds(550));
   missing[0] = false;
-  EXPECT_EQ(LoadAllowance(costs, missing, absl::Hours(1)), absl::Milliseconds(1550));
-  EXPECT_EQ(LoadAllowance(costs, std::vector<bool>(4, false), absl::Hours(1)), absl::Milliseconds(4550));
+  EXPECT_EQ(LoadAllowance(costs, missing, absl::Hours(1)), absl::Milliseconds(1150));
+  EXPECT_EQ(LoadAllowance(costs, std::vector<bool>(4, false), absl::Hours(1)), absl::Milliseconds(4450));
   EXPECT_EQ(LoadAllowance(costs, missing, absl::Seconds(1)), absl::Seconds(1)) << "the configured bound";
 }
 

@@ -97,7 +97,7 @@ TEST(RequestChunks, ThePrefixIsLoadedBesideTheChunksUnderTheSameBound) {
     Fixture f;
     PrefixContexts restarted(f.runtime);  // knows no prefix KV yet
     f.prompt.prefix = restarted.Get("docs", "").value();
-    f.compute_speed.Observe(1e9, absl::Seconds(1));
+    f.compute_speed.Observe(PassKind::kEncode, 1e9, absl::Seconds(1));
     f.tiers.redis->closed = is_stalled;
     const int goal = f.tiers.redis->num_gets + static_cast<int>(f.num_chunks()) + 1;
     const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
@@ -144,7 +144,7 @@ TEST(RequestChunks, TheSelectorIsWaitedForWithinTheBoundWhileARemoteTierIs) {
   f.tiers.clock.Advance(absl::Milliseconds(500));
   EXPECT_EQ(chunks->SelectorPatience(), absl::Milliseconds(50));
   f.tiers.redis->closed = false;
-  EXPECT_TRUE(PollUntil([&] { return chunks->SelectorPatience() == absl::Milliseconds(4050); }))
+  EXPECT_TRUE(PollUntil([&] { return chunks->SelectorPatience() == absl::Milliseconds(3950); }))
       << "with all chunks here only the selective pass is still to come";
 }
 
