@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ struct ChunkEncoderOptions {
   std::string namespace_salt;       // from the server's configuration
   std::vector<int32_t> prefix_ids;  // the shared prefix; may be empty
   std::string writer_version;       // recorded in each chunk
+  std::optional<KvDtype> kv_dtype;  // of chunks; absent: the model's own. Only int8 may differ from it
 };
 
 class ChunkEncoder {
@@ -38,17 +40,20 @@ class ChunkEncoder {
 
   ChunkKey KeyOf(std::span<const int32_t> chunk_ids) const;
   ChunkKey PrefixKey() const;  // of the prefix's own KV: chunk ids = prefix ids behind nothing
+  KvShape chunk_shape() const;
   std::span<const int32_t> prefix_ids() const { return options_.prefix_ids; }
 
   // `spans`: one per id, or empty. `created_unix_seconds` is recorded. RESOURCE_EXHAUSTED if prefix and chunk
-  // together exceed the model's context length.
+  // together exceed the model's context length. INTERNAL if the KV is not finite and asked for as int8.
   absl::StatusOr<std::shared_ptr<const EncodedChunk>> Encode(
       std::span<const int32_t> chunk_ids, std::span<const TokenSpan> spans, int64_t created_unix_seconds,
       const CancellationToken& cancellation = CancellationToken());
+  // Always in the model's own dtype: there is one copy, and every request reads it in full.
   absl::StatusOr<std::shared_ptr<const EncodedChunk>> EncodePrefix(int64_t created_unix_seconds);
 
  private:
-  ChunkIdentity IdentityOf(std::span<const int32_t> prefix_ids, std::span<const int32_t> chunk_ids) const;
+  ChunkIdentity IdentityOf(const KvShape& shape, std::span<const int32_t> prefix_ids,
+                           std::span<const int32_t> chunk_ids) const;
   absl::Status PreparePrefix(int32_t chunk_tokens);
   absl::StatusOr<std::shared_ptr<const EncodedChunk>> RunAndCapture(ChunkIdentity identity,
                                                                     std::span<const TokenSpan> spans,

@@ -15,12 +15,38 @@
 namespace cacheclip {
 namespace {
 
-at::Tensor StoredTensor(std::span<const std::byte> bytes, const EncodedChunk& chunk) {
-  const at::ScalarType dtype = chunk.shape().dtype == KvDtype::kFp32 ? at::kFloat : at::kBFloat16;
-  // from_blob wants a mutable pointer; the cache only reads.
-  return at::from_blob(const_cast<std::byte*>(bytes.data()),
-                       {chunk.num_tokens(), chunk.shape().num_kv_heads, chunk.shape().head_dim},
-                       at::TensorOptions().dtype(dtype));
+at::ScalarType ElementType(KvDtype dtype) {
+  switch (dtype) {
+    case KvDtype::kFp32:
+      return at::kFloat;
+    case KvDtype::kInt8:
+      return at::kChar;
+    default:
+      return at::kBFloat16;
+  }
+}
+
+// A view. from_blob wants a mutable pointer; the cache only reads.
+at::Tensor View(const void* data, at::IntArrayRef sizes, at::ScalarType dtype) {
+  return at::from_blob(const_cast<void*>(data), sizes, at::TensorOptions().dtype(dtype));
+}
+
+void PlaceLayer(KvCache& cache, const EncodedChunk& chunk, int layer, int32_t first_slot,
+                const RotationTable& rotation) {
+  const int64_t tokens = chunk.num_tokens(), heads = chunk.shape().num_kv_heads, dim = chunk.shape().head_dim;
+  const at::ScalarType dtype = ElementType(chunk.shape().dtype);
+  const at::Tensor keys = View(chunk.Keys(layer).data(), {tokens, heads, dim}, dtype);
+  const at::Tensor values = View(chunk.Values(layer).data(), {tokens, heads, dim}, dtype);
+  if (chunk.shape().HasScales()) {
+    cache.PlaceInt8(layer,
+                    {.keys = keys,
+                     .key_scales = View(chunk.KeyScales(layer).data(), {heads, dim}, at::kFloat),
+                     .values = values,
+                     .value_scales = View(chunk.ValueScales(layer).data(), {tokens, heads}, at::kFloat)},
+                    first_slot, rotation);
+  } else {
+    cache.Place(layer, keys, values, first_slot, rotation);
+  }
 }
 
 std::vector<Logits> ToRows(const at::Tensor& logits) {
@@ -79,8 +105,7 @@ absl::Status InferenceSession::PlaceLayers(const EncodedChunk& chunk, int32_t fi
   const auto place = [&](int64_t begin, int64_t end) {
     const c10::InferenceMode on_each_thread;
     for (int layer = static_cast<int>(begin); layer < end; ++layer)
-      cache_->Place(layer, StoredTensor(chunk.Keys(layer), chunk), StoredTensor(chunk.Values(layer), chunk),
-                    first_slot, rotation);
+      PlaceLayer(*cache_, chunk, layer, first_slot, rotation);
   };
   // Waking the threads once for all layers: for each layer it would cost as much as the layer's copy.
   if (cache_->PlacesLayersSideBySide() && last_layer - first_layer >= at::get_num_threads()) {

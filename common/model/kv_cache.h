@@ -16,6 +16,14 @@
 
 namespace cacheclip {
 
+// One layer of a chunk stored as int8; an element's value is itself times its scale.
+struct Int8Rows {
+  at::Tensor keys;          // [num_tokens, num_kv_heads, head_dim], contiguous, int8, before RoPE
+  at::Tensor key_scales;    // [num_kv_heads, head_dim], contiguous, fp32
+  at::Tensor values;        // [num_tokens, num_kv_heads, head_dim], contiguous, int8
+  at::Tensor value_scales;  // [num_tokens, num_kv_heads], contiguous, fp32
+};
+
 class KvCache {
  public:
   virtual ~KvCache() = default;
@@ -41,6 +49,10 @@ class KvCache {
 
   // Whether Place() of different layers may run on different threads, each then on one.
   virtual bool PlacesLayersSideBySide() const { return false; }
+
+  // The same from int8 rows: dequantised in fp32, then rotated, with one rounding to the compute dtype.
+  virtual void PlaceInt8(int layer, const Int8Rows& rows, int32_t first_slot,
+                         const RotationTable& rotation) = 0;
 
   // Row i attends to slots 0 … slots[i]. Returns [num_rows, num_heads * head_dim] in the compute dtype.
   virtual at::Tensor Attend(

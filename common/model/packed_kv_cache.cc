@@ -61,6 +61,18 @@ class PackedKvCache : public KvCache {
 
   bool PlacesLayersSideBySide() const override { return true; }
 
+  void PlaceInt8(int layer, const Int8Rows& rows, int32_t first_slot,
+                 const RotationTable& rotation) override {
+    avx512::DequantiseRotateAndStore(Slice(layer),
+                                     {.keys = rows.keys.const_data_ptr<int8_t>(),
+                                      .key_scales = rows.key_scales.const_data_ptr<float>(),
+                                      .values = rows.values.const_data_ptr<int8_t>(),
+                                      .value_scales = rows.value_scales.const_data_ptr<float>()},
+                                     rotation.cosine.const_data_ptr<float>(),
+                                     rotation.sine.const_data_ptr<float>(), first_slot,
+                                     static_cast<int>(rows.keys.size(0)), at::get_num_threads());
+  }
+
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
                     double scale) const override {
     const int num_rows = static_cast<int>(queries.size(0));

@@ -65,6 +65,17 @@ class PlainKvCache : public KvCache {
     values_[layer].slice(1, first_slot, end).copy_(v.transpose(0, 1));
   }
 
+  // The elements travel to the device as int8.
+  void PlaceInt8(int layer, const Int8Rows& rows, int32_t first_slot,
+                 const RotationTable& rotation) override {
+    const int64_t end = first_slot + rows.keys.size(0);
+    const at::Device device = keys_[layer].device();
+    const at::Tensor k = rows.keys.to(device).to(at::kFloat) * rows.key_scales.to(device);
+    const at::Tensor v = rows.values.to(device).to(at::kFloat) * rows.value_scales.to(device).unsqueeze(2);
+    keys_[layer].slice(1, first_slot, end).copy_(Rotate(k, rotation).to(compute_dtype_).transpose(0, 1));
+    values_[layer].slice(1, first_slot, end).copy_(v.to(compute_dtype_).transpose(0, 1));
+  }
+
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
                     double scale) const override {
     const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;

@@ -45,6 +45,17 @@ void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, co
 void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const float* cosine,
                     const float* sine, int first_slot, int num_tokens, int num_threads);
 
+// The same from int8 rows: dequantised to fp32 (element times scale), then as above with one rounding to
+// bf16.
+struct Int8Rows {
+  const int8_t* keys;         // [num_tokens, num_kv_heads, head_dim]
+  const float* key_scales;    // [num_kv_heads, head_dim]
+  const int8_t* values;       // [num_tokens, num_kv_heads, head_dim]
+  const float* value_scales;  // [num_tokens, num_kv_heads]
+};
+void DequantiseRotateAndStore(const CacheSlice& cache, const Int8Rows& rows, const float* cosine,
+                              const float* sine, int first_slot, int num_tokens, int num_threads);
+
 // Reads back one kv head's slots [begin, end) as fp32 [end - begin, head_dim].
 void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out);
 void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float* out);

@@ -1,7 +1,8 @@
-// Moves rows in and out of the packed cache layout (attention_avx512.h), rotating keys on the way in at
-// assembly.
+// Moves rows in and out of the packed cache layout (attention_avx512.h), dequantising and rotating on the way
+// in at assembly.
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -138,6 +139,49 @@ void StoreValues(const CacheSlice& cache, const Bf16* values, const int32_t* slo
   }
 }
 
+inline void DequantiseAndRotateHead(const int8_t* head, const float* scales, const float* cosine,
+                                    const float* sine, int head_dim, Bf16* out) {
+  const int half = head_dim / 2;
+  for (int i = 0; i < half; i += 16)
+    RotatePairs(_mm512_mul_ps(Widen(head + i), _mm512_loadu_ps(scales + i)),
+                _mm512_mul_ps(Widen(head + half + i), _mm512_loadu_ps(scales + half + i)), cosine + i,
+                sine + i, out + i, out + half + i);
+}
+
+inline void DequantiseHead(const int8_t* head, float scale, int head_dim, Bf16* out) {
+  const __m512 scales = _mm512_set1_ps(scale);
+  for (int i = 0; i < head_dim; i += 16) Narrow(out + i, _mm512_mul_ps(Widen(head + i), scales));
+}
+
+constexpr int kTokenBlock = 16;  // tokens per piece of work
+
+void StorePastCache(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots,
+                    int count) {
+  StoreKeys<StoreMode::kPastCache>(cache, keys, slots, count);
+  StoreValues<StoreMode::kPastCache>(cache, values, slots, count);
+}
+
+// Calls work(begin, end, slots of these tokens, a buffer of the thread's own) for runs of tokens. first_slot
+// may start anywhere, so blocks are cut where slots are, and pairs of slots stay inside one.
+template <typename Work>
+void ForEachBlock(int first_slot, int num_tokens, int num_threads, size_t buffer_elements, const Work& work) {
+  const int lead = first_slot % kTokenBlock;
+  const int num_blocks = (lead + num_tokens + kTokenBlock - 1) / kTokenBlock;
+#pragma omp parallel num_threads(num_threads)
+  {
+    std::vector<Bf16> buffer(buffer_elements);
+    int32_t slots[kTokenBlock];
+#pragma omp for schedule(static) nowait
+    for (int block = 0; block < num_blocks; ++block) {
+      const int begin = std::max(0, block * kTokenBlock - lead);
+      const int end = std::min(num_tokens, (block + 1) * kTokenBlock - lead);
+      for (int i = begin; i < end; ++i) slots[i - begin] = first_slot + i;
+      work(begin, end, slots, buffer.data());
+    }
+    _mm_sfence();
+  }
+}
+
 }  // namespace
 
 void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots,
@@ -148,32 +192,39 @@ void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, co
 
 void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const float* cosine,
                     const float* sine, int first_slot, int num_tokens, int num_threads) {
-  constexpr int kBlock =
-      16;  // tokens per piece of work; first_slot may start anywhere, so pairs stay inside a block
   const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
-  const int lead = first_slot % kBlock;
-  const int num_blocks = (lead + num_tokens + kBlock - 1) / kBlock;
-#pragma omp parallel num_threads(num_threads)
-  {
-    std::vector<Bf16> rotated(kBlock * token_stride);
-    int32_t slots[kBlock];
-#pragma omp for schedule(static) nowait
-    for (int block = 0; block < num_blocks; ++block) {
-      const int begin = block * kBlock > lead ? block * kBlock - lead : 0;
-      const int end = (block + 1) * kBlock - lead < num_tokens ? (block + 1) * kBlock - lead : num_tokens;
-      for (int i = begin; i < end; ++i) {
-        slots[i - begin] = first_slot + i;
-        for (int head = 0; head < cache.num_kv_heads; ++head)
-          RotateHead(keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
-                     cosine + static_cast<size_t>(i) * cache.head_dim / 2,
-                     sine + static_cast<size_t>(i) * cache.head_dim / 2, cache.head_dim,
-                     rotated.data() + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
-      }
-      StoreKeys<StoreMode::kPastCache>(cache, rotated.data(), slots, end - begin);
-      StoreValues<StoreMode::kPastCache>(cache, values + begin * token_stride, slots, end - begin);
-    }
-    _mm_sfence();
-  }
+  ForEachBlock(first_slot, num_tokens, num_threads, kTokenBlock * token_stride,
+               [&](int begin, int end, const int32_t* slots, Bf16* rotated) {
+                 for (int i = begin; i < end; ++i)
+                   for (int head = 0; head < cache.num_kv_heads; ++head)
+                     RotateHead(
+                         keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
+                         cosine + static_cast<size_t>(i) * cache.head_dim / 2,
+                         sine + static_cast<size_t>(i) * cache.head_dim / 2, cache.head_dim,
+                         rotated + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
+                 StorePastCache(cache, rotated, values + begin * token_stride, slots, end - begin);
+               });
+}
+
+void DequantiseRotateAndStore(const CacheSlice& cache, const Int8Rows& rows, const float* cosine,
+                              const float* sine, int first_slot, int num_tokens, int num_threads) {
+  const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
+  ForEachBlock(first_slot, num_tokens, num_threads, 2 * kTokenBlock * token_stride,
+               [&](int begin, int end, const int32_t* slots, Bf16* keys) {
+                 Bf16* values = keys + kTokenBlock * token_stride;
+                 for (int i = begin; i < end; ++i)
+                   for (int head = 0; head < cache.num_kv_heads; ++head) {
+                     const size_t channel = static_cast<size_t>(head) * cache.head_dim;
+                     const size_t from = i * token_stride + channel;
+                     const size_t to = static_cast<size_t>(i - begin) * token_stride + channel;
+                     const size_t angle = static_cast<size_t>(i) * cache.head_dim / 2;
+                     DequantiseAndRotateHead(rows.keys + from, rows.key_scales + channel, cosine + angle,
+                                             sine + angle, cache.head_dim, keys + to);
+                     DequantiseHead(rows.values + from, rows.value_scales[i * cache.num_kv_heads + head],
+                                    cache.head_dim, values + to);
+                   }
+                 StorePastCache(cache, keys, values, slots, end - begin);
+               });
 }
 
 void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cstring>
+#include <fstream>
 #include <set>
 
 #include "common/model/kernels/isa.h"
@@ -57,10 +60,11 @@ TEST_P(Encoder, KeyChangesWithEverythingThatEntersIt) {
   add({.tokenizer_fingerprint = tokenizer}, ids_);
   add({.namespace_salt = "salt"}, ids_);
   add({.prefix_ids = {7}}, ids_);
+  add({.kv_dtype = KvDtype::kInt8}, ids_);
   add({}, TestIds(29, 5));
-  EXPECT_EQ(keys.size(), 5u);
+  EXPECT_EQ(keys.size(), 6u);
   add({.writer_version = "2"}, ids_);  // does not enter
-  EXPECT_EQ(keys.size(), 5u);
+  EXPECT_EQ(keys.size(), 6u);
 }
 
 TEST_P(Encoder, EncodingTwiceGivesTheSameBytes) {
@@ -87,6 +91,55 @@ TEST_P(Encoder, PrefixKvIsThatOfTheSameIdsBehindNothing) {
   EXPECT_EQ(prefix->key(), encoder.PrefixKey());
   EXPECT_EQ(prefix->key(), bare.KeyOf(encoder.prefix_ids()));
   EXPECT_EQ(Image(prefix), Image(bare.Encode(encoder.prefix_ids(), {}, 7).value()));
+}
+
+TEST_P(Encoder, Int8ChunkIsTheOtherOneWithinHalfAScale) {
+  ChunkEncoder plain = Make(), int8 = Make({.prefix_ids = TestIds(9, 1), .kv_dtype = KvDtype::kInt8});
+  const ChunkPointer expected = plain.Encode(ids_, {}, 7).value(), chunk = int8.Encode(ids_, {}, 7).value();
+  EXPECT_EQ(chunk->key(), int8.KeyOf(ids_));
+  EXPECT_NE(chunk->key(), expected->key());
+  EXPECT_EQ(chunk->shape(), (KvShape{3, 2, 64, KvDtype::kInt8}));
+  EXPECT_TRUE(chunk->VerifyPayload().ok());
+  const auto float_at = [&](std::span<const std::byte> bytes, size_t index) {
+    uint32_t bits = 0;
+    const size_t width = bytes.size() / (ids_.size() * 128);
+    std::memcpy(reinterpret_cast<std::byte*>(&bits) + 4 - width, bytes.data() + index * width, width);
+    return std::bit_cast<float>(bits);
+  };
+  for (int layer = 0; layer < 3; ++layer)
+    for (size_t i = 0; i < ids_.size() * 128; ++i) {
+      const float key_scale = chunk->KeyScales(layer)[i % 128],
+                  value_scale = chunk->ValueScales(layer)[i / 64];
+      const auto element = [i](std::span<const std::byte> bytes) {
+        return static_cast<float>(static_cast<int8_t>(bytes[i]));
+      };
+      ASSERT_NEAR(element(chunk->Keys(layer)) * key_scale, float_at(expected->Keys(layer), i),
+                  0.50001f * key_scale);
+      ASSERT_NEAR(element(chunk->Values(layer)) * value_scale, float_at(expected->Values(layer), i),
+                  0.50001f * value_scale);
+    }
+}
+
+TEST_P(Encoder, Int8ChunksStandBehindThePrefixAsTheModelMakesIt) {
+  ChunkEncoder plain = Make(), int8 = Make({.prefix_ids = TestIds(9, 1), .kv_dtype = KvDtype::kInt8});
+  EXPECT_EQ(int8.PrefixKey(), plain.PrefixKey());
+  EXPECT_EQ(Image(int8.EncodePrefix(7).value()), Image(plain.EncodePrefix(7).value()));
+}
+
+TEST_P(Encoder, KvThatIsNotFiniteIsInternalAsInt8) {
+  const TempFolder folder;
+  WriteTinyModel(folder.path(), {.num_layers = 1, .with_tokenizer = false});
+  std::fstream file(folder.path() + "/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(0, std::ios::end);
+  const std::string nans(static_cast<size_t>(file.tellp()) / 2, '\xff');
+  file.seekp(-static_cast<std::streamoff>(nans.size()), std::ios::end);
+  file.write(nans.data(), static_cast<std::streamsize>(nans.size()));
+  file.close();
+  const auto broken = LanguageModel::Load({.directory = folder.path(), .dtype = GetParam()}).value();
+  ChunkEncoder encoder(broken, {.kv_dtype = KvDtype::kInt8});
+  const absl::Status status = encoder.Encode(ids_, {}, 0).status();
+  EXPECT_TRUE(absl::IsInternal(status)) << status;
+  EXPECT_NE(status.message().find("not finite"), absl::string_view::npos) << status;
 }
 
 TEST_P(Encoder, ChunkMustFitTheContextLength) {

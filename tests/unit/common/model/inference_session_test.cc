@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/model/kv_cache.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/test_chunks.h"
 #include "tests/unit/common/model/model_fixtures.h"
@@ -110,6 +111,26 @@ TEST_F(Session, OnlyLayersThatExistArePlaced) {
 TEST_F(Session, DeeperChunksServeATruncatedModel) {
   const ChunkPointer chunk = MakeTestChunk({.shape = {5, 2, 64, KvDtype::kFp32}});
   EXPECT_TRUE(session_->Place(*chunk, 0, 0).ok());
+}
+
+TEST_F(Session, Int8ChunksArePlacedDequantised) {
+  const ChunkPointer chunk = MakeTestChunk({.num_tokens = 5, .shape = {2, 2, 64, KvDtype::kInt8}});
+  ASSERT_TRUE(session_->Place(*chunk, 3, 0).ok());
+  const at::Tensor keys = session_->cache().Keys(1, 3, 8), values = session_->cache().Values(1, 3, 8);
+  const auto element = [](std::span<const std::byte> bytes, int64_t index) {
+    return static_cast<float>(static_cast<int8_t>(bytes[static_cast<size_t>(index)]));
+  };
+  for (int64_t head = 0; head < 2; ++head)
+    for (int64_t token = 0; token < 5; ++token)
+      for (int64_t i = 0; i < 64; ++i) {
+        const int64_t row = token * 2 + head;
+        ASSERT_EQ(values[head][token][i].item<float>(),
+                  element(chunk->Values(1), row * 64 + i) * chunk->ValueScales(1)[row]);
+        if (token == 0) {  // its position is 0: its keys are not turned
+          ASSERT_EQ(keys[head][token][i].item<float>(),
+                    element(chunk->Keys(1), head * 64 + i) * chunk->KeyScales(1)[head * 64 + i]);
+        }
+      }
 }
 
 TEST_F(Session, PlacingLayerByLayerIsPlacingAtOnce) {

@@ -7,6 +7,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 
 #include "common/model/kv_cache.h"
@@ -53,6 +55,29 @@ inline bool PlaceEqualsRotateThenStore(KvCache& placed, KvCache& stored, const C
   const int32_t end = placed.capacity();
   return placed.Keys(0, 0, end).equal(stored.Keys(0, 0, end)) &&
          placed.Values(0, 0, end).equal(stored.Values(0, 0, end));
+}
+
+inline Int8Rows RandomInt8Rows(int64_t count, const CacheShape& shape) {
+  const auto elements = [&] {
+    return at::randint(-127, 128, {count, shape.num_kv_heads, shape.head_dim}).to(at::kChar);
+  };
+  return {.keys = elements(),
+          .key_scales = at::rand({shape.num_kv_heads, shape.head_dim}),
+          .values = elements(),
+          .value_scales = at::rand({count, shape.num_kv_heads})};
+}
+
+// True if PlaceInt8() leaves what dequantising and rotating in fp32 and rounding once leave.
+inline bool PlaceInt8EqualsDequantiseRotateRound(KvCache& cache, const CacheShape& shape, int32_t first_slot,
+                                                 int32_t count, at::ScalarType dtype) {
+  const Int8Rows rows = RandomInt8Rows(count, shape);
+  const RotationTable rotation = RotationAt(CacheConfig(shape), 1000 + first_slot, count);
+  cache.PlaceInt8(1, rows, first_slot, rotation);
+  const auto rounded = [&](const at::Tensor& x) { return x.to(dtype).to(at::kFloat).transpose(0, 1); };
+  const at::Tensor keys = Rotate(rows.keys.to(at::kFloat) * rows.key_scales, rotation);
+  const at::Tensor values = rows.values.to(at::kFloat) * rows.value_scales.unsqueeze(2);
+  return cache.Keys(1, first_slot, first_slot + count).equal(rounded(keys)) &&
+         cache.Values(1, first_slot, first_slot + count).equal(rounded(values));
 }
 
 // True if rows at `slots` come back exactly, head by head.

@@ -37,6 +37,25 @@ TEST_P(PackedCache, PlaceEqualsRotateThenStoreBitForBit) {
           << first << " " << count;
 }
 
+TEST_P(PackedCache, PlaceInt8RoundsOnce) {
+  for (int32_t first : {0, 1, 15, 16, 37})
+    for (int32_t count : {1, 2, 16, 90})
+      EXPECT_TRUE(
+          PlaceInt8EqualsDequantiseRotateRound(*Make(shape_, 128), shape_, first, count, at::kBFloat16))
+          << first << " " << count;
+}
+
+TEST_P(PackedCache, HoldsTheBitsOfThePlainCacheForInt8Too) {
+  const auto packed = Make(shape_, 128),
+             plain = MakePlainKvCache(CacheConfig(shape_), 2, 128, at::kBFloat16, at::kCPU);
+  const Int8Rows rows = RandomInt8Rows(100, shape_);
+  const RotationTable rotation = RotationAt(CacheConfig(shape_), 4000, 100);
+  for (KvCache* cache : {packed.get(), plain.get()}) cache->PlaceInt8(1, rows, 11, rotation);
+  EXPECT_TRUE(packed->Keys(1, 0, 128).equal(plain->Keys(1, 0, 128)));
+  EXPECT_TRUE(packed->Values(1, 0, 128).equal(plain->Values(1, 0, 128)));
+  EXPECT_EQ(packed->Keys(0, 0, 128).abs().max().item<float>(), 0);  // the other layer
+}
+
 TEST_P(PackedCache, HoldsTheBitsOfThePlainCache) {
   const auto packed = Make(shape_, 128),
              plain = MakePlainKvCache(CacheConfig(shape_), 2, 128, at::kBFloat16, at::kCPU);

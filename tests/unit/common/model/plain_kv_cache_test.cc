@@ -26,6 +26,10 @@ TEST_P(PlainCache, PlaceEqualsRotateThenStoreBitForBit) {
   EXPECT_TRUE(PlaceEqualsRotateThenStore(*Make(64), *Make(64), shape_, 5, 33, GetParam()));
 }
 
+TEST_P(PlainCache, PlaceInt8RoundsOnce) {
+  EXPECT_TRUE(PlaceInt8EqualsDequantiseRotateRound(*Make(64), shape_, 5, 33, GetParam()));
+}
+
 // Rows in more than one block of 128, each attending to its own limit.
 TEST_P(PlainCache, AttendsToSlotsUpToEachRowsOwn) {
   const auto cache = Make(300);

@@ -112,6 +112,44 @@ TEST_P(PackedLayout, RotationRoundsProductsOneByOne) {
   }
 }
 
+TEST_P(PackedLayout, Int8RowsAreDequantisedInFp32AndRoundedOnce) {
+  for (int first_slot : {0, 1, 13, 16})
+    for (int n : {1, 2, 16, 37}) {
+      std::vector<int8_t> keys, values;
+      std::vector<float> key_scales, value_scales, cosine, sine;
+      for (int i = 0; i < n * 2 * dim_; ++i) {
+        keys.push_back(static_cast<int8_t>(i * 37 % 255 - 127));
+        values.push_back(static_cast<int8_t>(i * 91 % 256 - 128));
+      }
+      for (int i = 0; i < 2 * dim_; ++i) key_scales.push_back(0.013f * static_cast<float>(i % 7));
+      for (int i = 0; i < 2 * n; ++i) value_scales.push_back(0.0021f * static_cast<float>(i % 11));
+      for (int i = 0; i < n * dim_ / 2; ++i) {
+        cosine.push_back(std::cos(0.37f * static_cast<float>(i)));
+        sine.push_back(std::sin(0.37f * static_cast<float>(i)));
+      }
+      const PackedLayer layer(2, dim_, 64);
+      avx512::DequantiseRotateAndStore(layer.slice(),
+                                       {keys.data(), key_scales.data(), values.data(), value_scales.data()},
+                                       cosine.data(), sine.data(), first_slot, n, 2);
+      for (int t = 0; t < n; ++t)
+        for (int head = 0; head < 2; ++head)
+          for (int i = 0; i < dim_ / 2; ++i) {
+            const size_t at = static_cast<size_t>((t * 2 + head) * dim_ + i), half = dim_ / 2;
+            const float* scales = key_scales.data() + head * dim_ + i;
+            volatile float x = static_cast<float>(keys[at]) * scales[0],
+                           y = static_cast<float>(keys[at + half]) * scales[half];
+            const float c = cosine[static_cast<size_t>(t * dim_ / 2 + i)],
+                        s = sine[static_cast<size_t>(t * dim_ / 2 + i)];
+            volatile float xc = x * c, ys = y * s, yc = y * c, xs = x * s;  // no fused multiply-add
+            ASSERT_EQ(KeyAt(layer.slice(), head, first_slot + t, i), ToBf16(xc - ys));
+            ASSERT_EQ(KeyAt(layer.slice(), head, first_slot + t, i + dim_ / 2), ToBf16(yc + xs));
+            const float scale = value_scales[static_cast<size_t>(t * 2 + head)];
+            ASSERT_EQ(ValueAt(layer.slice(), head, first_slot + t, i),
+                      ToBf16(static_cast<float>(values[at]) * scale));
+          }
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(HeadDimensions, PackedLayout, testing::Values(64, 128));
 
 TEST(MatVec, SumsInFp32ForAnyNumberOfColumns) {
