@@ -89,7 +89,6 @@ RequestChunks::RequestChunks(const LoadMachinery& machinery, const Runtime& runt
       prompt_(prompt),
       chunks_(prompt.chunks),
       costs_(std::move(costs)),
-      bytes_per_token_(runtime.model->kv_shape().BytesPerToken()),
       put_back_(put_back),
       cancellation_(cancellation),
       prefix_kv_(prompt.prefix->kept_prefix()),
@@ -120,6 +119,11 @@ double RequestChunks::EncodeOperations(const ResolvedChunk& chunk) const {
                         PassBehind(behind, chunk.num_tokens()));
 }
 
+int64_t RequestChunks::StoredBytes(const ResolvedChunk& chunk) const {
+  const KvShape shape = chunk.is_prefix ? runtime_.model->kv_shape() : runtime_.chunk_shape();
+  return shape.num_layers * shape.LayerBytes(chunk.num_tokens());
+}
+
 void RequestChunks::Start() {
   begin_ = Now();
   const absl::Time deadline =
@@ -128,7 +132,7 @@ void RequestChunks::Start() {
   const std::vector<bool> pending = loads_->Pending();
   LoadPlanInput input{.costs = costs_};
   for (size_t i = 0; i < pending.size(); ++i) {
-    input.chunk_bytes.push_back(pending[i] ? bytes_per_token_ * chunks_[i].num_tokens() : 0);
+    input.chunk_bytes.push_back(pending[i] ? StoredBytes(chunks_[i]) : 0);
     if (!pending[i] && costs_.is_known()) input.costs.encode[i] = absl::ZeroDuration();
   }
   for (const Tier tier : kSlowTiers) input.tiers.push_back({tier, machinery_.tier_speed->Estimate(tier)});
@@ -177,7 +181,7 @@ void RequestChunks::TakeOutcomes() {
                ? absl::StrCat("chunk ", chunks_[i].key.ToHex(), " was still waiting for its turn")
                : absl::StrCat("chunk ", chunks_[i].key.ToHex(), " was still being read from ",
                               AbslView(TierName(loads_->asking(i))))});
-      late_bytes[loads_->asking(i)] += bytes_per_token_ * chunks_[i].num_tokens();
+      late_bytes[loads_->asking(i)] += StoredBytes(chunks_[i]);
       Miss(i, kEncodeLate);
       continue;
     }
@@ -185,8 +189,7 @@ void RequestChunks::TakeOutcomes() {
     if (!read.hit.has_value()) {
       const bool was_avoided = read.problem == ReadProblem::kMissing && !plans_[i].avoid.empty();
       if (read.fallback.has_value()) fallbacks_.push_back(*std::move(read.fallback));
-      if (read.problem == ReadProblem::kLate)
-        late_bytes[loads_->asking(i)] += bytes_per_token_ * chunks_[i].num_tokens();
+      if (read.problem == ReadProblem::kLate) late_bytes[loads_->asking(i)] += StoredBytes(chunks_[i]);
       Miss(i, was_avoided ? kEncodeSlowTier : ReasonOf(read.problem));
       continue;
     }

@@ -88,6 +88,7 @@ class RequestChunks {
   // Behind the chunks stands the prefix, unless it is known already.
   ptrdiff_t prefix_index() const { return static_cast<ptrdiff_t>(prompt_.chunks.size()); }
   double EncodeOperations(const ResolvedChunk& chunk) const;
+  int64_t StoredBytes(const ResolvedChunk& chunk) const;
   absl::Status WaitForLoads();
   void TakeOutcomes();
   void Miss(size_t index, std::string_view reason);
@@ -104,7 +105,6 @@ class RequestChunks {
   const PreparedPrompt& prompt_;
   std::vector<ResolvedChunk> chunks_;  // what is loaded: the prompt's, then perhaps the prefix
   ComputeCosts costs_;
-  const int64_t bytes_per_token_;
   const PutBack put_back_;
   const CancellationToken& cancellation_;
   absl::Time begin_;

@@ -44,6 +44,12 @@ bool SameTexts(const Prefix& record, const PrefixSpec& spec) {
 
 }  // namespace
 
+KvShape Runtime::chunk_shape() const {
+  KvShape shape = model->kv_shape();
+  shape.dtype = kv_dtype.value_or(shape.dtype);
+  return shape;
+}
+
 const std::string& Runtime::SaltOf(std::string_view namespace_name) const {
   const auto salt = namespace_salts.find(namespace_name);
   return salt == namespace_salts.end() ? default_salt : salt->second;
@@ -86,7 +92,8 @@ PrefixContext::PrefixContext(const Runtime& runtime, Prefix record)
       encoder_(runtime.model, {.tokenizer_fingerprint = runtime.tokenizer->fingerprint(),
                                .namespace_salt = runtime.SaltOf(record_.namespace_name),
                                .prefix_ids = record_.token_ids,
-                               .writer_version = runtime.writer_version}) {}
+                               .writer_version = runtime.writer_version,
+                               .kv_dtype = runtime.kv_dtype}) {}
 
 absl::StatusOr<Encoding> PrefixContext::TokenizeChunk(std::string_view text, std::string_view title) const {
   return runtime_.layout->ChunkIds(spec_, text, title);

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@
 #include "common/base/clock.h"
 #include "common/base/serial_executor.h"
 #include "common/catalog/catalog.h"
+#include "common/kv/kv_shape.h"
 #include "common/model/chunk_encoder.h"
 #include "common/store/chunk_store.h"
 #include "common/text/prompt_layout.h"
@@ -41,7 +43,9 @@ struct Runtime {
       namespace_salts;  // from configuration; absent = default_salt
   std::string default_salt;
   std::string writer_version;
+  std::optional<KvDtype> kv_dtype;  // of stored chunks; absent: the model's own. Only int8 may differ from it
 
+  KvShape chunk_shape() const;
   const std::string& SaltOf(std::string_view namespace_name) const;
 };
 

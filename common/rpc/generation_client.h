@@ -17,7 +17,7 @@ namespace cacheclip {
 
 // GetModelInfoResponse, free of transport.
 struct ModelInfo {
-  std::string model_name, family, compute_dtype;
+  std::string model_name, family, compute_dtype, kv_dtype;
   int64_t num_parameters = 0;
   int32_t num_layers = 0;
   int64_t max_positions = 0;

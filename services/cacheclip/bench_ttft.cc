@@ -123,14 +123,14 @@ absl::StatusOr<Measured> Measure(GenerationEngine& engine, GenerateRequest reque
   return measured;
 }
 
-PromptShape ShapeOf(const LanguageModel& model, const PrefixContext& prefix, const Usage& usage) {
+PromptShape ShapeOf(const Runtime& runtime, const PrefixContext& prefix, const Usage& usage) {
   PromptShape shape;
   shape.prefix_tokens = static_cast<int64_t>(prefix.ids().size());
   shape.context_tokens = usage.context_tokens;
   shape.suffix_tokens = usage.prompt_tokens - usage.context_tokens - shape.prefix_tokens;
   shape.recomputed_tokens = usage.recomputed_tokens;
   for (const auto& [tier, tokens] : usage.cached_tokens)
-    shape.stored_bytes += static_cast<double>(tokens * model.kv_shape().BytesPerToken());
+    shape.stored_bytes += static_cast<double>(tokens * runtime.chunk_shape().BytesPerToken());
   return shape;
 }
 
@@ -194,7 +194,7 @@ absl::StatusOr<nlohmann::json> Run(const Config& config, const TtftBenchOptions&
   CACHECLIP_ASSIGN_OR_RETURN(const Measured full, Measure(engine, request, Method::kFull, options.repeat));
   CACHECLIP_ASSIGN_OR_RETURN(const auto context, primary->Get(kNamespace, ""));
   const LanguageModel& model = *primary->runtime().model;
-  return Report(options, full, run, LimitsJson(model, ShapeOf(model, *context, run.usage)));
+  return Report(options, full, run, LimitsJson(model, ShapeOf(primary->runtime(), *context, run.usage)));
 }
 
 }  // namespace

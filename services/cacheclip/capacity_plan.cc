@@ -158,7 +158,9 @@ void CountReplicas(const CapacityInput& in, const ChunkSize& chunk, CapacityPlan
 void SizePods(const CapacityInput& in, const ChunkSize& chunk, CapacityPlan* plan) {
   const int64_t prompt_tokens =
       in.prefix_tokens + in.chunks_per_question * chunk.tokens + in.question_tokens + in.answer_tokens;
-  plan->request_kv_bytes = in.max_running_requests * prompt_tokens * plan->bytes_per_token;
+  KvShape session = in.kv_shape;  // int8 is for storing only
+  if (session.HasScales()) session.dtype = KvDtype::kBf16;
+  plan->request_kv_bytes = in.max_running_requests * prompt_tokens * session.BytesPerToken();
   plan->generation_pod_bytes = in.num_parameters * kWeightBytes + plan->request_kv_bytes + kProgramBytes;
   for (const TierNeed& need : plan->tiers)
     if (need.tier == "memory") plan->generation_pod_bytes += need.bytes;

@@ -34,12 +34,6 @@ struct Flags {
   bool measure = false, json = false;
 };
 
-absl::StatusOr<KvDtype> ParseKvDtype(const std::string& name) {
-  for (const KvDtype dtype : {KvDtype::kBf16, KvDtype::kFp32, KvDtype::kInt8})
-    if (KvDtypeName(dtype) == name) return dtype;
-  return InvalidField("kv_dtype", absl::StrCat("must be bf16, fp32 or int8, got \"", name, "\""));
-}
-
 absl::StatusOr<ModelConfig> ReadModel(const std::string& path) {
   std::error_code ignored;
   if (!std::filesystem::is_regular_file(path, ignored)) return LoadModelConfig(path);

@@ -146,7 +146,9 @@ class Service final : public v1::GenerationService::Service {
     response->set_model_fingerprint(ToHex(model.fingerprint()));
     response->set_tokenizer_fingerprint(ToHex(parts_.runtime->tokenizer->fingerprint()));
     response->set_chunk_format_version(kChunkFormatVersion);
-    response->set_kv_bytes_per_token(model.kv_shape().BytesPerToken());
+    const KvShape chunk_shape = parts_.runtime->chunk_shape();
+    response->set_kv_bytes_per_token(chunk_shape.BytesPerToken());
+    response->set_kv_dtype(std::string(KvDtypeName(chunk_shape.dtype)));
     for (const MethodInfo& method : AllMethods()) {
       v1::MethodDescription& added = *response->add_methods();
       added.set_id(std::string(method.id));

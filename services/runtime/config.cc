@@ -151,6 +151,9 @@ absl::Status ValidateConfig(const Config& config) {
                         "tls_certificate and tls_key go together");
   if (!config.tls_client_ca.empty() && config.tls_certificate.empty())
     return InvalidField("tls_client_ca", "needs tls_certificate and tls_key");
+  if (config.kv_dtype != "auto" && config.kv_dtype != "int8" && config.kv_dtype != config.dtype)
+    return InvalidField("kv_dtype", absl::StrCat(config.kv_dtype, " contradicts dtype: ", config.dtype,
+                                                 "; stored KV is auto, int8 or what is computed in"));
   if (!config.selector && !config.selector_target.empty())
     return InvalidField("selector_target", "contradicts selector: no");
   if (!config.selector_tls_ca.empty() && config.selector_target.empty())

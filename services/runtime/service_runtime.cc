@@ -1,11 +1,13 @@
 #include "services/runtime/service_runtime.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/base/string_view.h"
+#include "common/kv/kv_shape.h"
 #include "common/model/config.h"
 #include "common/model/language_model.h"
 #include "common/text/chat_template.h"
@@ -17,6 +19,7 @@ namespace cacheclip {
 namespace {
 
 absl::Status NameField(const absl::Status& status, std::string_view field) {
+  if (FieldOf(status) == "kv_dtype") return status;  // a setting of its own, not the folder's fault
   return FieldError(status.code(), field, StdView(status.message()));
 }
 
@@ -57,6 +60,18 @@ Grouping GroupingOf(const std::string& name) {
   return name == "tokens" ? Grouping::kTokens : Grouping::kBudgetExactWindows;
 }
 
+// ValidateConfig() has compared it with the dtype asked for; a CPU without bf16 computes in fp32
+// nevertheless.
+absl::StatusOr<std::optional<KvDtype>> KvDtypeOf(const Config& config, const LanguageModel& model) {
+  if (config.kv_dtype == "auto") return std::nullopt;
+  CACHECLIP_ASSIGN_OR_RETURN(const KvDtype dtype, ParseKvDtype(config.kv_dtype));
+  const KvDtype computed = model.kv_shape().dtype;
+  if (dtype != KvDtype::kInt8 && dtype != computed)
+    return InvalidField("kv_dtype", absl::StrCat(config.kv_dtype, ", but this machine computes in ",
+                                                 AbslView(KvDtypeName(computed))));
+  return dtype;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Config& config,
@@ -92,6 +107,7 @@ absl::StatusOr<PrefixContexts*> ServiceRuntime::Load(const std::string& director
   runtime.namespace_salts = {config_.namespace_salts.begin(), config_.namespace_salts.end()};
   runtime.default_salt = config_.default_salt;
   runtime.writer_version = kWriterVersion;
+  CACHECLIP_ASSIGN_OR_RETURN(runtime.kv_dtype, KvDtypeOf(config_, *runtime.model));
   loaded->contexts = std::make_unique<PrefixContexts>(loaded->runtime);
   models_.push_back(std::move(loaded));
   return models_.back()->contexts.get();

@@ -54,7 +54,8 @@ inline constexpr char kArticle[] =
 
 class EngineHarness {
  public:
-  explicit EngineHarness(const LoadedModel& loaded = TinyModel(), Clock* clock = RealClock())
+  explicit EngineHarness(const LoadedModel& loaded = TinyModel(), Clock* clock = RealClock(),
+                         std::optional<KvDtype> kv_dtype = {})
       : catalog(clock), store({.clock = clock}) {
     runtime = {.model = loaded.model,
                .tokenizer = loaded.tokenizer,
@@ -65,7 +66,8 @@ class EngineHarness {
                .executor = &executor,
                .clock = clock,
                .default_salt = "salt",
-               .writer_version = "cacheclip test"};
+               .writer_version = "cacheclip test",
+               .kv_dtype = kv_dtype};
     PrefixSpec spec{.system_prompt = "Answer from the texts.", .instruction = "Texts:\n"};
     spec.template_time = absl::FromUnixSeconds(1'700'000'000);
     prefix = contexts.Register("docs", spec, /*make_default=*/true).value();

@@ -13,8 +13,8 @@ namespace cacheclip {
 
 struct GenerateHarness {
   explicit GenerateHarness(TokenSelector* selector = nullptr, GenerationEngineOptions options = {},
-                           Clock* clock = RealClock())
-      : server(TinyModel(), clock),
+                           Clock* clock = RealClock(), std::optional<KvDtype> kv_dtype = {})
+      : server(TinyModel(), clock, kv_dtype),
         ids(server.IngestChunkIds()),
         engine(&server.contexts, selector, options) {}
 

@@ -239,6 +239,7 @@ ModelInfo FromProto(const v1::GetModelInfoResponse& from) {
   to.model_name = from.model_name();
   to.family = from.family();
   to.compute_dtype = from.compute_dtype();
+  to.kv_dtype = from.kv_dtype();
   to.num_parameters = from.num_parameters();
   to.num_layers = from.num_layers();
   to.max_positions = from.max_positions();

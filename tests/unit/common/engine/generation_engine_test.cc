@@ -92,6 +92,58 @@ TEST(GenerationEngine, AnswersWithoutChunks) {
   EXPECT_EQ(result->usage.charged_budget, 0);
 }
 
+// By hit, after a loss (encoded again for the request), as text that was never stored, and stored again.
+TEST(GenerationEngine, Int8ChunksAnswerTheSameHoweverTheyCame) {
+  GenerateHarness server(nullptr, {}, RealClock(), KvDtype::kInt8);
+  for (const MethodInfo& info : AllMethods()) {
+    GenerateRequest request = server.Request(info.method, 0.6);
+    const auto hit = server.Generate(request);
+    ASSERT_TRUE(hit.ok()) << info.id << ": " << hit.status();
+    if (info.method == Method::kFull) continue;
+    EXPECT_EQ(hit->usage.reencoded_tokens, 0) << info.id;
+    for (const std::string& id : server.ids)
+      ASSERT_TRUE(server.server.store.Delete(ChunkKey::FromHex(id).value()).ok());
+    const auto again = server.Generate(request);
+    ASSERT_TRUE(again.ok()) << info.id << ": " << again.status();
+    EXPECT_EQ(again->usage.reencoded_tokens, again->usage.context_tokens) << info.id;
+    EXPECT_EQ(again->token_ids, hit->token_ids) << info.id;
+    EXPECT_EQ(server.Generate(request)->usage.reencoded_tokens, 0) << info.id << ": was put back";
+  }
+  GenerateRequest request = server.Request(Method::kPrimaryProbe, 0.6);
+  const auto hit = server.Generate(request);
+  const auto records = server.server.catalog.ResolveChunks("docs", server.ids).value();
+  for (size_t i = 0; i < records.size(); ++i) {
+    request.chunks[i] = {.text = records[i]->text, .title = records[i]->title};
+    ASSERT_TRUE(server.server.store.Delete(ChunkKey::FromHex(server.ids[i]).value()).ok());
+  }
+  const auto by_text = server.Generate(request);
+  ASSERT_TRUE(by_text.ok()) << by_text.status();
+  EXPECT_EQ(by_text->usage.reencoded_tokens, by_text->usage.context_tokens);
+  EXPECT_EQ(by_text->token_ids, hit->token_ids);
+}
+
+TEST(GenerationEngine, Int8AndOtherChunksNeverMeet) {
+  GenerateHarness plain;
+  GenerateHarness int8(nullptr, {}, RealClock(), KvDtype::kInt8);
+  ASSERT_EQ(plain.ids.size(), int8.ids.size());
+  for (size_t i = 0; i < plain.ids.size(); ++i) EXPECT_NE(plain.ids[i], int8.ids[i]);
+  const auto stored = int8.server.store.Get(ChunkKey::FromHex(int8.ids[0]).value());
+  ASSERT_TRUE(stored.ok()) << stored.status();
+  EXPECT_EQ(stored->chunk->shape().dtype, KvDtype::kInt8);
+  EXPECT_LT(stored->chunk->total_bytes(),
+            plain.server.store.Get(ChunkKey::FromHex(plain.ids[0]).value())->chunk->total_bytes() / 2);
+  const auto prefix = int8.server.contexts.Get("docs", "").value()->PrefixChunk(TaskPriority::kInteractive);
+  EXPECT_EQ(prefix->chunk->shape().dtype, KvDtype::kFp32) << "the prefix stays as the model makes it";
+}
+
+// Full recompute leaves nothing of what int8 lost but the first chunk's and the rounding behind it.
+TEST(GenerationEngine, AFullBudgetOverInt8ChunksAnswersAsFullPrefillDoes) {
+  GenerateHarness server(nullptr, {}, RealClock(), KvDtype::kInt8);
+  const auto full = server.Generate(Method::kFull);
+  ASSERT_TRUE(full.ok()) << full.status();
+  EXPECT_EQ(server.Generate(Method::kPrimaryProbe, 1.0)->token_ids, full->token_ids);
+}
+
 TEST(GenerationEngine, OtherPrefixChunksAreServedAsStoredWhenAllowed) {
   GenerateHarness server;
   PrefixSpec spec{.system_prompt = "Be brief."};

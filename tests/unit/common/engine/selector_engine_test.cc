@@ -12,8 +12,9 @@ namespace {
 
 // A server and a selector beside it, of one of the kinds of auxiliary.
 struct Fixture {
-  explicit Fixture(const LoadedModel& auxiliary_model)
-      : runtime(AuxiliaryRuntime(server, auxiliary_model)),
+  explicit Fixture(const LoadedModel& auxiliary_model, std::optional<KvDtype> kv_dtype = {})
+      : server(TinyModel(), RealClock(), kv_dtype),
+        runtime(AuxiliaryRuntime(server, auxiliary_model)),
         auxiliary(runtime),
         is_primary(auxiliary_model.model->fingerprint() == TinyModel().model->fingerprint()),
         selector(is_primary ? &auxiliary : &server.contexts, &auxiliary, {}),
@@ -87,6 +88,20 @@ TEST(SelectorEngine, ItsOwnKvIsKeptOrMadeAhead) {
   const int64_t puts = f.server.store.stats().puts;
   ASSERT_TRUE(f.selector.Select(f.request, CancellationToken()).ok());
   EXPECT_EQ(f.server.store.stats().puts, puts);
+}
+
+TEST(SelectorEngine, ScoresOverInt8ChunksStoredOrEncodedAgain) {
+  for (const LoadedModel* auxiliary : {&Truncated(), &ByteTokenModel()}) {
+    Fixture f(*auxiliary, KvDtype::kInt8);
+    const auto stored = f.selector.Select(f.request, CancellationToken());
+    ASSERT_TRUE(stored.ok()) << stored.status();
+    const SelectionOptions selection{.budget = f.request.budget};
+    EXPECT_TRUE(CheckSelected(f.context, selection, stored->num_context_tokens, stored->indices).ok());
+    f.server.store.on_get = [](const ChunkKey& key) { return absl::NotFoundError(key.ToHex()); };
+    const auto encoded = f.selector.Select(f.request, CancellationToken());
+    ASSERT_TRUE(encoded.ok()) << encoded.status();
+    EXPECT_EQ(encoded->indices, stored->indices);
+  }
 }
 
 TEST(SelectorEngine, ATruncatedPrimaryNeedsNoPreparation) {

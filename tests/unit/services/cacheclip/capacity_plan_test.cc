@@ -45,6 +45,17 @@ TEST(CapacityPlan, CountsBytesAsTheFormatLaysThemOut) {
   EXPECT_EQ(plan.corpus_bytes, 2000 * plan.bytes_per_chunk);
 }
 
+TEST(CapacityPlan, Int8IsStoredWithItsScalesAndServedAsBf16) {
+  CapacityInput input = Small();
+  const CapacityPlan bf16 = PlanOf(input);
+  input.kv_shape.dtype = KvDtype::kInt8;
+  const CapacityPlan int8 = PlanOf(input);
+  EXPECT_EQ(int8.bytes_per_token, 30 * (2 * 192 + 12));
+  // 512 tokens: elements, 192 key scales and 3 x 512 value scales of 4 bytes a layer; the header is as large.
+  EXPECT_EQ(int8.bytes_per_chunk, bf16.bytes_per_chunk - 512 * 23'040 / 2 + 30 * (768 + 6144));
+  EXPECT_EQ(int8.request_kv_bytes, bf16.request_kv_bytes);
+}
+
 TEST(CapacityPlan, ChunksEndWhereDocumentsEnd) {
   CapacityInput input = Small();
   input.num_documents = 10'000;  // of 103 tokens each

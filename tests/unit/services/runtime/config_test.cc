@@ -53,6 +53,7 @@ TEST(Config, RefusesByName) {
   EXPECT_EQ(FieldOfLoading({.flags = {{"port", "many"}}}), "port");
   EXPECT_EQ(FieldOfLoading({.flags = {{"port", "1.5"}}}), "port");
   EXPECT_EQ(FieldOfLoading({.environment = {{"dtype", "fp8"}}}), "dtype");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"kv_dtype", "int4"}}}), "kv_dtype");
   EXPECT_EQ(FieldOfLoading({.flags = {{"selector", "perhaps"}}}), "selector");
   EXPECT_EQ(FieldOfLoading({.file = WriteYaml(folder, "port: [1, 2]\n")}), "port");
   EXPECT_EQ(FieldOfLoading({.file = WriteYaml(folder, "port: {\n")}), "config");
@@ -64,6 +65,18 @@ TEST(Config, RefusesContradictions) {
   EXPECT_EQ(FieldOfLoading({.flags = {{"selector", "no"}, {"selector_target", "host:1"}}}),
             "selector_target");
   EXPECT_EQ(FieldOfLoading({.flags = {{"window", "4"}, {"seam_tokens", "8"}}}), "seam_tokens");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"dtype", "fp32"}, {"kv_dtype", "bf16"}}}), "kv_dtype");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"dtype", "bf16"}, {"kv_dtype", "fp32"}}}), "kv_dtype");
+}
+
+TEST(Config, StoredKvIsWhatIsComputedInOrInt8) {
+  for (const char* dtype : {"bf16", "fp32"})
+    for (const char* kv_dtype : {"auto", dtype, "int8"}) {
+      const auto config = LoadConfig({.flags = {{"dtype", dtype}, {"kv_dtype", kv_dtype}}});
+      ASSERT_TRUE(config.ok()) << config.status();
+      EXPECT_EQ(config->kv_dtype, kv_dtype);
+    }
+  EXPECT_EQ(LoadConfig({})->kv_dtype, "auto");
 }
 
 TEST(Config, RefusesStoreSettingsThatCannotWork) {
