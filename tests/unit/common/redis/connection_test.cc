@@ -61,7 +61,7 @@ TEST_F(ConnectionTest, SilentServerIsLateAndTheConnectionSpent) {
   ScriptedServer server([](ScriptedConnection& connection) {
     connection.Receive();
     connection.Send("+PONG\r\n+PO");
-    connection.Receive();
+    while (!connection.Receive().empty()) continue;  // what is written may come in pieces
   });
   const auto connection = Connect(server);
   const auto result = Run(*connection);
