@@ -6,16 +6,18 @@
 #include <string>
 
 #include <sys/types.h>
-#include <unistd.h>
 
 namespace cacheclip {
 
-// 0: there is no such process.
+// Resident, without the pages of mapped files, which the kernel takes back at will. 0: there is no such
+// process.
 inline int64_t ResidentBytes(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/statm");
-  int64_t total_pages = 0, resident_pages = 0;
-  file >> total_pages >> resident_pages;
-  return resident_pages * ::sysconf(_SC_PAGESIZE);
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string word; file >> word;) {
+    int64_t kibibytes = 0;
+    if (word == "RssAnon:" && file >> kibibytes) return kibibytes << 10;
+  }
+  return 0;
 }
 
 }  // namespace cacheclip
