@@ -28,7 +28,9 @@ set(CACHECLIP_TEST_ENVIRONMENT "OMP_WAIT_POLICY=passive")
 if(CACHECLIP_SANITIZE STREQUAL "address")
   target_compile_options(cacheclip_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined)
   target_link_options(cacheclip_options INTERFACE -fsanitize=address,undefined)
-  list(APPEND CACHECLIP_TEST_ENVIRONMENT "ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0")
+  # Memory that cannot be had is an error to handle here as it is without the sanitizer.
+  list(APPEND CACHECLIP_TEST_ENVIRONMENT
+    "ASAN_OPTIONS=detect_leaks=0:detect_odr_violation=0:allocator_may_return_null=1")
 elseif(CACHECLIP_SANITIZE STREQUAL "thread")
   # Protobuf's map layout depends on __SANITIZE_THREAD__; the packaged library was built without it.
   target_compile_options(cacheclip_options INTERFACE -fsanitize=thread -U__SANITIZE_THREAD__)
@@ -36,7 +38,7 @@ elseif(CACHECLIP_SANITIZE STREQUAL "thread")
   list(APPEND CACHECLIP_TEST_ENVIRONMENT
     # libgomp is not instrumented: its barriers are invisible, and every shared element would look like a race.
     "OMP_NUM_THREADS=1"
-    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp ignore_noninstrumented_modules=1")
+    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp ignore_noninstrumented_modules=1 allocator_may_return_null=1")
 elseif(CACHECLIP_SANITIZE)
   message(FATAL_ERROR "CACHECLIP_SANITIZE=${CACHECLIP_SANITIZE}: expected empty, address or thread")
 endif()
