@@ -38,7 +38,8 @@ elseif(CACHECLIP_SANITIZE STREQUAL "thread")
   list(APPEND CACHECLIP_TEST_ENVIRONMENT
     # libgomp is not instrumented: its barriers are invisible, and every shared element would look like a race.
     "OMP_NUM_THREADS=1"
-    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp ignore_noninstrumented_modules=1 allocator_may_return_null=1")
+    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp ignore_noninstrumented_modules=1 \
+allocator_may_return_null=1")
 elseif(CACHECLIP_SANITIZE)
   message(FATAL_ERROR "CACHECLIP_SANITIZE=${CACHECLIP_SANITIZE}: expected empty, address or thread")
 endif()
