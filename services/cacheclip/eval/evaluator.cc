@@ -86,7 +86,10 @@ MethodSpec Evaluator::default_spec() const {
           .probe = runtime_->generation_options().probe};
 }
 
-std::string Evaluator::model_name() const { return primary_->runtime().model->name(); }
+std::string Evaluator::model_name() const {
+  const Runtime& runtime = primary_->runtime();
+  return absl::StrCat(runtime.model->name(), runtime.chunk_shape().HasScales() ? ", int8 KV" : "");
+}
 
 std::string Evaluator::auxiliary_name() const { return runtime_->auxiliary_name(); }
 

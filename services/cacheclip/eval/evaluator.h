@@ -74,7 +74,7 @@ class Evaluator {
 
   int CountTokens(std::string_view text) const;
   MethodSpec default_spec() const;  // what the services do without further settings
-  std::string model_name() const;
+  std::string model_name() const;  // tells int8 KV apart: its lines are another model's
   std::string auxiliary_name() const;  // "" without a selector
 
  private:
