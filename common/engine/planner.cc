@@ -59,6 +59,7 @@ absl::StatusOr<RecomputePlan> PlanDeviation(const PlanInput& input, RecomputePla
   plan.step = Step::kDeviation;
   plan.selection.budget = static_cast<double>(std::min(affordable, rescored)) / num_tokens;
   plan.selection.first_chunk_selectable = false;  // it is not rescored
+  plan.selection.seam_tokens = 0;                 // CacheBlend chooses by deviation alone
   return plan;
 }
 

@@ -135,7 +135,10 @@ SelectionOptions SelectorEngine::SelectionFor(const SelectRequest& request) cons
   SelectionOptions selection = options_.selection;
   selection.budget = request.budget;
   selection.first_chunk_selectable = request.first_chunk_selectable;
-  if (request.method == Method::kAuxiliaryPaper) selection.grouping = Grouping::kPaperWindows;
+  if (request.method == Method::kAuxiliaryPaper) {  // the paper knows no seams
+    selection.grouping = Grouping::kPaperWindows;
+    selection.seam_tokens = 0;
+  }
   return selection;
 }
 

@@ -74,7 +74,7 @@ constexpr Setting kSettings[] = {
     {"window", &Config::window, "tokens per window", 1, 64},
     {"seam_tokens", &Config::seam_tokens,
      "first tokens of each chunk that are always selected, inside the budget; -1: as the profile says, else "
-     "0",
+     "4",
      -1, 64},
     Size("memory_bytes", &Config::memory_bytes, "memory tier; 0: none", 0, kMaxSize),
     Size("disk_bytes", &Config::disk_bytes, "disk tier, shared by the processes of a data folder; 0: none", 0,

@@ -54,6 +54,9 @@ WriteBackGauges GaugesOf(const WriteBackStats& stats) {
           .refused = stats.refused};
 }
 
+// What a chunk's first tokens say was computed without the chunk before them.
+constexpr int kDefaultSeamTokens = 4;
+
 Grouping GroupingOf(const std::string& name) {
   if (name == "paper") return Grouping::kPaperWindows;
   if (name == "sentences") return Grouping::kSegments;
@@ -184,7 +187,7 @@ SelectionOptions ServiceRuntime::selection_options() const {
   options.grouping = GroupingOf(config_.grouping);
   options.window = static_cast<int>(config_.window);
   options.paper_min_candidates = std::min(options.paper_min_candidates, options.window);
-  const int profiled_seam_tokens = profile_.has_value() ? profile_->seam_tokens : 0;
+  const int profiled_seam_tokens = profile_.has_value() ? profile_->seam_tokens : kDefaultSeamTokens;
   options.seam_tokens =
       config_.seam_tokens >= 0 ? static_cast<int>(config_.seam_tokens) : profiled_seam_tokens;
   return options;
