@@ -18,6 +18,7 @@ endif()
 pkg_check_modules(grpcpp REQUIRED IMPORTED_TARGET grpc++)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis)
+pkg_check_modules(jemalloc REQUIRED IMPORTED_TARGET jemalloc)
 
 # grpc++_reflection has no pkg-config file; it needs whole-archive semantics only when static.
 add_library(grpcpp_reflection INTERFACE)

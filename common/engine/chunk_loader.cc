@@ -20,6 +20,14 @@ std::vector<bool> ChunkLoads::Pending() const {
   return pending;
 }
 
+std::vector<bool> ChunkLoads::Missing() const {
+  std::lock_guard lock(mutex_);
+  std::vector<bool> missing;
+  for (const auto& outcome : outcomes_)
+    missing.push_back(!outcome.has_value() || !outcome->read.hit.has_value());
+  return missing;
+}
+
 void ChunkLoads::WaitForChange(absl::Duration at_most) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, absl::ToChronoNanoseconds(at_most), [this] { return num_settled_ > num_seen_; });

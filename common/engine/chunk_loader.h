@@ -35,6 +35,8 @@ class ChunkLoads {
   // One entry per chunk: whether its outcome is still to come; and which tier is being asked for it
   // (kComputed: none yet).
   std::vector<bool> Pending() const;
+  // One entry per chunk: whether it is pending or could not be read, so that it would have to be encoded now.
+  std::vector<bool> Missing() const;
   Tier asking(size_t index) const { return asked_[index]; }
 
   // Returns when another outcome has come since the last call, or after `at_most`.

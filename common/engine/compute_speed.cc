@@ -41,7 +41,7 @@ std::optional<absl::Duration> ComputeSpeed::Estimate(PassKind kind, double opera
   double seconds = seconds_per_operation_[static_cast<size_t>(kind)];
   if (seconds == 0)
     for (const double other : seconds_per_operation_)
-      if (other > 0 && (seconds == 0 || other < seconds)) seconds = other;
+      if (other > 0 && (seconds == 0 || (kind == PassKind::kFull) == (other < seconds))) seconds = other;
   if (seconds == 0) return std::nullopt;
   return absl::Seconds(operations * seconds);
 }

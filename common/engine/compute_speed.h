@@ -32,8 +32,8 @@ class ComputeSpeed {
 
   void Observe(PassKind kind, double operations, absl::Duration duration);
   void Forget();
-  // A kind that has not run yet counts like the fastest that has, so that the bound over full prefill is not
-  // taken too wide. nullopt before the first pass.
+  // A kind that has not run yet: a full prefill counts like the fastest kind that has, so that the bound over
+  // it is not taken too wide, the others like the slowest. nullopt before the first pass.
   std::optional<absl::Duration> Estimate(PassKind kind, double operations) const;
 
  private:

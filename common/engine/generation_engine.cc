@@ -207,9 +207,9 @@ void GenerationEngine::Impl::Calibrate(int32_t num_rows) {
     if (!session.ok()) return;
     const absl::Time begin = Now();
     if (!(*session)->Run(rows).ok()) return;
-    compute_speed_.Observe(PassKind::kFull,
-                           PassOperations(config, runtime_.model->num_layers(), FullPass(num_rows)),
-                           Now() - begin);
+    for (const PassKind kind : {PassKind::kFull, PassKind::kEncode})  // as short as either may be
+      compute_speed_.Observe(kind, PassOperations(config, runtime_.model->num_layers(), FullPass(num_rows)),
+                             Now() - begin);
   });
 }
 
@@ -239,10 +239,16 @@ absl::Status GenerationEngine::Impl::ConsultSelector(RequestState& state) {
 }
 
 absl::StatusOr<PrefillOutput> GenerationEngine::Impl::RunPrefill(RequestState& state) {
-  absl::StatusOr<PrefillOutput> output = PrefillOnce(state);
-  while (absl::IsAborted(output.status())) {  // a layer did not come; every repair leaves fewer to wait for
-    CACHECLIP_RETURN_IF_ERROR(UseFullPrefillUnless(state, state.chunks->Repair()));
+  absl::StatusOr<PrefillOutput> output = absl::AbortedError("not run");
+  for (;;) {
+    const absl::Time begin = Now();
+    auto durations = state.usage().stage_durations;
     output = PrefillOnce(state);
+    if (!absl::IsAborted(output.status())) break;
+    // A layer did not come, so all of that was waiting; every repair leaves fewer to wait for.
+    durations[Stage::kLoad] += Now() - begin;
+    state.usage().stage_durations = std::move(durations);
+    CACHECLIP_RETURN_IF_ERROR(UseFullPrefillUnless(state, state.chunks->Repair()));
   }
   if (!output.ok()) return output;
   Usage& usage = state.usage();
@@ -278,9 +284,13 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::PrefillOnce(RequestState& 
     input.chunks = chunks.kv();
     input.arrivals = chunks.arrivals();
     input.layer_deadline = [&chunks] { return chunks.LayerDeadline(); };
-    input.layers_awaited =
-        LayersToAwait(runtime_.model->num_layers(), chunks.RemainingLoad(), Costs(state).selective_pass);
     const absl::Time begin = Now();
+    const absl::Duration load = chunks.RemainingLoad();
+    // A pass that waits for a layer in vain is lost: it does not begin while that is to be expected.
+    const bool is_in_time = begin + load <= chunks.LayerDeadline();
+    const int num_layers = runtime_.model->num_layers();
+    input.layers_awaited =
+        is_in_time ? LayersToAwait(num_layers, load, Costs(state).selective_pass) : num_layers;
     for (const auto& arrival : input.arrivals)  // here, where other requests may compute meanwhile
       if (arrival != nullptr)
         CACHECLIP_RETURN_IF_ERROR(WaitForLayer(*arrival, LayersBeforeScoring(input) - 1, input.layer_deadline,

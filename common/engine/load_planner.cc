@@ -39,16 +39,14 @@ std::vector<ChunkLoadPlan> PlanLoads(const LoadPlanInput& input) {
 absl::Duration LoadAllowance(const ComputeCosts& costs, const std::vector<bool>& missing,
                              absl::Duration timeout) {
   if (!costs.is_known()) return timeout;
-  const absl::Duration latest = costs.full_prefill * (1 + kMaxOverhead) + kMaxOverheadFixed;
   const absl::Duration way_out = std::min(costs.full_prefill, costs.SelectiveWay(missing));
-  return std::clamp(latest - way_out, absl::ZeroDuration(), timeout);
+  return std::clamp(costs.LatestFinish() - way_out, absl::ZeroDuration(), timeout);
 }
 
 bool FullPrefillWins(const ComputeCosts& costs, const std::vector<bool>& missing, absl::Duration elapsed) {
   if (!costs.is_known()) return false;
-  const absl::Duration latest = costs.full_prefill * (1 + kMaxOverhead) + kMaxOverheadFixed;
   const absl::Duration encode = costs.SelectiveWay(missing);
-  return elapsed + encode > latest && costs.full_prefill < encode;
+  return elapsed + encode > costs.LatestFinish() && costs.full_prefill < encode;
 }
 
 int LayersToAwait(int num_layers, absl::Duration remaining_load, absl::Duration pass) {

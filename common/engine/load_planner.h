@@ -4,8 +4,9 @@
 //
 //   latest finish = full prefill * (1 + kMaxOverhead) + kMaxOverheadFixed
 //
-// after loading began. What is missing can be encoded anew, or everything prefilled in full, whichever is
-// faster; so the more has arrived, the longer the rest may take. Pure functions on values; thread-safe.
+// after loading began. Half of the overhead is spent on waiting, half is kept for passes that take longer
+// than expected. What is missing can be encoded anew, or everything prefilled in full, whichever is faster;
+// so the more has arrived, the longer the rest may take. Pure functions on values; thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@ namespace cacheclip {
 
 inline constexpr double kMaxOverhead = 0.1;  // over full prefill
 inline constexpr absl::Duration kMaxOverheadFixed = absl::Milliseconds(50);
+inline constexpr double kShareForWaiting = 0.5;
 
 // Encoding some chunks and the selective pass are many small passes: their estimate is trusted less than that
 // of one full prefill, which stands on both sides of the bound.
@@ -32,6 +34,10 @@ struct ComputeCosts {
   std::vector<absl::Duration> encode;                        // of each chunk, alone behind its prefix
 
   bool is_known() const { return full_prefill < absl::InfiniteDuration(); }
+  // Of the pass's end, counted from the beginning of loading, as long as estimates hold.
+  absl::Duration LatestFinish() const {
+    return full_prefill + (full_prefill * kMaxOverhead + kMaxOverheadFixed) * kShareForWaiting;
+  }
   // Of the chunks marked missing.
   absl::Duration EncodeAll(const std::vector<bool>& missing) const;
   // Encoding those and the selective pass, on the safe side.

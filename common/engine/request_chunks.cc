@@ -39,8 +39,10 @@ bool IsTrouble(std::string_view reason) {
   return reason == kEncodeLate || reason == kEncodeUnavailable || reason == kEncodeSlowTier;
 }
 
+}  // namespace
+
 // The chunks of one tier that one request waits for; tells the tier's speed when the last of them is there.
-class TierBatch {
+class RequestChunks::TierBatch {
  public:
   TierBatch(std::shared_ptr<TierSpeed> speed, const Clock* clock, Tier tier, absl::Time begin)
       : speed_(std::move(speed)), clock_(clock), tier_(tier), begin_(begin) {}
@@ -50,8 +52,12 @@ class TierBatch {
     bytes_ += bytes;
     last_ = std::max(last_, finished);
   }
+  void Discard() {  // some of it came too late
+    std::lock_guard lock(mutex_);
+    is_discarded_ = true;
+  }
   ~TierBatch() {
-    if (bytes_ > 0) speed_->ObserveRead(tier_, bytes_, last_ - begin_);
+    if (bytes_ > 0 && !is_discarded_) speed_->ObserveRead(tier_, bytes_, last_ - begin_);
   }
   const Clock& clock() const { return *clock_; }
 
@@ -62,10 +68,9 @@ class TierBatch {
   const absl::Time begin_;
   std::mutex mutex_;
   int64_t bytes_ = 0;
+  bool is_discarded_ = false;
   absl::Time last_ = absl::InfinitePast();
 };
-
-}  // namespace
 
 struct RequestChunks::PutBackState {
   std::mutex mutex;
@@ -161,7 +166,7 @@ absl::Status RequestChunks::WaitForLoads() {
     bool waits_for_local = false;
     for (size_t i = 0; i < pending.size(); ++i)
       if (pending[i] && loads_->asking(i) <= Tier::kDisk) waits_for_local = true;
-    absl::Duration allowance = LoadAllowance(costs_, pending, machinery_.load_timeout);
+    absl::Duration allowance = LoadAllowance(costs_, loads_->Missing(), machinery_.load_timeout);
     if (waits_for_local) allowance = std::max(allowance, kLocalPatience);
     const absl::Duration left = begin_ + allowance - Now();
     if (left <= absl::ZeroDuration()) return absl::OkStatus();
@@ -170,7 +175,7 @@ absl::Status RequestChunks::WaitForLoads() {
 }
 
 void RequestChunks::TakeOutcomes() {
-  std::map<Tier, std::shared_ptr<TierBatch>> batches;
+  std::map<Tier, std::shared_ptr<TierBatch>> batches;  // each lives until its last chunk has arrived
   std::map<Tier, int64_t> late_bytes;
   std::vector<std::optional<ChunkLoads::Outcome>> outcomes = loads_->Finish();
   for (size_t i = 0; i < outcomes.size(); ++i) {
@@ -211,10 +216,17 @@ void RequestChunks::TakeOutcomes() {
         if (status.ok()) batch->Add(bytes, nanos != 0 ? absl::FromUnixNanos(nanos) : batch->clock().Now());
       });
   }
-  for (const auto& [tier, bytes] : late_bytes)
-    if (tier != Tier::kMemory && tier != Tier::kComputed)
-      machinery_.tier_speed->ObserveLate(tier, bytes, Now() - begin_);
+  for (const auto& [tier, batch] : batches) batches_[tier] = batch;
+  ObserveLate(late_bytes);
   loads_ = nullptr;
+}
+
+void RequestChunks::ObserveLate(const std::map<Tier, int64_t>& late_bytes) {
+  for (const auto& [tier, bytes] : late_bytes) {
+    if (tier == Tier::kMemory || tier == Tier::kComputed) continue;
+    machinery_.tier_speed->ObserveLate(tier, bytes, Now() - begin_);
+    if (const auto batch = batches_[tier].lock(); batch != nullptr) batch->Discard();
+  }
 }
 
 void RequestChunks::Miss(size_t index, std::string_view reason) {
@@ -313,7 +325,8 @@ absl::Duration RequestChunks::SelectorPatience() const {
     for (size_t i = 0; i < pending.size(); ++i)
       is_remote |= pending[i] && (loads_->asking(i) == Tier::kRedis || loads_->asking(i) == Tier::kObject);
   }
-  const absl::Duration left = begin_ + LoadAllowance(costs_, pending, machinery_.load_timeout) - Now();
+  const absl::Duration left =
+      begin_ + LoadAllowance(costs_, loads_->Missing(), machinery_.load_timeout) - Now();
   return std::max(left, is_remote ? absl::ZeroDuration() : kLocalPatience);
 }
 
@@ -349,8 +362,7 @@ absl::StatusOr<bool> RequestChunks::Repair() {
                           absl::StrCat("chunk ", chunks_[i].key.ToHex(), ": ", status.message())});
     Miss(i, is_late ? kEncodeLate : is_damaged ? kEncodeDamaged : kEncodeUnavailable);
   }
-  for (const auto& [tier, bytes] : late_bytes)
-    machinery_.tier_speed->ObserveLate(tier, bytes, Now() - begin_);
+  ObserveLate(late_bytes);
   return EncodeMissing();
 }
 

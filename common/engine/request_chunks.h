@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -83,6 +84,7 @@ class RequestChunks {
     Tier tier = Tier::kComputed;
     bool is_missing = false;
   };
+  class TierBatch;
   struct PutBackState;
 
   // Behind the chunks stands the prefix, unless it is known already.
@@ -92,7 +94,7 @@ class RequestChunks {
   absl::Status WaitForLoads();
   void TakeOutcomes();
   void Miss(size_t index, std::string_view reason);
-  void ObserveSpeed();
+  void ObserveLate(const std::map<Tier, int64_t>& late_bytes);
   absl::StatusOr<bool> EncodeMissing();
   absl::Status Encode(size_t index);
   void StartPutBack(size_t index);
@@ -114,6 +116,7 @@ class RequestChunks {
   std::shared_ptr<const EncodedChunk> prefix_kv_;
   std::vector<std::shared_ptr<ChunkArrival>> arrivals_;
   std::shared_ptr<ChunkLoads> loads_;
+  std::map<Tier, std::weak_ptr<TierBatch>> batches_;
   std::vector<Fallback> fallbacks_;
   absl::Duration load_duration_, encode_duration_;
   std::shared_ptr<PutBackState> put_back_state_;

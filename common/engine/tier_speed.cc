@@ -20,12 +20,10 @@ void TierSpeed::Fade(Sums& sums, absl::Time now) const {
   sums.updated = now;
 }
 
-void TierSpeed::ObserveRead(Tier tier, int64_t bytes, absl::Duration duration) {
+void TierSpeed::Add(Sums& sums, int64_t bytes, absl::Duration duration, double memory) const {
   const double x = static_cast<double>(bytes), y = absl::ToDoubleSeconds(duration);
-  std::lock_guard lock(mutex_);
-  Sums& sums = sums_[static_cast<size_t>(tier)];
   Fade(sums, clock_->Now());
-  Scale(sums, kMemoryOfReads);
+  Scale(sums, memory);
   sums.weight += 1;
   sums.x += x;
   sums.y += y;
@@ -34,8 +32,18 @@ void TierSpeed::ObserveRead(Tier tier, int64_t bytes, absl::Duration duration) {
   sums.yy += y * y;
 }
 
+void TierSpeed::ObserveRead(Tier tier, int64_t bytes, absl::Duration duration) {
+  std::lock_guard lock(mutex_);
+  Sums& sums = sums_[static_cast<size_t>(tier)];
+  sums.late_in_row = 0;
+  Add(sums, bytes, duration, kMemoryOfReads);
+}
+
 void TierSpeed::ObserveLate(Tier tier, int64_t bytes, absl::Duration waited) {
-  ObserveRead(tier, bytes, waited * kLatePenalty);
+  std::lock_guard lock(mutex_);
+  Sums& sums = sums_[static_cast<size_t>(tier)];
+  sums.late_in_row = std::min(sums.late_in_row + 1, kMaxLateInRow);
+  Add(sums, bytes, waited * std::pow(kLatePenalty, sums.late_in_row), kMemoryAfterLate);
 }
 
 TierEstimate TierSpeed::Estimate(Tier tier) const {

@@ -1,7 +1,9 @@
 // How fast each storage tier is, learned from what it delivered: latency and bandwidth by least squares over
 // recent reads, and how much the reads differ from that. Old observations fade with kHalfLife, so that a tier
 // that was slow or stuck is tried again after a while: the less is known, the more optimistic the estimate. A
-// read that was given up counts as if it had taken kLatePenalty times as long as was waited for it.
+// read that was given up counts as if it had taken kLatePenalty times as long as was waited for it, the next
+// in a row kLatePenalty times that again, so that a tier that stays stuck is tried ever more rarely; and what
+// was learned before it counts for little.
 // Thread-safe.
 #pragma once
 
@@ -32,7 +34,9 @@ class TierSpeed {
  public:
   static constexpr absl::Duration kHalfLife = absl::Seconds(10);
   static constexpr double kMemoryOfReads = 0.9;  // weight of all earlier reads after one more
+  static constexpr double kMemoryAfterLate = 0.1;
   static constexpr double kLatePenalty = 4;
+  static constexpr int kMaxLateInRow = 5;
 
   explicit TierSpeed(const Clock* clock) : clock_(clock) {}
 
@@ -46,9 +50,11 @@ class TierSpeed {
   struct Sums {  // weighted; x = bytes, y = seconds
     double weight = 0, x = 0, y = 0, xx = 0, xy = 0, yy = 0;
     absl::Time updated = absl::InfinitePast();
+    int late_in_row = 0;
   };
   static void Scale(Sums& sums, double factor);
   void Fade(Sums& sums, absl::Time now) const;
+  void Add(Sums& sums, int64_t bytes, absl::Duration duration, double memory) const;
 
   const Clock* const clock_;
   mutable std::mutex mutex_;

@@ -27,7 +27,7 @@ class FakeTier : public MemoryChunkStore {
     std::lock_guard lock(mutex_);
     put_failure_ = status;
   }
-  std::atomic<bool> closed{false};    // Get() holds its answer back until this is false
+  std::atomic<bool> closed{false};    // Get() holds what it has back until this is false
   std::atomic<bool> arriving{false};  // Get() returns at once; layers come when the test publishes them
 
   std::atomic<int> num_gets{0}, num_puts{0}, num_deletes{0};
@@ -42,7 +42,7 @@ class FakeTier : public MemoryChunkStore {
   absl::StatusOr<StoreHit> Get(const ChunkKey& key, const GetOptions& options) override {
     auto hit = MemoryChunkStore::Get(key, options);
     ++num_gets;
-    while (closed) std::this_thread::yield();
+    while (closed && hit.ok()) std::this_thread::yield();
     std::lock_guard lock(mutex_);
     if (!failure_.ok()) return failure_;
     if (hit.ok() && arriving && options.accept_arriving) {

@@ -22,7 +22,7 @@ readonly PROGRAMS=(
 readonly LIBRARIES=(
   ca-certificates libc6-dev libabsl-dev libprotobuf-dev libprotoc-dev libgrpc++-dev libssl-dev libhiredis-dev
   libgtest-dev libgmock-dev libbenchmark-dev libsqlite3-dev libcurl4-openssl-dev libpugixml-dev libxxhash-dev
-  nlohmann-json3-dev libcli11-dev libyaml-cpp-dev prometheus-cpp-dev zlib1g-dev)
+  nlohmann-json3-dev libcli11-dev libyaml-cpp-dev prometheus-cpp-dev zlib1g-dev libjemalloc-dev)
 
 usage() {
   cat <<TEXT

@@ -54,6 +54,10 @@ TEST(ComputeSpeed, TellsKindsOfPassesApart) {
   EXPECT_EQ(speed.Estimate(PassKind::kFull, 1000), absl::Seconds(2)) << "for want of better";
   speed.Observe(PassKind::kSelective, 1000, absl::Seconds(1));
   EXPECT_EQ(speed.Estimate(PassKind::kFull, 1000), absl::Seconds(1)) << "the fastest known";
+  ComputeSpeed other;
+  other.Observe(PassKind::kEncode, 1000, absl::Seconds(2));
+  other.Observe(PassKind::kFull, 1000, absl::Seconds(1));
+  EXPECT_EQ(other.Estimate(PassKind::kSelective, 1000), absl::Seconds(2)) << "the slowest known";
   speed.Observe(PassKind::kFull, 1000, absl::Seconds(1.5));
   EXPECT_EQ(speed.Estimate(PassKind::kFull, 1000), absl::Seconds(1.5));
   EXPECT_EQ(speed.Estimate(PassKind::kEncode, 1000), absl::Seconds(2));

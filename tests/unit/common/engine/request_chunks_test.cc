@@ -140,12 +140,42 @@ TEST(RequestChunks, TheSelectorIsWaitedForWithinTheBoundWhileARemoteTierIs) {
   const int goal = f.tiers.redis->num_gets + static_cast<int>(f.num_chunks());
   chunks->Start();
   EXPECT_TRUE(PollUntil([&] { return f.tiers.redis->num_gets >= goal; }));
-  EXPECT_EQ(chunks->SelectorPatience(), absl::Milliseconds(550)) << "10 % and 50 ms";
-  f.tiers.clock.Advance(absl::Milliseconds(500));
+  EXPECT_EQ(chunks->SelectorPatience(), absl::Milliseconds(275)) << "half of 10 % and 50 ms";
+  f.tiers.clock.Advance(absl::Milliseconds(225));
   EXPECT_EQ(chunks->SelectorPatience(), absl::Milliseconds(50));
   f.tiers.redis->closed = false;
   EXPECT_TRUE(PollUntil([&] { return chunks->SelectorPatience() == absl::Milliseconds(3950); }))
       << "with all chunks here only the selective pass is still to come";
+}
+
+TEST(RequestChunks, WhatCouldNotBeReadLeavesNoMoreTimeForTheRest) {
+  Fixture f;
+  for (size_t i = 1; i < f.num_chunks(); ++i) ASSERT_TRUE(f.tiers.redis->Delete(f.prompt.chunks[i].key).ok());
+  f.tiers.redis->closed = true;
+  const auto chunks = f.Open(f.Costs(absl::Seconds(5)));
+  const int goal = f.tiers.redis->num_gets + static_cast<int>(f.num_chunks());
+  chunks->Start();
+  EXPECT_TRUE(PollUntil([&] { return f.tiers.redis->num_gets >= goal; }));
+  EXPECT_EQ(chunks->SelectorPatience(), absl::Milliseconds(275)) << "all have to be encoded";
+  f.tiers.redis->closed = false;
+}
+
+TEST(RequestChunks, AReadOfWhichAPartCameTooLateWasLate) {
+  Fixture f;
+  f.tiers.redis->arriving = true;
+  auto chunks = f.Open(f.Costs(absl::Seconds(50)));
+  chunks->Start();
+  ASSERT_TRUE(chunks->Collect().value());
+  int64_t late_bytes = 0;
+  for (size_t i = 1; i < f.num_chunks(); ++i) late_bytes += chunks->kv()[i]->total_bytes();
+  chunks->arrivals()[0]->Publish(chunks->arrivals()[0]->num_layers());  // the first comes at once
+  f.tiers.clock.Advance(absl::Seconds(3));
+  ASSERT_TRUE(chunks->Repair().ok());
+  chunks = nullptr;
+  TierSpeed late(&f.tiers.clock);
+  late.ObserveLate(Tier::kRedis, late_bytes, absl::Seconds(3));
+  EXPECT_EQ(f.machinery.tier_speed->Estimate(Tier::kRedis).Predict(late_bytes),
+            late.Estimate(Tier::kRedis).Predict(late_bytes));
 }
 
 TEST(RequestChunks, AfterAStallTheTierIsNotAskedForAWhile) {
@@ -212,10 +242,10 @@ TEST(RequestChunks, LayersMayTakeLongerTheMoreHasArrived) {
   const absl::Time begin = f.tiers.clock.Now();
   chunks->Start();
   ASSERT_TRUE(chunks->Collect().value());
-  EXPECT_EQ(chunks->LayerDeadline(), begin + absl::Milliseconds(550));
+  EXPECT_EQ(chunks->LayerDeadline(), begin + absl::Milliseconds(275));
   for (size_t i = 1; i < f.num_chunks(); ++i)
     chunks->arrivals()[i]->Publish(chunks->arrivals()[i]->num_layers());
-  EXPECT_GT(chunks->LayerDeadline(), begin + absl::Seconds(1));
+  EXPECT_GT(chunks->LayerDeadline(), begin + absl::Milliseconds(800));
   chunks->arrivals()[0]->Publish(1);
 }
 

@@ -65,5 +65,22 @@ TEST(TierSpeed, AStuckTierIsTriedAgainAfterAWhile) {
   EXPECT_LT(last, at_once / 50);
 }
 
+TEST(TierSpeed, ATierThatStaysStuckIsTriedEverMoreRarely) {
+  FakeClock clock;
+  TierSpeed speed(&clock);
+  for (int i = 0; i < 50; ++i) speed.ObserveRead(Tier::kRedis, 1'000'000, absl::Milliseconds(2));
+  absl::Duration before = speed.Estimate(Tier::kRedis).Predict(1'000'000);
+  for (int i = 0; i < TierSpeed::kMaxLateInRow; ++i) {
+    speed.ObserveLate(Tier::kRedis, 1'000'000, absl::Milliseconds(100));
+    const absl::Duration now = speed.Estimate(Tier::kRedis).Predict(1'000'000);
+    EXPECT_GT(now, 2 * before) << i;
+    before = now;
+  }
+  EXPECT_GT(before, absl::Seconds(10));
+  for (int i = 0; i < 40; ++i) speed.ObserveRead(Tier::kRedis, 1'000'000, absl::Milliseconds(2));
+  speed.ObserveLate(Tier::kRedis, 1'000'000, absl::Milliseconds(100));
+  EXPECT_LT(speed.Estimate(Tier::kRedis).Predict(1'000'000), absl::Seconds(5)) << "forgiven since";
+}
+
 }  // namespace
 }  // namespace cacheclip
