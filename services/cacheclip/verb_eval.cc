@@ -1,13 +1,18 @@
 // cacheclip eval: how close each method's answers come to full prefill's, on tasks that are made up here or
 // read from a file. eval/ does the work.
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <string>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "services/cacheclip/console.h"
+#include "services/cacheclip/eval/comparison.h"
+#include "services/cacheclip/eval/eval_records.h"
 #include "services/cacheclip/eval/eval_run.h"
 #include "services/cacheclip/verb.h"
 #include "services/runtime/program_options.h"
@@ -18,6 +23,8 @@ namespace {
 struct Flags {
   ProgramOptions program;
   EvalOptions eval;
+  std::string compare;        // an older file of lines
+  std::string write_samples;  // instead of measuring
 };
 
 // Means over the samples of one task, method and budget.
@@ -79,18 +86,60 @@ void PrintTable(const std::map<RowKey, Row>& rows) {
   }
 }
 
+nlohmann::json ToJson(const std::vector<KlChange>& changes) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const KlChange& change : changes)
+    list.push_back({{"method", change.method},
+                    {"budget", change.budget},
+                    {"samples", change.num_samples},
+                    {"old_kl", change.old_kl},
+                    {"new_kl", change.new_kl},
+                    {"difference_low", change.low},
+                    {"difference_high", change.high},
+                    {"worse", change.is_worse()}});
+  return list;
+}
+
+void PrintChanges(const std::vector<KlChange>& changes) {
+  std::printf("\n%-32s %7s %8s %9s %9s  %s\n", "KL of the same samples", "budget", "samples", "old", "new",
+              "difference, 95 % interval");
+  for (const KlChange& change : changes)
+    std::printf("%-32s %7.3f %8d %9.4f %9.4f  [%+.4f, %+.4f]%s\n", change.method.c_str(), change.budget,
+                change.num_samples, change.old_kl, change.new_kl, change.low, change.high,
+                change.is_worse() ? " worse" : "");
+}
+
+int WriteSampleFile(const Flags& flags, const Config& config) {
+  const auto num_written = WriteSamples(config, flags.eval, flags.write_samples);
+  if (!num_written.ok()) return ReportError(num_written.status());
+  if (flags.program.json) PrintJson({{"samples", *num_written}, {"file", flags.write_samples}});
+  return kExitOk;
+}
+
 int Run(const Flags& flags, const Config& config) {
+  if (!flags.write_samples.empty()) return WriteSampleFile(flags, config);
+  std::vector<nlohmann::json> old_records;
+  if (!flags.compare.empty()) {
+    auto read = ReadRecords(flags.compare);
+    if (!read.ok()) return ReportError(read.status());
+    old_records = *std::move(read);
+  }
   ProgressLine progress;
   const auto records = RunEvaluation(config, flags.eval, [&](const EvalProgress& at) {
     progress.Update("eval", at.samples_done, at.num_samples);
   });
   if (!records.ok()) return ReportError(records.status());
   const std::map<RowKey, Row> rows = Summarise(*records);
-  if (flags.program.json)
-    PrintJson(ToJson(rows));
-  else
+  const std::vector<KlChange> changes = CompareKl(old_records, *records);
+  if (flags.program.json) {
+    nlohmann::json result = ToJson(rows);
+    if (!flags.compare.empty()) result["compared"] = ToJson(changes);
+    PrintJson(result);
+  } else {
     PrintTable(rows);
-  return kExitOk;
+    if (!flags.compare.empty()) PrintChanges(changes);
+  }
+  return std::ranges::any_of(changes, &KlChange::is_worse) ? kExitFailure : kExitOk;
 }
 
 std::string TaskHelp() {
@@ -115,16 +164,22 @@ VerbRun AddEval(CLI::App& app) {
   app.add_option("--samples", eval.num_samples, "per task")
       ->capture_default_str()
       ->check(CLI::Range(1, 100000));
-  app.add_option("--context", eval.shape.context_tokens, "chunk tokens of a sample")
+  app.add_option("--context", eval.context_tokens, "chunk tokens of a sample")
       ->capture_default_str()
       ->check(CLI::Range(64, 1 << 20));
-  app.add_option("--chunk", eval.shape.chunk_tokens, "tokens per chunk")
+  app.add_option("--chunk", eval.chunk_tokens, "tokens per chunk; several sizes: 256,512")
+      ->delimiter(',')
       ->capture_default_str()
       ->check(CLI::Range(32, 1 << 17));
   app.add_option("--seed", eval.seed, "another seed, other samples")->capture_default_str();
   app.add_option("--qa-file", eval.qa_file, "MuSiQue, HotpotQA, 2WikiMultihopQA or LongBench file: task qa");
   app.add_option("--out", eval.out, "JSON line per sample, method and budget, written as it is known");
   app.add_flag("--resume", eval.resume, "go on with --out");
+  app.add_option(
+      "--compare", flags->compare,
+      "lines of an earlier --out: the KL of the same samples then and now; exit code 1 if one is worse");
+  app.add_option("--write-samples", flags->write_samples,
+                 "measure nothing: write the samples as token ids, JSON lines, into a new file");
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
     return RunWithConfig(flags->program, [&](const Config& config) { return Run(*flags, config); });

@@ -9,6 +9,10 @@ namespace {
 
 constexpr int kMaxFacts = 2;  // the asked one and its rivals
 constexpr char kInstruction[] = "You answer questions about the following text.";
+constexpr char kNeedleInstruction[] =
+    "A special magic number is hidden within the following text. Make sure to memorize it. I will quiz you "
+    "about "
+    "the number afterwards.";
 
 // `count` different seams: the chunk before each.
 std::vector<int> PickSeams(Random& random, int num_chunks, int count) {
@@ -34,22 +38,24 @@ void AskFor(const std::string& reference, const std::vector<Insert>& inserts, Ev
 
 }  // namespace
 
+// A needle in RULER's words, cut before its number.
 EvalSample MakeSeamSample(std::string_view /*id*/, Random& random, const SampleContext& context) {
-  EvalSample sample{.instruction = kInstruction, .max_new_tokens = 16};
+  EvalSample sample{.instruction = kNeedleInstruction, .max_new_tokens = 16};
   std::vector<Insert> inserts;
   const std::vector<int> seams = PickSeams(random, context.shape.num_chunks(), kMaxFacts);
   const std::vector<std::string> keys = MakeWordKeys(random, static_cast<int>(seams.size()));
   for (size_t i = 0; i < seams.size(); ++i) {
-    const std::string code = MakeNumber(random, 5);
+    const std::string number = MakeNumber(random, 7);
     inserts.push_back(
-        {seams[i], Insert::Place::kTail, absl::StrCat("The access code of the ", keys[i], " room")});
-    inserts.push_back(
-        {seams[i] + 1, Insert::Place::kHead, absl::StrCat("is ", code, ", as everybody in the house knew.")});
-    if (i == 0) AskFor(code, inserts, sample);
+        {seams[i], Insert::Place::kTail, absl::StrCat("One of the special magic numbers for ", keys[i])});
+    inserts.push_back({seams[i] + 1, Insert::Place::kHead, absl::StrCat("is: ", number, ".")});
+    if (i == 0) AskFor(number, inserts, sample);
   }
   sample.chunks = Fill(inserts, random, context);
-  sample.question = absl::StrCat("What is the access code of the ", keys[0], " room?");
-  sample.answer_prefix = absl::StrCat("The access code of the ", keys[0], " room is");
+  sample.question =
+      absl::StrCat("What is the special magic number for ", keys[0], " mentioned in the provided text?");
+  sample.answer_prefix =
+      absl::StrCat("The special magic number for ", keys[0], " mentioned in the provided text is");
   return sample;
 }
 

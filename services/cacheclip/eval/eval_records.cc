@@ -68,6 +68,16 @@ nlohmann::json MakeRecord(const PreparedSample& prepared, const MethodSpec& spec
           {"full_seconds", prepared.full_seconds}};
 }
 
+absl::StatusOr<std::vector<nlohmann::json>> ReadRecords(const std::string& path) {
+  if (!std::ifstream(path)) return InvalidField("compare", absl::StrCat("cannot read ", path));
+  std::map<std::string, nlohmann::json> by_key;
+  int64_t end = 0;
+  CACHECLIP_RETURN_IF_ERROR(ReadLines(path, &by_key, &end));
+  std::vector<nlohmann::json> records;
+  for (auto& [key, record] : by_key) records.push_back(std::move(record));
+  return records;
+}
+
 absl::StatusOr<RecordFile> RecordFile::Open(const std::string& path, bool resume) {
   RecordFile result;
   result.path_ = path;

@@ -22,6 +22,10 @@ std::string RecordKey(const nlohmann::json& record);
 nlohmann::json MakeRecord(const PreparedSample& prepared, const MethodSpec& spec, double budget,
                           const MethodOutcome& outcome);
 
+// Every whole line of a file. INVALID_ARGUMENT naming "compare" if it cannot be read, DATA_LOSS naming the
+// first line that is no record.
+absl::StatusOr<std::vector<nlohmann::json>> ReadRecords(const std::string& path);
+
 class RecordFile {
  public:
   // An empty path keeps the records in memory only. ALREADY_EXISTS: the file holds something and `resume` is

@@ -1,12 +1,15 @@
 #include "services/cacheclip/eval/eval_run.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "services/cacheclip/eval/eval_records.h"
 #include "services/cacheclip/eval/qa_file.h"
+#include "services/cacheclip/eval/sample_file.h"
 
 namespace cacheclip {
 namespace {
@@ -27,16 +30,22 @@ std::vector<Cell> CellsOf(const std::vector<MethodSpec>& specs, const std::vecto
   return cells;
 }
 
+struct ShapedSample {
+  EvalSample sample;
+  SampleShape shape;
+};
+
 class EvalRun {
  public:
   EvalRun(Evaluator& evaluator, const EvalOptions& options, RecordFile& records, std::vector<Cell> cells)
       : evaluator_(evaluator), options_(options), records_(records), cells_(std::move(cells)) {}
 
   // The cells of one sample that are not there yet.
-  absl::Status Measure(const EvalSample& sample) {
+  absl::Status Measure(const ShapedSample& shaped) {
+    const EvalSample& sample = shaped.sample;
     std::unique_ptr<PreparedSample> prepared;
     for (const Cell& cell : cells_) {
-      nlohmann::json name = Name(sample, cell);
+      nlohmann::json name = Name(shaped, cell);
       if (const nlohmann::json* known = records_.Find(RecordKey(name))) {
         results_.push_back(*known);
         continue;
@@ -59,14 +68,14 @@ class EvalRun {
   std::vector<nlohmann::json> TakeResults() { return std::move(results_); }
 
  private:
-  nlohmann::json Name(const EvalSample& sample, const Cell& cell) const {
-    return {{"task", sample.task},
-            {"sample", sample.index},
+  nlohmann::json Name(const ShapedSample& shaped, const Cell& cell) const {
+    return {{"task", shaped.sample.task},
+            {"sample", shaped.sample.index},
             {"method", cell.spec->label},
             {"budget", cell.budget},
             {"seed", options_.seed},
-            {"context", options_.shape.context_tokens},
-            {"chunk", options_.shape.chunk_tokens},
+            {"context", shaped.shape.context_tokens},
+            {"chunk", shaped.shape.chunk_tokens},
             {"model", evaluator_.model_name()},
             {"auxiliary", evaluator_.auxiliary_name()}};
   }
@@ -96,16 +105,18 @@ absl::StatusOr<Questions> FindQuestions(const EvalOptions& options) {
 }
 
 // In the order in which they are measured: all tasks get their first sample before any gets its second, so
-// that a run that is stopped has something about each.
-std::vector<EvalSample> MakeSamples(const EvalOptions& options, const Questions& questions,
-                                    const TokenCounter& count_tokens) {
-  const SampleContext context{options.shape, count_tokens};
-  std::vector<EvalSample> samples;
+// that a run that is stopped has something about each. Passages of a file have the sizes they have.
+std::vector<ShapedSample> MakeSamples(const EvalOptions& options, const Questions& questions,
+                                      const TokenCounter& count_tokens) {
+  std::vector<ShapedSample> samples;
   for (int index = 0; index < options.num_samples; ++index) {
-    for (const Task* task : questions.tasks)
-      samples.push_back(MakeSample(*task, options.seed, index, context));
+    for (size_t size = 0; size < options.chunk_tokens.size(); ++size) {
+      const SampleShape shape = ShapeOf(options, size);
+      for (const Task* task : questions.tasks)
+        samples.push_back({MakeSample(*task, options.seed, index, {shape, count_tokens}), shape});
+    }
     if (index < static_cast<int>(questions.from_file.size()))
-      samples.push_back(questions.from_file[static_cast<size_t>(index)]);
+      samples.push_back({questions.from_file[static_cast<size_t>(index)], ShapeOf(options, 0)});
   }
   return samples;
 }
@@ -121,16 +132,43 @@ absl::StatusOr<std::vector<nlohmann::json>> RunEvaluation(
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<MethodSpec> specs,
                              ParseMethodSpecs(options.methods, evaluator->default_spec()));
   const TokenCounter count_tokens = [&](std::string_view text) { return evaluator->CountTokens(text); };
-  const std::vector<EvalSample> samples = MakeSamples(options, questions, count_tokens);
+  const std::vector<ShapedSample> samples = MakeSamples(options, questions, count_tokens);
   EvalRun run(*evaluator, options, records, CellsOf(specs, options.budgets));
   EvalProgress progress{.num_samples = static_cast<int>(samples.size())};
-  for (const EvalSample& sample : samples) {
-    CACHECLIP_RETURN_IF_ERROR(run.Measure(sample));
+  for (const ShapedSample& shaped : samples) {
+    CACHECLIP_RETURN_IF_ERROR(run.Measure(shaped));
     ++progress.samples_done;
-    progress.task = sample.task;
+    progress.task = shaped.sample.task;
     if (on_progress) on_progress(progress);
   }
   return run.TakeResults();
+}
+
+SampleShape ShapeOf(const EvalOptions& options, size_t index) {
+  return {.context_tokens = options.context_tokens, .chunk_tokens = options.chunk_tokens[index]};
+}
+
+absl::StatusOr<int> WriteSamples(Config config, const EvalOptions& options, const std::string& path) {
+  CACHECLIP_ASSIGN_OR_RETURN(const Questions questions, FindQuestions(options));
+  if (std::filesystem::exists(path))
+    return FieldError(absl::StatusCode::kAlreadyExists, "write-samples", absl::StrCat(path, " exists"));
+  std::ofstream file(path, std::ios::binary);
+  config.selector = false;  // nobody scores
+  CACHECLIP_ASSIGN_OR_RETURN(auto evaluator, Evaluator::Open(std::move(config)));
+  const TokenCounter count_tokens = [&](std::string_view text) { return evaluator->CountTokens(text); };
+  int num_written = 0;
+  for (const ShapedSample& shaped : MakeSamples(options, questions, count_tokens)) {
+    CACHECLIP_ASSIGN_OR_RETURN(const auto laid_out, evaluator->LayOut(shaped.sample));
+    nlohmann::json line = SampleToJson(*evaluator, *laid_out);
+    line["seed"] = options.seed;
+    line["context"] = shaped.shape.context_tokens;
+    line["chunk"] = shaped.shape.chunk_tokens;
+    file << line.dump() << "\n";
+    ++num_written;
+  }
+  file.close();
+  if (!file) return InvalidField("write-samples", absl::StrCat("cannot write ", path));
+  return num_written;
 }
 
 }  // namespace cacheclip

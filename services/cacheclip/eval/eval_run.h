@@ -21,12 +21,16 @@ struct EvalOptions {
   std::string methods = "auto,none";
   std::vector<double> budgets = {0.1, 0.2};
   int num_samples = 12;
-  SampleShape shape;
+  int context_tokens = 3000;
+  std::vector<int> chunk_tokens = {512};  // the same tasks at each chunk size
   uint64_t seed = 1;
   std::string out;      // JSON lines; empty: nothing is kept
   bool resume = false;  // keep what `out` holds and add what is missing
   std::string qa_file;  // questions with passages (qa_file.h), as task `qa`
 };
+
+// The shape of samples at the `index`th chunk size.
+SampleShape ShapeOf(const EvalOptions& options, size_t index);
 
 // Every cell that the options ask for, those that `out` held already included. `on_progress` is called after
 // each sample. INVALID_ARGUMENT names the option; FAILED_PRECONDITION: `out` exists and `resume` is not set,
@@ -37,5 +41,9 @@ struct EvalProgress {
 };
 absl::StatusOr<std::vector<nlohmann::json>> RunEvaluation(
     Config config, const EvalOptions& options, const std::function<void(const EvalProgress&)>& on_progress);
+
+// Writes the samples themselves (sample_file.h) into a new file `path`, measuring nothing. INVALID_ARGUMENT
+// names the option; ALREADY_EXISTS: the file is there.
+absl::StatusOr<int> WriteSamples(Config config, const EvalOptions& options, const std::string& path);
 
 }  // namespace cacheclip

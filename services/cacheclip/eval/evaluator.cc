@@ -104,7 +104,7 @@ bool Evaluator::EndsSequence(int32_t token) const {
   return std::ranges::find(ends, token) != ends.end();
 }
 
-absl::StatusOr<std::unique_ptr<PreparedSample>> Evaluator::Prepare(const EvalSample& sample) {
+absl::StatusOr<std::unique_ptr<PreparedSample>> Evaluator::LayOut(const EvalSample& sample) {
   auto prepared = std::make_unique<PreparedSample>();
   prepared->sample = sample;
   PrefixSpec spec;
@@ -113,6 +113,11 @@ absl::StatusOr<std::unique_ptr<PreparedSample>> Evaluator::Prepare(const EvalSam
   prepared->request = RequestOf(sample, prefix.prefix_id);
   CACHECLIP_RETURN_IF_ERROR(ValidateGenerateRequest(prepared->request));
   CACHECLIP_ASSIGN_OR_RETURN(prepared->prompt, PreparePrompt(*primary_, *source_, prepared->request));
+  return prepared;
+}
+
+absl::StatusOr<std::unique_ptr<PreparedSample>> Evaluator::Prepare(const EvalSample& sample) {
+  CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<PreparedSample> prepared, LayOut(sample));
   CACHECLIP_ASSIGN_OR_RETURN(const StoreHit prefix_kv,
                              prepared->prompt.prefix->PrefixChunk(TaskPriority::kInteractive));
   prepared->prefix = prefix_kv.chunk;

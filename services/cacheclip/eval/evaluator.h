@@ -60,6 +60,9 @@ class Evaluator {
   static absl::StatusOr<std::unique_ptr<Evaluator>> Open(Config config);
   ~Evaluator();
 
+  // Texts as token ids only: `request` and `prompt` of the result. No model work.
+  absl::StatusOr<std::unique_ptr<PreparedSample>> LayOut(const EvalSample& sample);
+  // The chunks' KV and full prefill's answer as well.
   absl::StatusOr<std::unique_ptr<PreparedSample>> Prepare(const EvalSample& sample);
   absl::StatusOr<MethodOutcome> Run(const PreparedSample& prepared, const MethodSpec& spec, double budget);
 
@@ -73,8 +76,8 @@ class Evaluator {
   const ModelConfig& model_config() const { return primary_->runtime().model->config(); }
 
   int CountTokens(std::string_view text) const;
-  MethodSpec default_spec() const;  // what the services do without further settings
-  std::string model_name() const;  // tells int8 KV apart: its lines are another model's
+  MethodSpec default_spec() const;     // what the services do without further settings
+  std::string model_name() const;      // tells int8 KV apart: its lines are another model's
   std::string auxiliary_name() const;  // "" without a selector
 
  private:

@@ -21,7 +21,8 @@ class EvalRunTest : public testing::Test {
                 .methods = "auxiliary,none,kv_deviation",
                 .budgets = {0.2, 0.5},
                 .num_samples = 2,
-                .shape = {.context_tokens = 160, .chunk_tokens = 40},
+                .context_tokens = 160,
+                .chunk_tokens = {40},
                 .out = folder_.path() + "/out.jsonl"};
   }
 
