@@ -59,17 +59,21 @@ absl::Status WriteBackQueue::ReadFolder() {
     int64_t bytes = 0;
     if (parts.size() != 2 || !absl::SimpleAtoi(parts[1], &bytes) || bytes < 0) continue;
     const auto key = ChunkKey::FromHex(parts[0]);
-    if (!key.ok() || !chunks_.emplace(*key, bytes).second) continue;
-    order_.push_back(*key);
-    stats_.queued_bytes += bytes;
-    ++stats_.queued_chunks;
+    if (!key.ok() || chunks_.contains(*key)) continue;
+    Enqueue(*key, bytes);
   }
   return error ? FileError(error.value(), "list", options_.folder) : absl::OkStatus();
 }
 
 absl::Status WriteBackQueue::Add(const ChunkKey& key, int64_t bytes) {
   std::lock_guard lock(mutex_);
-  if (chunks_.contains(key)) return absl::OkStatus();
+  if (const auto it = chunks_.find(key); it != chunks_.end()) {
+    if (writing_ != key) return absl::OkStatus();
+    // What is being written may be older than a deletion or an unpinning that the caller has seen.
+    it->second.number = ++num_entries_;
+    if (std::ranges::find(order_, key) == order_.end()) order_.push_back(key);
+    return absl::OkStatus();
+  }
   if (stats_.queued_bytes + bytes > options_.max_bytes || stats_.queued_chunks >= options_.max_chunks) {
     ++stats_.refused;
     return absl::ResourceExhaustedError(
@@ -79,19 +83,23 @@ absl::Status WriteBackQueue::Add(const ChunkKey& key, int64_t bytes) {
   const std::string path = PathOf(key, bytes);
   CACHECLIP_RETURN_IF_ERROR(OpenFile(path, O_WRONLY | O_CREAT).status());
   CACHECLIP_RETURN_IF_ERROR(SyncFolder(options_.folder));
-  chunks_.emplace(key, bytes);
+  Enqueue(key, bytes);
+  changed_.notify_all();
+  return absl::OkStatus();
+}
+
+void WriteBackQueue::Enqueue(const ChunkKey& key, int64_t bytes) {
+  chunks_.emplace(key, Entry{bytes, ++num_entries_});
   order_.push_back(key);
   stats_.queued_bytes += bytes;
   ++stats_.queued_chunks;
-  changed_.notify_all();
-  return absl::OkStatus();
 }
 
 void WriteBackQueue::Erase(const ChunkKey& key) {
   const auto it = chunks_.find(key);
   if (it == chunks_.end()) return;
-  ::unlink(PathOf(key, it->second).c_str());
-  stats_.queued_bytes -= it->second;
+  ::unlink(PathOf(key, it->second.bytes).c_str());
+  stats_.queued_bytes -= it->second.bytes;
   --stats_.queued_chunks;
   chunks_.erase(it);
   changed_.notify_all();
@@ -118,18 +126,24 @@ void WriteBackQueue::Loop() {
     if (order_.empty()) continue;
     const ChunkKey key = order_.front();
     order_.pop_front();
-    if (!chunks_.contains(key)) continue;
+    const auto it = chunks_.find(key);
+    if (it == chunks_.end()) continue;
+    const int64_t entry = it->second.number;
+    writing_ = key;
     lock.unlock();
     const absl::Status status = write_(key);
     lock.lock();
-    Settle(key, status);
+    writing_.reset();
+    Settle(key, entry, status);
   }
 }
 
-void WriteBackQueue::Settle(const ChunkKey& key, const absl::Status& status) {
+void WriteBackQueue::Settle(const ChunkKey& key, int64_t entry, const absl::Status& status) {
+  const auto it = chunks_.find(key);
+  const bool is_same = it != chunks_.end() && it->second.number == entry;  // not forgotten, not added anew
   if (status.ok() || absl::IsNotFound(status)) {
     retry_delay_ = absl::ZeroDuration();
-    if (!chunks_.contains(key)) return;  // forgotten meanwhile
+    if (!is_same) return;
     ++(status.ok() ? stats_.written : stats_.lost);
     Erase(key);
     if (!status.ok()) {
@@ -137,7 +151,7 @@ void WriteBackQueue::Settle(const ChunkKey& key, const absl::Status& status) {
     }
     return;
   }
-  if (chunks_.contains(key)) order_.push_back(key);
+  if (is_same) order_.push_back(key);
   ++stats_.retries;
   retry_delay_ = std::clamp(2 * retry_delay_, options_.first_retry_delay, options_.max_retry_delay);
   CACHECLIP_LOG(Warning) << "write-back: " << stats_.queued_chunks << " chunks wait, next try in "

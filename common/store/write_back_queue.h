@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -48,7 +49,8 @@ class WriteBackQueue {
   ~WriteBackQueue();  // what is queued stays in the folder
   void Start();       // once
 
-  // RESOURCE_EXHAUSTED: the queue is full. Other errors: the journal cannot be written. OK if queued already.
+  // RESOURCE_EXHAUSTED: the queue is full. Other errors: the journal cannot be written. OK if queued already;
+  // one that is being written at this moment is written once more.
   absl::Status Add(const ChunkKey& key, int64_t bytes);
   void Forget(const ChunkKey& key);
   bool IsQueued(const ChunkKey& key) const;
@@ -63,16 +65,24 @@ class WriteBackQueue {
 
   absl::Status ReadFolder();
   void Loop();
-  void Settle(const ChunkKey& key, const absl::Status& status);  // with mutex_ held
-  void Erase(const ChunkKey& key);                               // with mutex_ held
+  // With mutex_ held. `entry`: what the write began with; what was added since is still to be written.
+  void Settle(const ChunkKey& key, int64_t entry, const absl::Status& status);
+  void Erase(const ChunkKey& key);
+  void Enqueue(const ChunkKey& key, int64_t bytes);
   std::string PathOf(const ChunkKey& key, int64_t bytes) const;
 
   const WriteBackOptions options_;
   const WriteFunction write_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  absl::flat_hash_map<ChunkKey, int64_t> chunks_;  // key -> bytes
-  std::deque<ChunkKey> order_;                     // next first; may name keys that were forgotten
+  struct Entry {
+    int64_t bytes = 0;
+    int64_t number = 0;  // no two entries ever have the same
+  };
+  absl::flat_hash_map<ChunkKey, Entry> chunks_;
+  std::deque<ChunkKey> order_;       // next first; may name keys that were forgotten
+  std::optional<ChunkKey> writing_;  // now, without the lock
+  int64_t num_entries_ = 0;          // ever
   WriteBackStats stats_;
   absl::Duration retry_delay_;  // zero: the last write succeeded
   bool is_stopping_ = false;

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <functional>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "tests/support/poll.h"
@@ -26,6 +29,7 @@ class WriteBackQueueTest : public testing::Test {
     return queue;
   }
   absl::Status Write(const ChunkKey& key) {
+    if (const auto step = std::exchange(before_end_, nullptr)) step();
     std::lock_guard lock(mutex_);
     if (failure_.ok()) written_.push_back(key);
     return failure_;
@@ -40,6 +44,7 @@ class WriteBackQueueTest : public testing::Test {
   }
 
   TempFolder folder_;
+  std::function<void()> before_end_;  // once: what happens between a write and what the queue makes of it
   std::mutex mutex_;
   absl::Status failure_;
   std::vector<ChunkKey> written_;
@@ -54,6 +59,49 @@ TEST_F(WriteBackQueueTest, WritesInTheBackground) {
   EXPECT_EQ(queue->stats().written, 2);
   EXPECT_EQ(queue->stats().queued_bytes, 0);
   EXPECT_FALSE(queue->IsQueued(Key(1)));
+}
+
+TEST_F(WriteBackQueueTest, WhatIsDeletedAndAddedWhileItIsWrittenIsWrittenOnceMore) {
+  std::unique_ptr<WriteBackQueue> queue;
+  before_end_ = [&] {
+    queue->Forget(Key(1));
+    EXPECT_TRUE(queue->Add(Key(1), 100).ok());
+  };
+  queue = Open();
+  ASSERT_TRUE(queue->Add(Key(1), 100).ok());
+  ASSERT_TRUE(queue->WaitUntilEmpty(absl::Seconds(60)));
+  EXPECT_EQ(written(), (std::vector<ChunkKey>{Key(1), Key(1)}));
+  EXPECT_EQ(queue->stats().written, 1) << "of the entries: the first was forgotten";
+  EXPECT_EQ(queue->stats().queued_bytes, 0);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path() + "/journal"));
+}
+
+TEST_F(WriteBackQueueTest, WhatIsAddedWhileItIsWrittenIsWrittenOnceMore) {
+  std::unique_ptr<WriteBackQueue> queue;
+  before_end_ = [&] {
+    EXPECT_TRUE(queue->Add(Key(1), 100).ok());
+    EXPECT_TRUE(queue->Add(Key(1), 100).ok());
+  };
+  queue = Open();
+  ASSERT_TRUE(queue->Add(Key(1), 100).ok());
+  ASSERT_TRUE(queue->WaitUntilEmpty(absl::Seconds(60)));
+  EXPECT_EQ(written(), (std::vector<ChunkKey>{Key(1), Key(1)}));
+  EXPECT_EQ(queue->stats().queued_chunks, 0);
+}
+
+TEST_F(WriteBackQueueTest, AFailedWriteOfADeletedChunkDoesNotQueueItsSuccessorTwice) {
+  std::unique_ptr<WriteBackQueue> queue;
+  FailWith(absl::UnavailableError("down"));
+  before_end_ = [&] {
+    queue->Forget(Key(1));
+    EXPECT_TRUE(queue->Add(Key(1), 100).ok());
+  };
+  queue = Open();
+  ASSERT_TRUE(queue->Add(Key(1), 100).ok());
+  ASSERT_TRUE(PollUntil([&] { return queue->stats().retries > 0; }));
+  FailWith(absl::OkStatus());
+  ASSERT_TRUE(queue->WaitUntilEmpty(absl::Seconds(60)));
+  EXPECT_EQ(written(), std::vector<ChunkKey>{Key(1)});
 }
 
 TEST_F(WriteBackQueueTest, TriesAgainUntilTheTierIsBack) {
