@@ -134,24 +134,21 @@ ReadResult ChunkSource::Read(const ResolvedChunk& chunk, GetOptions options) con
   const auto failed = [&chunk](ReadProblem problem, const char* reason, const absl::Status& status) {
     return ReadResult{{}, problem, StoreFallback(reason, chunk.key, status)};
   };
-  ReadResult result;
-  if (hit.ok()) {
-    const auto behind = chunk.is_prefix ? std::span<const int32_t>() : chunk.context->ids();
-    const absl::Status same = CheckIdentity(hit->chunk->header(), chunk.key, behind, chunk.encoding.ids);
-    if (same.ok()) return {*std::move(hit)};
-    if (hit->arrival != nullptr) hit->arrival->Abandon();
-    result = failed(ReadProblem::kDamaged, "chunk_mismatch", same);
-  } else if (absl::IsDataLoss(hit.status())) {
-    result = failed(ReadProblem::kDamaged, "chunk_corrupt", hit.status());
-  } else if (absl::IsNotFound(hit.status())) {
+  // The tier that served damaged bytes has deleted them; another one may hold a good copy.
+  if (absl::IsDataLoss(hit.status())) return failed(ReadProblem::kDamaged, "chunk_corrupt", hit.status());
+  if (absl::IsNotFound(hit.status())) {
     // A text nobody has stored is an ordinary miss; an id promises bytes.
     if (chunk.by_id) return failed(ReadProblem::kMissing, "chunk_missing", hit.status());
     return {{}, ReadProblem::kMissing};
-  } else if (absl::IsDeadlineExceeded(hit.status())) {
-    return failed(ReadProblem::kLate, "load_late", hit.status());
-  } else {
-    return failed(ReadProblem::kUnavailable, "store_unavailable", hit.status());
   }
+  if (absl::IsDeadlineExceeded(hit.status())) return failed(ReadProblem::kLate, "load_late", hit.status());
+  if (!hit.ok()) return failed(ReadProblem::kUnavailable, "store_unavailable", hit.status());
+  const auto behind = chunk.is_prefix ? std::span<const int32_t>() : chunk.context->ids();
+  const absl::Status same = CheckIdentity(hit->chunk->header(), chunk.key, behind, chunk.encoding.ids);
+  if (same.ok()) return {*std::move(hit)};
+  // Whole, with good checksums, but another chunk: it was written wrongly, so no copy is trusted.
+  if (hit->arrival != nullptr) hit->arrival->Abandon();
+  ReadResult result = failed(ReadProblem::kDamaged, "chunk_mismatch", same);
   CACHECLIP_LOG(Warning) << "stored chunk is not served: " << result.fallback->detail;
   if (const absl::Status deleted = store.Delete(chunk.key); !deleted.ok()) {
     CACHECLIP_LOG(Warning) << "chunk " << chunk.key.ToHex() << " is not deleted: " << deleted;

@@ -68,7 +68,7 @@ class ChunkSource {
   absl::StatusOr<LoadedChunk> Load(const ResolvedChunk& chunk, PutBack put_back, TaskPriority priority,
                                    const CancellationToken& cancellation) const;
 
-  // The stored chunk alone; deletes what is stored wrongly.
+  // The stored chunk alone; deletes another chunk under the key everywhere. Damaged bytes: see ChunkStore.
   ReadResult Read(const ResolvedChunk& chunk, GetOptions options) const;
 
  private:

@@ -6,7 +6,9 @@
 
 #include "common/base/status.h"
 #include "common/kv/chunk_builder.h"
+#include "common/store/tiered_chunk_store.h"
 #include "tests/support/engine_harness.h"
+#include "tests/support/fake_tier.h"
 
 namespace cacheclip {
 namespace {
@@ -125,6 +127,36 @@ TEST(ChunkSource, DamagedBytesAreEncodedAgain) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ(loaded->hit.tier, Tier::kComputed);
   EXPECT_EQ(loaded->fallbacks[0].reason, "chunk_corrupt");
+}
+
+// Damage in Redis while the object store is avoided, or away, is no reason to lose the object store's copy.
+TEST(ChunkSource, DamageInOneTierLeavesTheGoodCopyOfAnother) {
+  Fixture f;
+  const ResolvedChunk chunk = f.ById(1);
+  const auto stored = f.Load(chunk)->hit.chunk;
+  const auto memory = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{.max_bytes = 0});
+  const auto redis = std::make_shared<FakeTier>(), object = std::make_shared<FakeTier>();
+  const auto stack =
+      TieredChunkStore::Open(
+          {{memory, Tier::kMemory}, {redis, Tier::kRedis, true}, {object, Tier::kObject, true}})
+          .value();
+  ASSERT_TRUE(object->Put(stored).ok());
+  Runtime runtime = f.server.runtime;
+  runtime.store = stack.get();
+  PrefixContexts contexts(runtime);
+  const ChunkSource source(&contexts);
+  ResolvedChunk on_stack = chunk;
+  on_stack.context = contexts.Get("docs", "").value();
+
+  redis->FailWith(absl::DataLossError("checksum of slice 2"));
+  const ReadResult avoided = source.Read(on_stack, {.avoid = {Tier::kObject}});
+  EXPECT_EQ(avoided.problem, ReadProblem::kDamaged);
+  EXPECT_EQ(avoided.fallback->reason, "chunk_corrupt");
+  EXPECT_EQ(object->num_deletes, 0);
+  const ReadResult served = source.Read(on_stack, {});
+  ASSERT_TRUE(served.hit.has_value()) << "also at once, from the tier below";
+  EXPECT_EQ(served.hit->tier, Tier::kObject);
+  ExpectSameKv(*served.hit->chunk, *stored);
 }
 
 TEST(ChunkSource, AnotherChunkUnderTheKeyIsDeletedAndNeverServed) {
