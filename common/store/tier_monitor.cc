@@ -16,6 +16,11 @@ bool TierMonitor::MayAsk() {
   return true;
 }
 
+bool TierMonitor::IsPaused() const {
+  std::lock_guard lock(mutex_);
+  return pause_ > absl::ZeroDuration();
+}
+
 void TierMonitor::RecordHit(int64_t bytes, absl::Duration duration) {
   std::lock_guard lock(mutex_);
   ++observations_.num_hits;

@@ -40,7 +40,8 @@ class TierMonitor {
 
   explicit TierMonitor(const Clock* clock) : clock_(clock) {}
 
-  bool MayAsk();  // false is counted as a skipped read
+  bool MayAsk();          // false is counted as a skipped read
+  bool IsPaused() const;  // the last read failed and none has succeeded since
 
   void RecordHit(int64_t bytes, absl::Duration duration);
   void RecordMiss(absl::Duration duration);

@@ -42,6 +42,8 @@ TieredChunkStore::TieredChunkStore(std::vector<StoreTier> tiers, TieredChunkStor
       told_remote_since_(options_.clock->Now()),
       promotions_(std::make_shared<BackgroundQueue>(
           BackgroundQueueOptions{.max_bytes = options_.max_in_flight_bytes})),
+      remote_work_(std::make_shared<BackgroundQueue>(
+          BackgroundQueueOptions{.max_bytes = options_.max_in_flight_bytes})),
       prefetches_(std::make_shared<BackgroundQueue>(BackgroundQueueOptions{})) {
   for (size_t i = 0; i < tiers_.size(); ++i)
     monitors_.push_back(std::make_shared<TierMonitor>(options_.clock));
@@ -50,6 +52,7 @@ TieredChunkStore::TieredChunkStore(std::vector<StoreTier> tiers, TieredChunkStor
 TieredChunkStore::~TieredChunkStore() {
   prefetches_->Stop();
   promotions_->Stop();
+  remote_work_->Stop();
   write_back_.reset();
 }
 
@@ -154,7 +157,7 @@ void TieredChunkStore::NoteUse(const ChunkKey& key, size_t served_by) {
     }
   }
   if (!told_remote_.Insert(key)) return;
-  promotions_->Add(0, [this, key, first_remote] {
+  remote_work_->Add(0, [this, key, first_remote] {
     for (size_t i = first_remote; i < tiers_.size(); ++i)
       if (!tombstones_.Has(key, i)) tiers_[i].store->MarkUsed(key);
   });

@@ -4,13 +4,14 @@
 //   * A chunk served from a slower tier is promoted into faster ones: always where it fits, into a full tier
 //     only on its second use, so that a scan of chunks used once does not flush what is hot (ADR 0010). The
 //     first tier gets it at once, the others in the background; what is still arriving, when it is complete.
+//     Local tiers never wait for remote ones; a remote one that is left alone or avoided gets no copy.
 //   * Put() writes local tiers, then remote ones as the write mode says. The answer of the slowest tier that
 //     is written counts: it is the one that must not lose the chunk; a faster one that refuses costs time.
 //   * Delete() holds on every tier when it returns OK. A tier that cannot be told leaves an error and a
 //     tombstone: the chunk is not served from it until the deletion could be repeated.
 //   * Pins are set where the chunk lies, except in the first of several tiers.
 // Thread-safe. Bytes under way between tiers are bounded by max_in_flight_bytes, for loads that copy and for
-// background work each.
+// background work on local and on remote tiers each.
 #pragma once
 
 #include <array>
@@ -49,8 +50,7 @@ struct TieredChunkStoreOptions {
   WriteMode write_mode = WriteMode::kThrough;
   WriteBackOptions write_back;                       // kBack; needs a local tier that survives a restart
   absl::Duration remote_timeout = absl::Seconds(2);  // one remote tier's share of a Get()
-  absl::Duration remote_use_interval =
-      absl::Minutes(10);  // tell remote tiers of local hits at most this often
+  absl::Duration remote_use_interval = absl::Minutes(10);  // between two news of local hits to remote tiers
   int64_t max_in_flight_bytes = int64_t{256} << 20;
   int64_t max_recent_keys = 65536;   // remembered to tell a second use from a first
   bool admit_first_use = false;      // into full tiers too: plain LRU, for a working set that keeps changing
@@ -132,8 +132,7 @@ class TieredChunkStore : public ChunkStore {
   SingleFlight flights_;
   RecentKeys recent_, told_remote_;
   Tombstones tombstones_;
-  // Serialise puts, promotions and deletes of a key, among local and among remote tiers: a remote tier that
-  // hangs does not hold up local work. Never both at once.
+  // Serialise puts, promotions and deletes of a key, among local and among remote tiers. Never both at once.
   std::array<std::mutex, kStripes> local_mutexes_, remote_mutexes_;
   std::array<std::atomic<int64_t>, kStripes> deletions_{};  // a load that sees it change promotes nothing
   mutable std::mutex mutex_;                                // guards what follows; a leaf
@@ -144,7 +143,8 @@ class TieredChunkStore : public ChunkStore {
   std::atomic<bool> is_eviction_scheduled_{false};
   std::unique_ptr<WriteBackQueue> write_back_;
   // Last: their threads use all of the above. Shared, because an arrival may end after the stack is gone.
-  std::shared_ptr<BackgroundQueue> promotions_, prefetches_;
+  // What may wait for a remote tier is remote_work_; promotions_ into local tiers and evictions never do.
+  std::shared_ptr<BackgroundQueue> promotions_, remote_work_, prefetches_;
 };
 
 }  // namespace cacheclip

@@ -1,6 +1,7 @@
 // How chunks rise in a stack of tiers (common/store/tiered_chunk_store.h): into the first tier at once, into
-// the others in the background. Every copy is made under the key's lock and only if no deletion came since
-// the chunk was read.
+// the others in the background, local and remote ones each in a queue of their own: a remote tier that is
+// slow holds up, and fills, nothing but its own. Every copy is made under the key's lock and only if no
+// deletion came since the chunk was read.
 #include <algorithm>
 #include <utility>
 
@@ -14,31 +15,39 @@ struct TieredChunkStore::Promotion {
   std::string group;
   int64_t deletions = 0;     // of the key's stripe when the read began
   bool used_before = false;  // lately: a full tier makes room for it
+  TierSet avoid;             // remote tiers that the reader found too slow
 };
 
 void TieredChunkStore::Promote(StoreHit& hit, size_t from, const GetOptions& options, int64_t deletions) {
   Promotion promotion{.chunk = hit.chunk,
                       .group = std::string(options.group),
                       .deletions = deletions,
-                      .used_before = !recent_.Insert(hit.chunk->key()) || options_.admit_first_use};
-  const int64_t bytes = hit.chunk->total_bytes();
+                      .used_before = !recent_.Insert(hit.chunk->key()) || options_.admit_first_use,
+                      .avoid = options.avoid};
+  const size_t local_end = std::min(from, num_local_);
+  // While a queue takes tasks the stack is alive: its destructor stops the queues first.
+  const auto promote_later = [this, from, local_end, local = std::weak_ptr(promotions_),
+                              remote = std::weak_ptr(remote_work_)](const Promotion& what, size_t begin) {
+    const auto add = [&](const std::weak_ptr<BackgroundQueue>& queue, size_t first, size_t end) {
+      if (first >= end) return;
+      if (const auto alive = queue.lock(); alive != nullptr)
+        alive->Add(what.chunk->total_bytes(), [this, what, first, end] { PromoteInto(what, first, end); });
+    };
+    add(local, begin, local_end);
+    add(remote, local_end, from);
+  };
   if (hit.arrival != nullptr) {
-    hit.arrival->OnEnd([this, queue = std::weak_ptr(promotions_), promotion = std::move(promotion), bytes,
-                        from](const absl::Status& status) {
-      // While the queue takes tasks the stack is alive: its destructor stops the queue first.
-      if (const auto alive = queue.lock(); alive != nullptr && status.ok())
-        alive->Add(bytes, [this, promotion, from] { PromoteInto(promotion, 0, from); });
+    hit.arrival->OnEnd([promote_later, promotion = std::move(promotion)](const absl::Status& status) {
+      if (status.ok()) promote_later(promotion, 0);
     });
     return;
   }
   if (tiers_[from].tier == Tier::kDisk) {
     PromoteMapped(hit, promotion, options.deadline);
-  } else {
+  } else if (local_end > 0) {
     PromoteInto(promotion, 0, 1);
   }
-  if (from > 1)
-    promotions_->Add(bytes,
-                     [this, promotion = std::move(promotion), from] { PromoteInto(promotion, 1, from); });
+  promote_later(promotion, 1);
 }
 
 // What a faster tier keeps is on the heap: a mapped file's pages may be read from disk again, unchecked.
@@ -53,7 +62,11 @@ void TieredChunkStore::PromoteMapped(StoreHit& hit, Promotion promotion, absl::T
 }
 
 bool TieredChunkStore::Admits(size_t index, const Promotion& promotion) const {
-  if (tiers_[index].is_remote && options_.write_mode == WriteMode::kNone) return false;
+  if (tiers_[index].is_remote) {
+    if (options_.write_mode == WriteMode::kNone) return false;
+    // A tier that is not worth reading from is not worth the time and bandwidth of a copy either.
+    if (promotion.avoid.Contains(tiers_[index].tier) || monitor(index).IsPaused()) return false;
+  }
   return promotion.used_before || tiers_[index].store->HasRoomFor(promotion.chunk->total_bytes());
 }
 
@@ -105,6 +118,7 @@ void TieredChunkStore::ScheduleEviction() {
 void TieredChunkStore::WaitUntilIdle() {
   prefetches_->WaitUntilIdle();
   promotions_->WaitUntilIdle();
+  remote_work_->WaitUntilIdle();
 }
 
 }  // namespace cacheclip

@@ -125,7 +125,7 @@ absl::Status TieredChunkStore::DeleteFrom(size_t begin, size_t end, const ChunkK
 
 void TieredChunkStore::RepeatDeletions(size_t index) {
   if (!tombstones_.Any(index).has_value()) return;
-  promotions_->Add(0, [this, index] {
+  remote_work_->Add(0, [this, index] {
     for (auto key = tombstones_.Any(index); key.has_value(); key = tombstones_.Any(index)) {
       std::lock_guard lock(RemoteMutex(*key));
       if (!tombstones_.Has(*key, index)) continue;  // put again meanwhile

@@ -27,8 +27,9 @@ class FakeTier : public MemoryChunkStore {
     std::lock_guard lock(mutex_);
     put_failure_ = status;
   }
-  std::atomic<bool> closed{false};    // Get() holds what it has back until this is false
-  std::atomic<bool> arriving{false};  // Get() returns at once; layers come when the test publishes them
+  std::atomic<bool> closed{false};       // Get() holds what it has back until this is false
+  std::atomic<bool> puts_closed{false};  // the same for what is put
+  std::atomic<bool> arriving{false};     // Get() returns at once; layers come when the test publishes them
 
   std::atomic<int> num_gets{0}, num_puts{0}, num_deletes{0};
 
@@ -53,6 +54,7 @@ class FakeTier : public MemoryChunkStore {
   }
   absl::Status PutInGroup(std::shared_ptr<const EncodedChunk> chunk, std::string_view group) override {
     ++num_puts;
+    while (puts_closed) std::this_thread::yield();
     {
       std::lock_guard lock(mutex_);
       if (!failure_.ok()) return failure_;

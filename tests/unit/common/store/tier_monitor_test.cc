@@ -36,11 +36,13 @@ TEST(TierMonitor, LeavesAFailingTierAloneForLongerAndLonger) {
     clock.Advance(absl::Milliseconds(1));
     EXPECT_TRUE(monitor.MayAsk()) << i;
     EXPECT_FALSE(monitor.MayAsk()) << "one caller tries at a time";
+    EXPECT_TRUE(monitor.IsPaused());
     pause = std::min(2 * pause, TierMonitor::kMaxPause);
   }
   monitor.RecordMiss(absl::ZeroDuration());
   EXPECT_TRUE(monitor.MayAsk());
   EXPECT_TRUE(monitor.MayAsk()) << "it answers again";
+  EXPECT_FALSE(monitor.IsPaused());
   EXPECT_EQ(monitor.observations().num_failed_reads, 12);
   EXPECT_EQ(monitor.observations().num_skipped_reads, 24);
 }

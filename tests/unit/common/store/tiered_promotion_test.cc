@@ -138,6 +138,78 @@ TEST(TieredPromotion, PrefetchBringsChunksIntoMemory) {
   EXPECT_FALSE(stack.Holds(*stack.memory, 6)) << "too late";
 }
 
+// Memory for one chunk over disk over two remote tiers, of which the last one has chunks 1 to kNumCold.
+struct ColdStack {
+  static constexpr int kNumCold = 12;
+  ColdStack() {
+    for (int seed = 1; seed <= kNumCold; ++seed) EXPECT_TRUE(object->Put(MakeTestChunk(seed)).ok());
+  }
+  absl::StatusOr<StoreHit> Get(int seed, const GetOptions& options = {}) {
+    return store->Get(MakeTestChunk(seed)->key(), options);
+  }
+  bool IsOnDiskSoon(int seed) {
+    return PollUntil([&] { return disk->Holds(MakeTestChunk(seed)->key()); });
+  }
+
+  FakeClock clock;
+  std::shared_ptr<MemoryChunkStore> memory =
+      std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{.max_bytes = kChunkBytes, .clock = &clock});
+  const MemoryChunkStoreOptions other_tiers{.clock = &clock};
+  std::shared_ptr<FakeTier> disk = std::make_shared<FakeTier>(other_tiers),
+                            redis = std::make_shared<FakeTier>(other_tiers),
+                            object = std::make_shared<FakeTier>(other_tiers);
+  std::unique_ptr<TieredChunkStore> store =
+      TieredChunkStore::Open({{memory, Tier::kMemory},
+                              {disk, Tier::kDisk},
+                              {redis, Tier::kRedis, true},
+                              {object, Tier::kObject, true}},
+                             {.max_in_flight_bytes = 2 * kChunkBytes, .clock = &clock})
+          .value();
+};
+
+TEST(TieredPromotion, LocalTiersDoNotWaitForARemoteOneThatIsSlow) {
+  ColdStack stack;
+  stack.redis->puts_closed = true;
+  for (int seed = 1; seed <= ColdStack::kNumCold; ++seed) {
+    ASSERT_EQ(stack.Get(seed)->tier, Tier::kObject);
+    ASSERT_TRUE(stack.IsOnDiskSoon(seed)) << seed;
+  }
+  EXPECT_EQ(stack.redis->stats().objects, 0);
+  stack.redis->puts_closed = false;
+  stack.store->WaitUntilIdle();
+  EXPECT_GT(stack.redis->stats().objects, 0);
+  EXPECT_LE(stack.redis->stats().objects, 2) << "what did not fit into its queue was not kept waiting";
+  for (int seed = 1; seed <= ColdStack::kNumCold; ++seed) EXPECT_NE(stack.Get(seed)->tier, Tier::kObject);
+}
+
+TEST(TieredPromotion, ARemoteTierThatIsLeftAloneOrAvoidedGetsNoCopies) {
+  ColdStack stack;
+  ASSERT_TRUE(stack.Get(1, {.avoid = {Tier::kRedis}}).ok());
+  stack.redis->FailWith(absl::DeadlineExceededError("late"));
+  ASSERT_TRUE(stack.Get(2).ok());
+  stack.redis->FailWith(absl::OkStatus());
+  ASSERT_TRUE(stack.Get(3).ok());
+  stack.store->WaitUntilIdle();
+  EXPECT_EQ(stack.redis->num_puts, 0);
+  for (int seed : {1, 2, 3}) EXPECT_TRUE(stack.disk->Holds(MakeTestChunk(seed)->key())) << seed;
+  stack.clock.Advance(absl::Minutes(1));
+  ASSERT_TRUE(stack.Get(4).ok());
+  stack.store->WaitUntilIdle();
+  EXPECT_TRUE(stack.redis->Holds(MakeTestChunk(4)->key())) << "it answers again";
+}
+
+TEST(TieredPromotion, WithoutALocalTierAHitIsNotHeldUpByItsCopy) {
+  auto redis = std::make_shared<FakeTier>(), object = std::make_shared<FakeTier>();
+  const auto stack =
+      TieredChunkStore::Open({{redis, Tier::kRedis, true}, {object, Tier::kObject, true}}).value();
+  ASSERT_TRUE(object->Put(MakeTestChunk(1)).ok());
+  redis->puts_closed = true;
+  EXPECT_EQ(stack->Get(MakeTestChunk(1)->key())->tier, Tier::kObject);
+  redis->puts_closed = false;
+  stack->WaitUntilIdle();
+  EXPECT_TRUE(redis->Holds(MakeTestChunk(1)->key()));
+}
+
 TEST(TieredPromotion, EvictionRunsAheadOfNeed) {
   Stack stack(10, {.high = 0.85, .low = 0.5});
   for (int seed = 1; seed <= 9; ++seed) ASSERT_TRUE(stack.store->Put(MakeTestChunk(seed)).ok());
