@@ -216,6 +216,9 @@ std::vector<TierReport> TieredChunkStore::tier_reports() const {
   for (size_t i = 0; i < tiers_.size(); ++i)
     reports.push_back({std::string(tiers_[i].store->tier_name()), tiers_[i].tier, tiers_[i].store->stats(),
                        monitor(i).observations()});
+  // Others fill and empty a remote tier as well: what this process has counted is not what it holds.
+  for (size_t i = num_local_; i < tiers_.size(); ++i)
+    reports[i].stats.bytes = reports[i].stats.objects = StoreStats::kUnknown;
   return reports;
 }
 

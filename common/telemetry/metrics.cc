@@ -76,7 +76,8 @@ std::vector<MetricFamily> StoreFamilies(const std::vector<StoreGauges>& tiers) {
   std::vector<MetricFamily> families;
   for (const Row& row : kRows) {
     families.push_back(Family(row.stem, row.help, row.type));
-    for (const StoreGauges& tier : tiers) AddSample(families.back(), tier.tier, tier.*row.value);
+    for (const StoreGauges& tier : tiers)
+      if (tier.*row.value >= 0) AddSample(families.back(), tier.tier, tier.*row.value);
   }
   families.push_back(Family("store_read_seconds_total", "Time spent on hits", MetricType::Counter));
   for (const StoreGauges& tier : tiers) AddSample(families.back(), tier.tier, Seconds(tier.read_duration));

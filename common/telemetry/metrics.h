@@ -61,7 +61,7 @@ struct LoadGauges {
 struct StoreGauges {
   std::string tier;  // "memory", "disk", …
   int64_t hits = 0, misses = 0, puts = 0, evictions = 0, corrupt = 0, rejected_puts = 0;  // since start
-  int64_t bytes = 0, objects = 0;                                                         // now
+  int64_t bytes = 0, objects = 0;  // now; negative = not known, no sample rather than a wrong one
   // What a stack of tiers noted about reading from this one, since start.
   int64_t failed_reads = 0, late_reads = 0, skipped_reads = 0, failed_puts = 0, promotions = 0,
           bytes_read = 0;

@@ -174,7 +174,9 @@ StoreStats RedisChunkStore::stats() const {
           .puts = counters_.puts,
           .evictions = counters_.evictions,
           .corrupt = counters_.corrupt,
-          .rejected_puts = counters_.rejected_puts};
+          .rejected_puts = counters_.rejected_puts,
+          .bytes = StoreStats::kUnknown,
+          .objects = StoreStats::kUnknown};
 }
 
 absl::Status RedisChunkStore::ForEach(const Visitor& visitor) {

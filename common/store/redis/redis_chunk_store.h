@@ -69,7 +69,7 @@ class RedisChunkStore : public ChunkStore {
   void MarkUsed(const ChunkKey& key) override;
   absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) override;
   absl::Status Unpin(const ChunkKey& key, std::string_view owner) override;
-  StoreStats stats() const override;  // bytes and objects stay 0
+  StoreStats stats() const override;  // bytes and objects are kUnknown
   absl::Status ForEach(const Visitor& visitor) override;
   std::string_view tier_name() const override { return TierName(Tier::kRedis); }
 

@@ -258,6 +258,18 @@ TEST_F(RemoteTiersTest, DamageInOneTierIsCoveredByTheNext) {
   EXPECT_EQ(Get()->tier, Tier::kObject);
 }
 
+TEST_F(RemoteTiersTest, HowMuchARemoteTierHoldsIsNotKnown) {
+  ASSERT_TRUE(store_->Put(chunk_).ok());
+  const std::vector<TierReport> reports = store_->tier_reports();
+  EXPECT_EQ(reports[0].stats.bytes, chunk_->total_bytes());
+  EXPECT_EQ(reports[0].stats.objects, 1);
+  for (const size_t remote : {1, 2}) {
+    EXPECT_EQ(reports[remote].stats.bytes, StoreStats::kUnknown);
+    EXPECT_EQ(reports[remote].stats.objects, StoreStats::kUnknown);
+    EXPECT_EQ(reports[remote].stats.puts, 1);
+  }
+}
+
 TEST_F(RemoteTiersTest, AvoidedTiersAreNotAsked) {
   ASSERT_TRUE(redis_->Put(chunk_).ok());
   EXPECT_TRUE(absl::IsNotFound(Get({.avoid = {Tier::kRedis}}).status()));

@@ -102,6 +102,7 @@ TEST(Metrics, ReadsTiersAndTheWriteBackQueueAtEachScrape) {
   int64_t queued = 3;
   metrics.SetStoreSource([] {
     StoreGauges redis{.tier = "redis"};
+    redis.bytes = redis.objects = -1;
     redis.late_reads = 4;
     redis.promotions = 5;
     redis.bytes_read = 1000;
@@ -110,6 +111,9 @@ TEST(Metrics, ReadsTiersAndTheWriteBackQueueAtEachScrape) {
   });
   metrics.SetWriteBackSource([&] { return WriteBackGauges{.queued_chunks = queued, .lost = 1}; });
   const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("cacheclip_store_hits_total{tier=\"redis\"} 0\n"));
+  EXPECT_THAT(text, Not(HasSubstr("cacheclip_store_bytes{"))) << "not known is not 0";
+  EXPECT_THAT(text, Not(HasSubstr("cacheclip_store_objects{")));
   EXPECT_THAT(text, HasSubstr("cacheclip_store_late_reads_total{tier=\"redis\"} 4\n"));
   EXPECT_THAT(text, HasSubstr("cacheclip_store_promotions_total{tier=\"redis\"} 5\n"));
   EXPECT_THAT(text, HasSubstr("cacheclip_store_read_bytes_total{tier=\"redis\"} 1000\n"));
