@@ -15,10 +15,6 @@ namespace {
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(5);
 constexpr absl::Duration kMaxBackoff = absl::Milliseconds(100);
 
-std::string_view ErrorCode(const std::string& error) {
-  return std::string_view(error).substr(0, error.find(' '));
-}
-
 }  // namespace
 
 CommandRun::CommandRun(std::span<const RedisCommand> commands, const RedisCallOptions& options,
@@ -50,10 +46,10 @@ absl::Status CommandRun::Send(NodePool& node, std::span<const size_t> indices, b
     const size_t index = indices[position / stride];
     if (reply.type != RedisReply::Type::kError) {
       Deliver(index, std::move(reply));
-    } else if (ErrorCode(reply.text) == "MOVED" || ErrorCode(reply.text) == "ASK") {
+    } else if (const std::string_view code = ErrorCodeOf(reply.text); code == "MOVED" || code == "ASK") {
       NoteFailure(index, StatusFromRedisError(reply.text));
       if (!on_redirect(index, reply.text)) Deliver(index, last_failures_[index]);
-    } else if (PassesByItself(ErrorCode(reply.text))) {
+    } else if (PassesByItself(code)) {
       NoteFailure(index, StatusFromRedisError(reply.text));
     } else {
       Deliver(index, StatusFromRedisError(reply.text));
@@ -82,6 +78,13 @@ void CommandRun::Deliver(size_t index, absl::StatusOr<RedisReply> reply) {
 }
 
 void CommandRun::NoteFailure(size_t index, const absl::Status& status) { last_failures_[index] = status; }
+
+bool CommandRun::MetReplica() const {
+  return std::ranges::any_of(pending_, [this](size_t index) {
+    const std::string code = RedisErrorCode(last_failures_[index]);
+    return code == "READONLY" || code == "MASTERDOWN";
+  });
+}
 
 bool CommandRun::WaitToRetry() {
   const absl::Time now = absl::Now();

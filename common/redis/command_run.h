@@ -31,6 +31,9 @@ class CommandRun {
   absl::Status Send(NodePool& node, std::span<const size_t> indices, bool asking,
                     const RedirectHandler& on_redirect);
 
+  // Whether a pending command was refused because the node is a replica.
+  bool MetReplica() const;
+
   // Whether trying again is allowed now; waits a moment before it says so (longer each time, never beyond the
   // deadline). False: report what is pending with FailPending().
   bool WaitToRetry();

@@ -39,6 +39,12 @@ absl::StatusCode CodeOf(std::string_view error_code, std::string_view error) {
 
 }  // namespace
 
+std::string_view ErrorCodeOf(std::string_view error) {
+  // "ERR Error running script …: -READONLY You can't write against a read only replica."
+  if (error.find(": -READONLY ") != std::string_view::npos) return "READONLY";
+  return FirstWord(error);
+}
+
 bool PassesByItself(std::string_view error_code) {
   constexpr std::array<std::string_view, 6> kCodes = {"LOADING",    "CLUSTERDOWN", "TRYAGAIN",
                                                       "MASTERDOWN", "READONLY",    "BUSY"};
@@ -46,7 +52,7 @@ bool PassesByItself(std::string_view error_code) {
 }
 
 absl::Status StatusFromRedisError(std::string_view error) {
-  const std::string_view error_code = FirstWord(error);
+  const std::string_view error_code = ErrorCodeOf(error);
   absl::Status status(CodeOf(error_code, error), absl::StrCat("Redis answered: ", AbslView(error)));
   status.SetPayload(kErrorCodePayload, absl::Cord(AbslView(error_code)));
   return status;

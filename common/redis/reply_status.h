@@ -14,6 +14,9 @@ namespace cacheclip {
 // `error` is the reply's text, "WRONGTYPE Operation against …". The mapping is the table in redis_client.h.
 absl::Status StatusFromRedisError(std::string_view error);
 
+// The first word of an error; READONLY also where Redis 6 and older wrap what a script's command answered.
+std::string_view ErrorCodeOf(std::string_view error);
+
 // LOADING, CLUSTERDOWN, TRYAGAIN, MASTERDOWN, READONLY, BUSY: the command was not executed, the same command
 // will do later.
 bool PassesByItself(std::string_view error_code);

@@ -14,21 +14,30 @@ StandaloneClient::StandaloneClient(const RedisClientOptions& options, std::share
     nodes_.push_back(std::make_unique<NodePool>(endpoint, options, tls));
 }
 
-NodePool& StandaloneClient::Node() {
-  for (const auto& node : nodes_)
-    if (!node->is_left_alone()) return *node;
-  return *nodes_.front();
+size_t StandaloneClient::Choose() const {
+  const size_t first = first_;
+  for (size_t i = 0; i < nodes_.size(); ++i)
+    if (const size_t index = (first + i) % nodes_.size(); !nodes_[index]->is_left_alone()) return index;
+  return first;
 }
 
 void StandaloneClient::Stream(std::span<const RedisCommand> commands, const RedisCallOptions& options,
                               const ReplyHandler& on_reply) {
   CommandRun run(commands, options, options_, on_reply);
   const bool was_left_alone = Node().is_left_alone();
+  size_t num_moves_left = nodes_.size() - 1;
   absl::Status failure;
   while (!run.is_done()) {
     const std::vector<size_t> indices = run.pending();
-    failure = run.Send(Node(), indices, /*asking=*/false, [](size_t, const std::string&) { return false; });
+    const size_t index = Choose();
+    failure =
+        run.Send(*nodes_[index], indices, /*asking=*/false, [](size_t, const std::string&) { return false; });
     if (run.is_done()) return;
+    if (run.MetReplica()) {
+      first_ = (index + 1) % nodes_.size();
+      if (num_moves_left-- > 0) continue;  // at once: the command was not executed
+      num_moves_left = nodes_.size() - 1;  // none takes writes now: once around again after a pause
+    }
     // A node that was known to be dead when the call began is not waited for.
     const bool is_hopeless = was_left_alone && absl::IsUnavailable(failure);
     if (is_hopeless || !run.WaitToRetry()) break;

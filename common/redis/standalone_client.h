@@ -1,8 +1,11 @@
 // RedisClient for servers that are no cluster. Several endpoints are tried in order: a call goes to the first
 // one whose circuit breaker lets it, so that a second name for the same server (or a replica that was
-// promoted) takes over. Thread-safe.
+// promoted) takes over. One that answers READONLY or MASTERDOWN is a replica: this and all later calls begin
+// at the next endpoint. Thread-safe.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,10 +30,13 @@ class StandaloneClient : public RedisClient {
   bool is_cluster() const override { return false; }
 
  private:
-  NodePool& Node();  // the first that is not left alone, or the first
+  // Index of the first node, from first_ on and around, that is not left alone, or first_.
+  size_t Choose() const;
+  NodePool& Node() { return *nodes_[Choose()]; }
 
   const RedisClientOptions options_;
   std::vector<std::unique_ptr<NodePool>> nodes_;
+  std::atomic<size_t> first_{0};  // the one that took writes last
 };
 
 }  // namespace cacheclip

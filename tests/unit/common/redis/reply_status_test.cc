@@ -32,6 +32,16 @@ TEST(ReplyStatus, KeepsTheServersWordAlsoWithContext) {
   EXPECT_EQ(RedisErrorCode(absl::UnavailableError("refused")), "");
 }
 
+TEST(ReplyStatus, AReplicaIsKnownAlsoWhereAScriptMetIt) {
+  for (const char* error : {"READONLY You can't write against a read only replica.",
+                            "ERR Error running script (call to f_1): @user_script:1: -READONLY You can't"}) {
+    EXPECT_EQ(ErrorCodeOf(error), "READONLY") << error;
+    EXPECT_EQ(RedisErrorCode(StatusFromRedisError(error)), "READONLY") << error;
+    EXPECT_TRUE(absl::IsUnavailable(StatusFromRedisError(error))) << error;
+  }
+  EXPECT_EQ(ErrorCodeOf("MOVED 1 h:1"), "MOVED");
+}
+
 TEST(ReplyStatus, RedirectsNameSlotAndNode) {
   const auto moved = ParseRedirect("MOVED 3999 127.0.0.1:6381");
   ASSERT_TRUE(moved.has_value());

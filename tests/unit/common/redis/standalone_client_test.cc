@@ -39,6 +39,49 @@ TEST_F(StandaloneClientTest, SecondEndpointTakesOverFromADeadOne) {
   EXPECT_TRUE(client.Execute(kPing, {.retry_for = absl::ZeroDuration()}).ok()) << "known by now";
 }
 
+// Makes `replica` one of `primary` and the other a primary, as a failover does.
+void FailOver(RedisServer& replica, RedisServer& primary) {
+  ASSERT_TRUE(primary.MakeClient()->Execute({.args = {"REPLICAOF", "NO", "ONE"}, .key_index = 0}).ok());
+  ASSERT_TRUE(
+      replica.MakeClient()
+          ->Execute({.args = {"REPLICAOF", "127.0.0.1", std::to_string(primary.port())}, .key_index = 0})
+          .ok());
+}
+
+TEST_F(StandaloneClientTest, WritesMoveFromADemotedServerToTheOther) {
+  RedisServer first, second;
+  FailOver(second, first);
+  RedisClientOptions options = first.client_options();
+  options.endpoints.push_back({"127.0.0.1", second.port()});
+  StandaloneClient client(options, nullptr);
+  const RedisCallOptions at_once{.retry_for = absl::ZeroDuration()};
+  ASSERT_TRUE(client.Execute({.args = {"SET", "k", "1"}}, at_once).ok());
+
+  FailOver(first, second);
+  const auto written = client.Execute({.args = {"SET", "k", "2"}}, at_once);
+  ASSERT_TRUE(written.ok()) << written.status();
+  EXPECT_EQ(second.MakeClient()->Execute({.args = {"GET", "k"}})->text, "2");
+  const RedisScript script("return redis.call('INCR', KEYS[1])");
+  const std::vector<std::string> keys = {"n"};
+  EXPECT_EQ(client.RunScript(script, keys, {}, at_once)->integer, 1);
+
+  FailOver(second, first);
+  const auto back = client.RunScript(script, keys, {}, at_once);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_GE(first.MakeClient()->Execute({.args = {"GET", "n"}})->text, "1");
+}
+
+TEST_F(StandaloneClientTest, WithoutAPrimaryAWriteIsUnavailable) {
+  RedisServer first, second, elsewhere;
+  FailOver(first, elsewhere);
+  FailOver(second, elsewhere);
+  RedisClientOptions options = first.client_options();
+  options.endpoints.push_back({"127.0.0.1", second.port()});
+  StandaloneClient client(options, nullptr);
+  const auto written = client.Execute({.args = {"SET", "k", "1"}}, {.retry_for = absl::Milliseconds(50)});
+  EXPECT_TRUE(absl::IsUnavailable(written.status())) << written.status();
+}
+
 TEST_F(StandaloneClientTest, DeadServerCostsNothingOnceThatIsKnown) {
   RedisClientOptions options;
   options.endpoints = {{"127.0.0.1", FreePort()}};
