@@ -70,6 +70,12 @@ if settle() then return 'DONE' end
 return 'HALF'
 )lua";
 
+constexpr char kDiscard[] = R"lua(
+if is_same() then return 'PRESENT' end
+for i = 3, #KEYS do redis.call('UNLINK', KEYS[i]) end
+return 'DONE'
+)lua";
+
 // KEYS: header, pins. ARGV[1]: the tail it must have, or nothing.
 constexpr char kHide[] = R"lua(
 local value = redis.call('GET', KEYS[1])
@@ -138,6 +144,12 @@ absl::StatusOr<ScriptOutcome> ChunkScripts::Pin(const std::vector<std::string>& 
 absl::StatusOr<ScriptOutcome> ChunkScripts::Unpin(const std::vector<std::string>& keys, std::string_view tail,
                                                   std::string_view owner, const RedisCallOptions& options) {
   return Pin(keys, tail, owner, absl::ZeroDuration(), options);
+}
+
+absl::StatusOr<ScriptOutcome> ChunkScripts::Discard(const std::vector<std::string>& keys,
+                                                    std::string_view tail, const RedisCallOptions& options) {
+  static const RedisScript script = WithCommon(kDiscard);
+  return Run(script, keys, {std::string(tail)}, options);
 }
 
 absl::StatusOr<std::string> ChunkScripts::Hide(const ChunkKey& key, std::string_view tail,

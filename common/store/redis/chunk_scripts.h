@@ -21,7 +21,7 @@ namespace cacheclip {
 enum class ScriptOutcome {
   kDone,
   kAbsent,   // no such header, or another one by now
-  kPresent,  // Publish: there was a visible header already
+  kPresent,  // Publish: there was a visible header already; Discard: this one
   kHalf,     // a slice is missing: the header, if any, has been deleted
   kFull,     // Pin: too many owners
 };
@@ -48,6 +48,10 @@ class ChunkScripts {
   // one, and its pins stay; without, the pins go too.
   absl::StatusOr<std::string> Hide(const ChunkKey& key, std::string_view tail,
                                    const RedisCallOptions& options);
+
+  // Deletes the slices, unless a header with this tail is visible: the same bytes were put again since.
+  absl::StatusOr<ScriptOutcome> Discard(const std::vector<std::string>& keys, std::string_view tail,
+                                        const RedisCallOptions& options);
 
  private:
   absl::StatusOr<ScriptOutcome> Run(const RedisScript& script, const std::vector<std::string>& keys,

@@ -91,7 +91,7 @@ class RedisChunkStore : public ChunkStore {
   absl::Status WriteSlices(const EncodedChunk& chunk, const RedisCallOptions& options);
   // ABORTED: slices were lost meanwhile.
   absl::Status Publish(const EncodedChunk& chunk, const RedisCallOptions& options);
-  // Deletes the slices that belong to this header, as well as that can be done.
+  // Deletes the slices that belong to this header while it is not visible, as well as that can be done.
   void Discard(const ChunkKey& key, std::string_view header, const RedisCallOptions& options);
   using PinCall =
       std::function<absl::StatusOr<ScriptOutcome>(const std::vector<std::string>&, std::string_view)>;

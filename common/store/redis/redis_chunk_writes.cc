@@ -17,7 +17,6 @@ namespace {
 constexpr absl::Duration kUnpublishedTtl = absl::Minutes(10);
 // A Delete() of the same chunk, or an eviction, may take slices from under the writer.
 constexpr int kMaxPutAttempts = 4;
-constexpr size_t kKeysPerUnlink = 256;
 constexpr size_t kMaxRememberedKeys = 1 << 16;
 
 std::span<const std::byte> Bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
@@ -107,14 +106,7 @@ void RedisChunkStore::Discard(const ChunkKey& key, std::string_view header, cons
   const auto preamble = ParseChunkPreamble(Bytes(header));
   if (!preamble.ok()) return;  // nobody knows the slices' names; their TTL ends them
   const std::vector<std::string> keys = AllRedisKeys(key, Bytes(header), preamble->slices.size());
-  std::vector<RedisCommand> commands;
-  for (size_t i = 2; i < keys.size(); ++i) {  // behind header and pins
-    if (commands.empty() || commands.back().args.size() > kKeysPerUnlink)
-      commands.push_back({.args = {"UNLINK"}});
-    commands.back().args.push_back(keys[i]);
-  }
-  client_->Stream(commands, options,
-                  [](size_t, const absl::StatusOr<RedisReply>& reply) { return reply.ok(); });
+  scripts_.Discard(keys, RedisHeaderTail(Bytes(header)), options).IgnoreError();  // else their TTL ends them
 }
 
 absl::Status RedisChunkStore::Delete(const ChunkKey& key) {

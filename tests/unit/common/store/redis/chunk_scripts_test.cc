@@ -85,6 +85,17 @@ TEST_F(ChunkScriptsTest, PinOutlivesTheChunkAndHoldsForTheNextOne) {
   EXPECT_TRUE(IsNear(Ttl(0), absl::Hours(5))) << Ttl(0);
 }
 
+TEST_F(ChunkScriptsTest, DiscardSparesTheSlicesOfAVisibleChunk) {
+  const auto num_slices = [&] {
+    return client_->Execute({.args = {"EXISTS", keys_[2], keys_[3], keys_[4]}})->integer;
+  };
+  ASSERT_EQ(scripts_->Publish(keys_, header_, {}).value(), ScriptOutcome::kDone);
+  EXPECT_EQ(scripts_->Discard(keys_, tail_, {}).value(), ScriptOutcome::kPresent);
+  EXPECT_EQ(num_slices(), 3);
+  EXPECT_EQ(scripts_->Discard(keys_, "87654321", {}).value(), ScriptOutcome::kDone) << "of another version";
+  EXPECT_EQ(num_slices(), 0);
+}
+
 TEST_F(ChunkScriptsTest, HideTakesOnlyTheHeaderItWasAskedFor) {
   ASSERT_EQ(scripts_->Publish(keys_, header_, {}).value(), ScriptOutcome::kDone);
   ASSERT_EQ(scripts_->Pin(keys_, tail_, "job", absl::Hours(5), {}).value(), ScriptOutcome::kDone);

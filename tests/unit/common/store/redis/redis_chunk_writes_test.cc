@@ -3,6 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
+#include <span>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "tests/support/redis_store_harness.h"
@@ -28,6 +31,49 @@ std::shared_ptr<const EncodedChunk> MakeSameKeyOtherBytes() {
   ChunkBuilder builder = ChunkBuilder::Create(MakeTestHeader({.seed = 1})).value();
   std::ranges::fill(builder.MutableKeys(0), std::byte{7});
   return std::move(builder).Finish();
+}
+
+// Passes everything on; before slices are deleted, something else may happen, once.
+class ClientWithAStep : public RedisClient {
+ public:
+  explicit ClientWithAStep(std::unique_ptr<RedisClient> client) : client_(std::move(client)) {}
+  std::function<void()> before_discard;
+
+  void Stream(std::span<const RedisCommand> commands, const RedisCallOptions& options,
+              const ReplyHandler& on_reply) override {
+    const std::vector<std::string>& args = commands.front().args;
+    const bool is_script_on_slices = args[0].starts_with("EVAL") && args[2] != "2";
+    if (args[0] == "UNLINK" || is_script_on_slices)
+      if (const auto step = std::exchange(before_discard, nullptr)) step();
+    client_->Stream(commands, options, on_reply);
+  }
+  absl::StatusOr<std::vector<RedisReply>> ExecuteOnEveryPrimary(const RedisCommand& command,
+                                                                const RedisCallOptions& options) override {
+    return client_->ExecuteOnEveryPrimary(command, options);
+  }
+  absl::Status Scan(std::string_view pattern, const KeyVisitor& visitor,
+                    const RedisCallOptions& options) override {
+    return client_->Scan(pattern, visitor, options);
+  }
+  std::string address() const override { return client_->address(); }
+  bool is_cluster() const override { return client_->is_cluster(); }
+
+ private:
+  const std::unique_ptr<RedisClient> client_;
+};
+
+TEST_F(RedisChunkWritesTest, AChunkPutAgainWhileItIsDeletedKeepsItsSlices) {
+  Start();
+  const auto client = std::make_shared<ClientWithAStep>(server_->MakeClient());
+  const auto deleting = RedisChunkStore::Make(client, {}).value();
+  const auto chunk = MakeTestChunk(1);
+  ASSERT_TRUE(store_->Put(chunk).ok());
+  client->before_discard = [&] { EXPECT_TRUE(store_->Put(chunk).ok()) << "the header is gone by now"; };
+  ASSERT_TRUE(deleting->Delete(chunk->key()).ok());
+  EXPECT_EQ(client->before_discard, nullptr);
+  const auto hit = store_->Get(chunk->key());
+  ASSERT_TRUE(hit.ok()) << hit.status();
+  EXPECT_TRUE(std::ranges::equal(hit->chunk->image(), chunk->image()));
 }
 
 TEST_F(RedisChunkWritesTest, EveryKeyHasATtl) {
