@@ -2,8 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/store/memory_chunk_store.h"
+#include "common/store/tiered_chunk_store.h"
 #include "tests/support/poll.h"
 #include "tests/support/redis_store_harness.h"
 
@@ -49,6 +53,23 @@ TEST_F(RedisChunkStoreTest, EveryEvictedSliceMakesTheChunkAMiss) {
     EXPECT_EQ(store_->stats().misses, i + 1);
   }
   EXPECT_EQ(store_->stats().corrupt, 0);
+}
+
+TEST_F(RedisChunkStoreTest, FlippedBitCostsThisCopyAndTheTierBelowServes) {
+  const auto below = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  const std::shared_ptr<ChunkStore> redis = Open();
+  const auto stack =
+      TieredChunkStore::Open({{redis, Tier::kRedis, true}, {below, Tier::kObject, true}}).value();
+  ASSERT_TRUE(stack->Put(chunk_).ok());
+  FlipRedisBit(*admin_, RedisSliceKey(chunk_->key(), chunk_->header_bytes(), 3), 20);
+  EXPECT_TRUE(absl::IsDataLoss(stack->Get(chunk_->key(), {.avoid = {Tier::kObject}}).status()));
+  EXPECT_EQ(NumKeys(*admin_), 0) << "the damaged copy is gone";
+  const auto hit = stack->Get(chunk_->key());
+  ASSERT_TRUE(hit.ok()) << hit.status();
+  EXPECT_EQ(hit->tier, Tier::kObject);
+  EXPECT_TRUE(std::ranges::equal(hit->chunk->image(), chunk_->image()));
+  stack->WaitUntilIdle();
+  EXPECT_TRUE(redis->Contains(chunk_->key()).value()) << "and a good one in its place";
 }
 
 TEST_F(RedisChunkStoreTest, FlippedBitInEverySliceAndTheHeaderIsFound) {
