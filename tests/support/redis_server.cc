@@ -159,21 +159,39 @@ void RedisServer::Restart() {
 void RedisServer::Pause() { process_->Signal(SIGSTOP); }
 void RedisServer::Resume() { process_->Signal(SIGCONT); }
 
-RedisCluster::RedisCluster(std::vector<std::string> settings) {
-  std::vector<std::string> create = {FindProgram("redis-cli"), "--cluster", "create"};
-  for (int i = 0; i < kNodes; ++i) {
-    std::vector<std::string> lines = settings;
-    lines.insert(lines.end(),
-                 {"cluster-enabled yes", "cluster-node-timeout 1000", "cluster-require-full-coverage no",
-                  "repl-diskless-sync-delay 0", "cluster-allow-replica-migration no",
-                  absl::StrCat("cluster-port ", FreePort())});
-    nodes_.push_back(std::make_unique<RedisServer>(RedisServerOptions{.settings = lines}));
-    create.push_back(absl::StrCat("127.0.0.1:", nodes_.back()->port()));
+RedisCluster::RedisCluster(RedisServerOptions options, int replicas_per_primary) {
+  options.settings.insert(
+      options.settings.end(),
+      {"cluster-enabled yes", "cluster-node-timeout 1000", "cluster-require-full-coverage no",
+       "repl-diskless-sync-delay 0", "cluster-allow-replica-migration no"});
+  if (options.tls)
+    options.settings.insert(options.settings.end(), {"tls-cluster yes", "tls-replication yes"});
+  if (!options.user.empty()) options.settings.push_back("masteruser " + options.user);
+  if (!options.password.empty()) options.settings.push_back("masterauth " + options.password);
+  for (int i = 0; i < kPrimaries * (1 + replicas_per_primary); ++i) {
+    RedisServerOptions node = options;
+    node.settings.push_back(absl::StrCat("cluster-port ", FreePort()));
+    nodes_.push_back(std::make_unique<RedisServer>(std::move(node)));
   }
-  create.insert(create.end(), {"--cluster-replicas", "1", "--cluster-yes"});
-  const CommandResult result = RunCommand(create, folder_.path() + "/create.log");
-  Require(result.status == 0, "redis-cli --cluster create: " + result.output + result.error);
+  Create(options, replicas_per_primary);
   Require(PollUntil([this] { return IsHealthy(); }), "the cluster does not become healthy");
+}
+
+void RedisCluster::Create(const RedisServerOptions& options, int replicas_per_primary) {
+  std::vector<std::string> command = {FindProgram("redis-cli")};
+  if (options.tls) {
+    const TestCertificates& files = GetTestCertificates();
+    command.insert(command.end(),
+                   {"--tls", "--cacert", files.ca, "--cert", files.certificate, "--key", files.key});
+  }
+  if (!options.user.empty()) command.insert(command.end(), {"--user", options.user});
+  if (!options.password.empty()) command.insert(command.end(), {"--pass", options.password});
+  command.insert(command.end(), {"--cluster", "create"});
+  for (const auto& node : nodes_) command.push_back(absl::StrCat("127.0.0.1:", node->port()));
+  command.insert(command.end(),
+                 {"--cluster-replicas", std::to_string(replicas_per_primary), "--cluster-yes"});
+  const CommandResult result = RunCommand(command, folder_.path() + "/create.log");
+  Require(result.status == 0, "redis-cli --cluster create: " + result.output + result.error);
 }
 
 RedisClientOptions RedisCluster::client_options() const {
@@ -206,7 +224,7 @@ bool RedisCluster::IsHealthy() {
     const std::string info = Ask(*node, {"CLUSTER", "INFO"}).text;
     const std::string replication = Ask(*node, {"INFO", "replication"}).text;
     if (!absl::StrContains(info, "cluster_state:ok") || !absl::StrContains(info, "cluster_slots_ok:16384") ||
-        !absl::StrContains(info, absl::StrCat("cluster_known_nodes:", kNodes)) ||
+        !absl::StrContains(info, absl::StrCat("cluster_known_nodes:", nodes_.size())) ||
         absl::StrContains(replication, "master_link_status:down"))
       return false;
   }

@@ -1,8 +1,8 @@
-// Real redis-server processes on loopback for tests: one server (plain, or TLS with client certificates and
-// AUTH), or a Cluster of 3 primaries with a replica each. A test begins with CACHECLIP_NEEDS_REDIS(), which
-// skips it where redis-server is not installed, but fails it when CI is set in the environment. Servers keep
-// nothing on disk unless settings say so, and are killed when the object goes. Belongs to one test; the paths
-// of the programs come from PATH.
+// Real redis-server processes on loopback for tests: one server, or a Cluster of 3 primaries with a replica
+// each or none; plain, or TLS with client certificates and AUTH. A test begins with CACHECLIP_NEEDS_REDIS(),
+// which skips it where redis-server is not installed, but fails it when CI is set in the environment. Servers
+// keep nothing on disk unless settings say so, and are killed when the object goes. Belongs to one test; the
+// paths of the programs come from PATH.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/redis/redis_client.h"
@@ -70,14 +71,18 @@ class RedisServer {
 
 class RedisCluster {
  public:
-  static constexpr int kPrimaries = 3, kNodes = 6;
-  explicit RedisCluster(std::vector<std::string> settings = {});  // all slots covered, replicas in sync
+  static constexpr int kPrimaries = 3;
+  // When it returns, all slots are covered and replicas in sync. With AUTH, MigrateSlotOf() does not work.
+  explicit RedisCluster(std::vector<std::string> settings = {})
+      : RedisCluster({.settings = std::move(settings)}, 1) {}
+  RedisCluster(RedisServerOptions options, int replicas_per_primary);
   RedisClientOptions client_options() const;
   std::unique_ptr<RedisClient> MakeClient() const;
 
   RedisServer& PrimaryOf(std::string_view key);
   RedisServer& node(int index) { return *nodes_[index]; }
-  bool IsHealthy();  // every node that runs says that all slots are served by a primary with `kNodes` known
+  int num_nodes() const { return static_cast<int>(nodes_.size()); }
+  bool IsHealthy();  // every node that runs says that all slots are served by a primary with all nodes known
   // Moves the slot of `key` to another primary while clients go on; `step` runs half-way, when the slot is
   // migrating.
   void MigrateSlotOf(
@@ -86,6 +91,7 @@ class RedisCluster {
  private:
   std::string NodeId(RedisServer& node);
   RedisReply Ask(RedisServer& node, std::vector<std::string> args);
+  void Create(const RedisServerOptions& options, int replicas_per_primary);
 
   TempFolder folder_;
   std::vector<std::unique_ptr<RedisServer>> nodes_;

@@ -104,7 +104,7 @@ TEST_F(ClusterClientTest, FollowsASlotThatMovesWhileItIsUsed) {
 }
 
 TEST_F(ClusterClientTest, ClusterThatIsGoneCostsNothingOnceThatIsKnown) {
-  for (int i = 0; i < RedisCluster::kNodes; ++i) cluster_->node(i).Kill();
+  for (int i = 0; i < cluster_->num_nodes(); ++i) cluster_->node(i).Kill();
   const RedisCommand get{.args = {"GET", "k"}};
   EXPECT_TRUE(absl::IsUnavailable(client_->Execute(get, {.retry_for = absl::Milliseconds(200)}).status()));
   // The test would not end if one of these used up its time for retries.
