@@ -1,7 +1,11 @@
-// Two instances with a Redis in common and nothing else: what one stores the other serves, what differs in
-// anything that changes the KV is never served, and what one deletes is gone for both at the next request.
+// Two instances with a Redis and an object store in common and nothing else: what one stores the other
+// serves, what differs in anything that changes the KV is never served, and what one deletes is gone for both
+// at the next request.
+#include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -34,7 +38,8 @@ class TwoInstances : public testing::Test {
   // `settings` come later than the common ones and win.
   Server StartInstance(const std::string& name, const std::vector<std::string>& settings = {}) {
     std::vector<std::string> all = {"--redis-url", redis_->url(), "--catalog-url", redis_->url()};
-    all.insert(all.end(), {"--data-dir", absl::StrCat(cluster_.folder(), "/data-", name)});
+    all.insert(all.end(), {"--object-url", absl::StrCat("file://", ObjectFolder())});
+    all.insert(all.end(), {"--data-dir", DataFolder(name)});
     all.insert(all.end(), settings.begin(), settings.end());
     return cluster_.Start("cacheclip", all);
   }
@@ -74,6 +79,24 @@ class TwoInstances : public testing::Test {
   }
   static absl::StatusOr<GenerateResult> GenerateById(const Server& server, const std::string& chunk_id) {
     return Generate(server, RequestOver({chunk_id}, Method::kPrimaryProbe));
+  }
+
+  std::string ObjectFolder() const { return cluster_.folder() + "/shared"; }
+  std::string DataFolder(const std::string& name) const {
+    return absl::StrCat(cluster_.folder(), "/data-", name);
+  }
+  // The chunk's file in a folder that a server is writing to; "" if there is none.
+  static std::string FileOf(const std::string& folder, const std::string& chunk_id) {
+    std::error_code error;
+    for (std::filesystem::recursive_directory_iterator entry(folder, error), end; !error && entry != end;
+         entry.increment(error))
+      if (entry->path().filename().string().find(chunk_id.substr(2)) != std::string::npos)
+        return entry->path();  // the disk tier's folders are named after the first two digits
+    return "";
+  }
+  bool IsInRedis(const std::string& chunk_id) const {
+    const std::string key = absl::StrCat("cc:kv:{", chunk_id, "}:h");
+    return redis_->MakeClient()->Execute({.args = {"EXISTS", key}})->integer == 1;
   }
 
   std::vector<const Server*> Both(const Server& second) const { return {&first_, &second}; }
@@ -139,8 +162,11 @@ TEST_F(TwoInstances, NeverHitWhatAnotherModelTokenizerPrefixOrSaltMade) {
 TEST_F(TwoInstances, ADeletedDocumentIsGoneOnEveryTierAtTheNextRequest) {
   const Server second = StartInstance("second");
   const std::string chunk_id = IngestText(first_, "to-delete");
-  for (const Server* server : Both(second))  // now in both memories, on both disks, and in Redis
-    ASSERT_TRUE(GenerateById(*server, chunk_id).ok());
+  for (const Server* server : Both(second)) ASSERT_TRUE(GenerateById(*server, chunk_id).ok());
+  // Now in both memories, on both disks, in Redis and in the object store.
+  ASSERT_TRUE(IsInRedis(chunk_id));
+  for (const std::string& folder : {ObjectFolder(), DataFolder("first"), DataFolder("second")})
+    ASSERT_TRUE(PollUntil([&] { return !FileOf(folder, chunk_id).empty(); })) << folder;
 
   ASSERT_TRUE(IngestionClient(ChannelTo(first_)).DeleteDocument("default", "to-delete").ok());
   for (const Server* server : Both(second)) {
@@ -148,6 +174,9 @@ TEST_F(TwoInstances, ADeletedDocumentIsGoneOnEveryTierAtTheNextRequest) {
     EXPECT_EQ(by_id.status().code(), absl::StatusCode::kNotFound) << by_id.status();
     EXPECT_EQ(FieldOf(by_id.status()), "chunks[0].chunk_id");
   }
+  EXPECT_FALSE(IsInRedis(chunk_id));
+  EXPECT_EQ(FileOf(ObjectFolder(), chunk_id), "");
+  EXPECT_EQ(FileOf(DataFolder("first"), chunk_id), "");
   const auto by_text = GenerateByText(first_);
   ASSERT_TRUE(by_text.ok()) << by_text.status();
   EXPECT_EQ(by_text->usage.reencoded_tokens, by_text->usage.context_tokens) << "its bytes are gone as well";
@@ -171,6 +200,34 @@ TEST_F(TwoInstances, AnExpiredDocumentIsGoneForBoth) {
   };
   EXPECT_TRUE(PollUntil([&] { return is_gone(first_); }));
   EXPECT_TRUE(is_gone(second));
+}
+
+// An instance without tiers of its own: every chunk it uses comes from Redis.
+TEST_F(TwoInstances, RedisIsCountedAsItIsUsed) {
+  const Server second = StartInstance("second", {"--memory-bytes", "0", "--disk-bytes", "0"});
+  const std::string chunk_id = IngestText(first_, "by-first");
+  ASSERT_TRUE(GenerateById(second, chunk_id).ok());  // fetches the prefix as well
+  const auto counted = [&](const std::string& name) {
+    return MetricValue(second, absl::StrCat("cacheclip_store_", name, "{tier=\"redis\"}"));
+  };
+  const double hits = counted("hits_total"), misses = counted("misses_total"),
+               bytes = counted("read_bytes_total");
+  ASSERT_GT(hits, 0);
+  for (int i = 0; i < 3; ++i) {
+    const auto result = GenerateById(second, chunk_id);
+    ASSERT_TRUE(result.ok()) << result.status();
+    ASSERT_EQ(result->usage.reencoded_tokens, 0);
+  }
+  const auto chunk_bytes = static_cast<int64_t>(std::filesystem::file_size(FileOf(ObjectFolder(), chunk_id)));
+  EXPECT_EQ(counted("hits_total"), hits + 3);
+  EXPECT_EQ(counted("misses_total"), misses);
+  EXPECT_EQ(counted("read_bytes_total"), bytes + 3 * chunk_bytes);
+  GenerateRequest unknown = RequestByText();
+  unknown.chunks[0].text = "Nobody has stored this text about the lighthouse and its keeper.";
+  ASSERT_TRUE(Generate(second, unknown).ok());
+  EXPECT_EQ(counted("hits_total"), hits + 3);
+  EXPECT_EQ(counted("misses_total"), misses + 1);
+  EXPECT_EQ(counted("bytes"), -1) << "this process does not know what Redis holds";
 }
 
 // Tiers too small for what comes: only a pin keeps a chunk.
