@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,6 +30,16 @@ bool SendAll(int socket, std::string_view text) {
     text.remove_prefix(sent);
   }
   return true;
+}
+
+// `text` from `body_at` on in pieces; ends early when the other side goes.
+void SendSlowly(int socket, std::string_view text, size_t body_at, const Fault& fault) {
+  if (!SendAll(socket, text.substr(0, body_at))) return;
+  for (size_t at = body_at; at < text.size(); at += fault.num_bytes) {
+    if (!SendAll(socket, text.substr(at, fault.num_bytes))) return;
+    pollfd gone{socket, POLLRDHUP, 0};
+    if (::poll(&gone, 1, fault.pause_milliseconds) != 0) return;
+  }
 }
 
 bool ReceiveSome(int socket, std::string& text) {
@@ -201,7 +212,10 @@ void FaultProxy::Carry(int client, const std::string& raw, const Fault& fault) {
   if (fault.kind == Fault::Kind::kCut) answer.resize(std::min(answer.size(), body_at + fault.num_bytes));
   if (fault.kind == Fault::Kind::kFlip && answer.size() > body_at)
     answer[body_at + fault.num_bytes % (answer.size() - body_at)] ^= 1;
-  SendAll(client, answer);
+  if (fault.kind == Fault::Kind::kTrickle)
+    SendSlowly(client, answer, std::min(answer.size(), body_at), fault);
+  else
+    SendAll(client, answer);
 }
 
 // The whole answer of the real server, which closes the connection behind it.

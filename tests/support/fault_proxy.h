@@ -37,11 +37,13 @@ struct Fault {
     kReset,    // a TCP reset instead of an answer
     kStall,    // no answer, connection open until the client goes
     kEndless,  // a response whose body never ends
+    kTrickle,  // pass, but the answer's body comes `num_bytes` at a time with a pause after each
     kLose,     // pass the request on, then close without passing its answer back
   };
   Kind kind = Kind::kPass;
   std::string response;
   int64_t num_bytes = 0;
+  int pause_milliseconds = 0;
 
   static Fault Pass() { return {}; }
   static Fault Respond(int status, const std::string& body = "");
@@ -50,6 +52,9 @@ struct Fault {
   static Fault Reset() { return {Kind::kReset, "", 0}; }
   static Fault Stall() { return {Kind::kStall, "", 0}; }
   static Fault Endless() { return {Kind::kEndless, "", 0}; }
+  static Fault Trickle(int64_t num_bytes, int pause_milliseconds) {
+    return {Kind::kTrickle, "", num_bytes, pause_milliseconds};
+  }
   static Fault Lose() { return {Kind::kLose, "", 0}; }
 };
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "tests/support/fault_proxy.h"
 #include "tests/support/object_harness.h"
@@ -62,6 +63,37 @@ class ObjectChunkStoreFaults : public testing::Test {
   std::unique_ptr<FaultProxy> proxy_;
   std::unique_ptr<ObjectChunkStore> store_;
 };
+
+// At this speed the chunk takes hours: the test ends because the deadline ends the reads.
+TEST_F(ObjectChunkStoreFaults, AnAnswerThatTricklesEndsAtTheDeadline) {
+  ASSERT_TRUE(store_->Put(chunk_).ok());
+  proxy_->Decide([](const ProxyRequest&) { return Fault::Trickle(1, 100); });
+  const auto soon = [] { return absl::Now() + absl::Milliseconds(300); };
+  const auto whole = store_->Get(chunk_->key(), {.deadline = soon()});
+  EXPECT_TRUE(absl::IsDeadlineExceeded(whole.status())) << whole.status();
+  const auto unknown = store_->Get(chunk_->key(), {.deadline = soon(), .accept_arriving = true});
+  EXPECT_TRUE(absl::IsDeadlineExceeded(unknown.status())) << unknown.status() << ": not even the header came";
+
+  const int64_t slow_from = chunk_->slices()[4].offset;
+  proxy_->Decide([&](const ProxyRequest& request) {
+    const auto range = request.headers.find("range");
+    const bool is_slow = range != request.headers.end() && std::stoll(range->second.substr(6)) >= slow_from;
+    return is_slow ? Fault::Trickle(1, 100) : Fault::Pass();
+  });
+  const auto arriving =
+      store_->Get(chunk_->key(), {.deadline = absl::Now() + absl::Seconds(2), .accept_arriving = true});
+  ASSERT_TRUE(arriving.ok()) << arriving.status();
+  ASSERT_TRUE(arriving->arrival->WaitForLayer(0, absl::InfiniteFuture()).ok());
+  EXPECT_TRUE(std::ranges::equal(arriving->chunk->Keys(0), chunk_->Keys(0)));
+  const absl::Status rest = arriving->arrival->WaitForAll(absl::InfiniteFuture());
+  EXPECT_TRUE(absl::IsDeadlineExceeded(rest) || absl::IsUnavailable(rest)) << rest;
+
+  proxy_->Decide([](const ProxyRequest&) { return Fault::Trickle(4096, 1); });
+  const auto slow = store_->Get(chunk_->key());
+  ASSERT_TRUE(slow.ok()) << slow.status();
+  EXPECT_TRUE(std::ranges::equal(slow->chunk->image(), chunk_->image()));
+  EXPECT_EQ(store_->stats().corrupt, 0) << "late is not damaged: nothing was deleted";
+}
 
 TEST_F(ObjectChunkStoreFaults, FirstLayersAreUsableWhileLaterOnesHang) {
   ASSERT_TRUE(store_->Put(chunk_).ok());
