@@ -44,7 +44,8 @@ struct Config {
   std::string redis_tls_ca, redis_tls_certificate, redis_tls_key;
   double redis_ttl_seconds = 7 * 86400, redis_timeout_seconds = 2;
   int64_t redis_connections = 8;
-  std::string catalog_url, catalog_password_file;
+  std::string catalog_url, catalog_cluster = "auto", catalog_password_file;
+  std::string catalog_tls_ca, catalog_tls_certificate, catalog_tls_key;
   std::string object_url, s3_endpoint, s3_region, s3_tls_ca, s3_credentials_file, s3_profile;
   bool s3_path_style = false;
   std::string write_mode = "through";

@@ -15,6 +15,7 @@
 #include "common/store/object/object_location.h"
 #include "common/store/redis/redis_chunk_store.h"
 #include "services/runtime/paths.h"
+#include "services/runtime/redis_settings.h"
 
 namespace cacheclip {
 namespace {
@@ -25,46 +26,22 @@ absl::Status NameField(const absl::Status& status, std::string_view field) {
   return FieldError(status.code(), field, StdView(status.message()));
 }
 
-ClusterMode ClusterModeOf(const std::string& name) {
-  if (name == "yes") return ClusterMode::kYes;
-  return name == "no" ? ClusterMode::kNo : ClusterMode::kAuto;
-}
-
 WriteMode WriteModeOf(const std::string& name) {
   if (name == "back") return WriteMode::kBack;
   return name == "none" ? WriteMode::kNone : WriteMode::kThrough;
 }
 
-absl::StatusOr<RedisClientOptions> RedisOptions(const Config& config, std::string_view field,
-                                                const std::string& url, const std::string& password_file) {
-  CACHECLIP_ASSIGN_OR_RETURN(RedisClientOptions options, ParseRedisUrl(url, field));
-  if (!password_file.empty()) {
-    const std::string password_field =
-        field == "catalog_url" ? "catalog_password_file" : "redis_password_file";
-    CACHECLIP_RETURN_IF_ERROR(ReadRedisPassword(password_file, password_field, options));
-  }
-  options.tls.ca_file = config.redis_tls_ca;
-  options.tls.certificate_file = config.redis_tls_certificate;
-  options.tls.key_file = config.redis_tls_key;
-  options.cluster_mode = ClusterModeOf(config.redis_cluster);
-  options.connections_per_node = static_cast<int>(config.redis_connections);
-  options.timeout = absl::Seconds(config.redis_timeout_seconds);
-  return options;
-}
-
-absl::StatusOr<std::unique_ptr<RedisClient>> ConnectRedis(const Config& config, std::string_view field,
-                                                          const std::string& url,
-                                                          const std::string& password_file) {
-  CACHECLIP_ASSIGN_OR_RETURN(const RedisClientOptions options,
-                             RedisOptions(config, field, url, password_file));
-  auto client = MakeRedisClient(options);
-  if (!client.ok()) return NameField(client.status(), field);
+absl::StatusOr<std::unique_ptr<RedisClient>> Connect(const absl::StatusOr<RedisClientOptions>& options,
+                                                     const std::string& url_setting) {
+  if (!options.ok()) return options.status();
+  auto client = MakeRedisClient(*options);
+  if (!client.ok()) return NameRedisSetting(client.status(), url_setting);
   return client;
 }
 
 absl::StatusOr<std::shared_ptr<ChunkStore>> OpenRedisTier(const Config& config) {
   CACHECLIP_ASSIGN_OR_RETURN(std::shared_ptr<RedisClient> client,
-                             ConnectRedis(config, "redis_url", config.redis_url, config.redis_password_file));
+                             Connect(ChunkRedisOptions(config), "redis_url"));
   auto store = RedisChunkStore::Make(std::move(client), {.ttl = absl::Seconds(config.redis_ttl_seconds)});
   if (!store.ok()) return NameField(store.status(), "redis_url");
   return std::shared_ptr<ChunkStore>(*std::move(store));
@@ -145,9 +122,8 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const Config& config, Catal
     if (!catalog.ok()) return NameField(catalog.status(), "data_dir");
     return std::unique_ptr<Catalog>(*std::move(catalog));
   }
-  CACHECLIP_ASSIGN_OR_RETURN(
-      std::shared_ptr<RedisClient> client,
-      ConnectRedis(config, "catalog_url", config.catalog_url, config.catalog_password_file));
+  CACHECLIP_ASSIGN_OR_RETURN(std::shared_ptr<RedisClient> client,
+                             Connect(CatalogRedisOptions(config), "catalog_url"));
   if (is_read_only) return RedisCatalog::OpenReadOnly({.client = std::move(client)});
   auto catalog = RedisCatalog::Open({.client = std::move(client)});
   if (!catalog.ok()) return NameField(catalog.status(), "catalog_url");
@@ -155,24 +131,14 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const Config& config, Catal
 }
 
 absl::StatusOr<std::unique_ptr<RedisClient>> ConnectQueue(const Config& config, const std::string& url) {
-  if (!url.empty()) return ConnectRedis(config, "queue_url", url, config.redis_password_file);
-  if (!config.catalog_url.empty())
-    return ConnectRedis(config, "catalog_url", config.catalog_url, config.catalog_password_file);
-  if (!config.redis_url.empty())
-    return ConnectRedis(config, "redis_url", config.redis_url, config.redis_password_file);
+  if (!url.empty()) return Connect(QueueRedisOptions(config, url), "queue_url");
+  if (!config.catalog_url.empty()) return Connect(CatalogRedisOptions(config), "catalog_url");
+  if (!config.redis_url.empty()) return Connect(ChunkRedisOptions(config), "redis_url");
   return InvalidField("queue_url", "a job needs a Redis: set queue_url, catalog_url or redis_url");
 }
 
 absl::Status ValidateStoreSettings(const Config& config) {
-  if (config.redis_tls_certificate.empty() != config.redis_tls_key.empty())
-    return InvalidField(config.redis_tls_key.empty() ? "redis_tls_key" : "redis_tls_certificate",
-                        "redis_tls_certificate and redis_tls_key go together");
-  if (!config.redis_url.empty())
-    CACHECLIP_RETURN_IF_ERROR(
-        RedisOptions(config, "redis_url", config.redis_url, config.redis_password_file).status());
-  if (!config.catalog_url.empty())
-    CACHECLIP_RETURN_IF_ERROR(
-        RedisOptions(config, "catalog_url", config.catalog_url, config.catalog_password_file).status());
+  CACHECLIP_RETURN_IF_ERROR(ValidateRedisSettings(config));
   if (!config.object_url.empty()) CACHECLIP_RETURN_IF_ERROR(ParseObjectUrl(config.object_url).status());
   if (config.memory_bytes == 0 && config.disk_bytes == 0 && !HasRemoteTier(config))
     return InvalidField("disk_bytes",

@@ -33,8 +33,8 @@ absl::StatusOr<std::unique_ptr<TieredChunkStore>> OpenChunkStore(const Config& c
 // name the setting.
 absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const Config& config, CatalogAccess access);
 
-// A client of `url`; empty: catalog_url, else redis_url. INVALID_ARGUMENT naming "queue_url" if all are
-// empty.
+// A client of `url`; empty: catalog_url, else redis_url. It is talked to by the settings that
+// redis_settings.h says. INVALID_ARGUMENT naming "queue_url" if all are empty.
 absl::StatusOr<std::unique_ptr<RedisClient>> ConnectQueue(const Config& config, const std::string& url);
 
 // For other places than object_url, with the same endpoint and credentials.
