@@ -47,6 +47,7 @@ absl::Status Serve(const Config& config, bool json) {
   }
   ingestion.KeepSwept();
   host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
+  host->FlushOnExit(runtime->store().write_back());
   host->Run("cacheclip", json);
   return absl::OkStatus();
 }

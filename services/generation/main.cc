@@ -23,6 +23,7 @@ absl::Status Run(const Config& config, bool json) {
       {&engine, &primary->runtime(), &runtime->metrics(), selector != nullptr, kVersion}));
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
   host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
+  host->FlushOnExit(runtime->store().write_back());
   host->Run("cacheclip-generation", json);
   return absl::OkStatus();
 }

@@ -21,6 +21,7 @@ absl::Status Run(const Config& config, bool json) {
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
   backend.KeepSwept();
   host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
+  host->FlushOnExit(runtime->store().write_back());
   host->Run("cacheclip-ingestion", json);
   return absl::OkStatus();
 }

@@ -47,6 +47,7 @@ struct Config {
   std::string catalog_url, catalog_cluster = "auto", catalog_password_file;
   std::string catalog_tls_ca, catalog_tls_certificate, catalog_tls_key;
   std::string object_url, s3_endpoint, s3_region, s3_tls_ca, s3_credentials_file, s3_profile;
+  int64_t object_bytes = 0;
   bool s3_path_style = false;
   std::string write_mode = "through";
   int64_t write_back_bytes = int64_t{1} << 30;

@@ -1,11 +1,13 @@
 #include "services/runtime/server_host.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/logging.h"
 #include "common/base/status.h"
@@ -15,6 +17,19 @@ namespace cacheclip {
 namespace {
 
 constexpr absl::Duration kReadinessInterval = absl::Seconds(5);
+
+// What does not fit stays in the queue's folder.
+void Flush(WriteBackQueue& queue, const std::string& name, absl::Duration left) {
+  const int64_t num_queued = queue.stats().queued_chunks;
+  if (num_queued == 0) return;
+  CACHECLIP_LOG(Info) << name << ": " << num_queued
+                      << " chunks are queued for remote tiers, writing them for "
+                      << "at most " << absl::FormatDuration(left);
+  if (queue.WaitUntilEmpty(left)) return;
+  CACHECLIP_LOG(Warning) << name << ": " << queue.stats().queued_chunks
+                         << " chunks are still queued for remote tiers; the next process with this data "
+                         << "folder writes them";
+}
 
 }  // namespace
 
@@ -71,8 +86,11 @@ void ServerHost::Run(const std::string& name, bool json) {
   const int number = WaitForShutdownSignal();
   CACHECLIP_LOG(Info) << name << ": signal " << number << ", draining for at most "
                       << absl::FormatDuration(drain_);
+  const absl::Time deadline = absl::Now() + drain_;
   readiness_.reset();  // it must not call a server ready that drains
   server_->Shutdown(drain_);
+  if (write_back_ != nullptr)
+    Flush(*write_back_, name, std::max(deadline - absl::Now(), absl::ZeroDuration()));
   CACHECLIP_LOG(Info) << name << ": stopped";
 }
 

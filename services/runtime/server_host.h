@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "common/rpc/rpc_server.h"
 #include "common/rpc/rpc_service.h"
+#include "common/store/write_back_queue.h"
 #include "common/telemetry/metrics.h"
 #include "common/telemetry/metrics_endpoint.h"
 #include "services/runtime/config.h"
@@ -35,6 +36,10 @@ class ServerHost {
   // answer for "" does not. For readiness probes; call before Run().
   void WatchReadiness(ReadinessWatch::Check check);
 
+  // What is queued for remote tiers is written after the drain, within what is left of drain_seconds. Null:
+  // no queue. It must outlive Run(), which comes later.
+  void FlushOnExit(WriteBackQueue* queue) { write_back_ = queue; }
+
   // Announces, waits for a signal, drains. Returns when everything has ended.
   void Run(const std::string& name, bool json);
 
@@ -43,7 +48,8 @@ class ServerHost {
   absl::Duration drain_;
   std::vector<std::string> service_names_;
   std::unique_ptr<RpcServer> server_;
-  std::unique_ptr<MetricsEndpoint> metrics_;   // null if switched off
+  std::unique_ptr<MetricsEndpoint> metrics_;  // null if switched off
+  WriteBackQueue* write_back_ = nullptr;
   std::unique_ptr<ReadinessWatch> readiness_;  // null if nothing is watched
 };
 

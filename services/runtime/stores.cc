@@ -48,10 +48,10 @@ absl::StatusOr<std::shared_ptr<ChunkStore>> OpenRedisTier(const Config& config) 
 }
 
 absl::StatusOr<std::shared_ptr<ChunkStore>> OpenObjectTier(const Config& config) {
-  ObjectClientSettings settings = S3SettingsOf(config);
-  settings.object_url = config.object_url;
-  CACHECLIP_ASSIGN_OR_RETURN(auto client, MakeObjectClient(settings));
-  auto store = ObjectChunkStore::Create(std::move(client), {});
+  CACHECLIP_ASSIGN_OR_RETURN(auto client, OpenObjectClient(config));
+  ObjectChunkStoreOptions options;
+  if (config.object_bytes > 0) options.max_bytes = config.object_bytes;
+  auto store = ObjectChunkStore::Create(std::move(client), options);
   if (!store.ok()) return NameField(store.status(), "object_url");
   return std::shared_ptr<ChunkStore>(*std::move(store));
 }
@@ -67,6 +67,12 @@ ObjectClientSettings S3SettingsOf(const Config& config) {
           .s3_tls_ca = config.s3_tls_ca,
           .s3_credentials_file = config.s3_credentials_file,
           .s3_profile = config.s3_profile};
+}
+
+absl::StatusOr<std::unique_ptr<ObjectClient>> OpenObjectClient(const Config& config) {
+  ObjectClientSettings settings = S3SettingsOf(config);
+  settings.object_url = config.object_url;
+  return MakeObjectClient(settings);
 }
 
 absl::StatusOr<std::vector<StoreTier>> OpenTiers(const Config& config) {
@@ -145,6 +151,10 @@ absl::Status ValidateStoreSettings(const Config& config) {
                         "there must be a tier: memory_bytes, disk_bytes, redis_url or object_url");
   if (config.write_mode != "through" && !HasRemoteTier(config))
     return InvalidField("write_mode", "needs redis_url or object_url");
+  if (config.write_mode == "back" && config.disk_bytes == 0)
+    return InvalidField(
+        "write_mode",
+        "back needs disk_bytes: queued chunks wait there across a restart; set it, or write through");
   return absl::OkStatus();
 }
 

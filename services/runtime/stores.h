@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "common/catalog/catalog.h"
 #include "common/redis/redis_client.h"
+#include "common/store/object/object_client.h"
 #include "common/store/object/object_client_factory.h"
 #include "common/store/tiered_chunk_store.h"
 #include "services/runtime/config.h"
@@ -39,6 +40,9 @@ absl::StatusOr<std::unique_ptr<RedisClient>> ConnectQueue(const Config& config, 
 
 // For other places than object_url, with the same endpoint and credentials.
 ObjectClientSettings S3SettingsOf(const Config& config);
+
+// The place that object_url names.
+absl::StatusOr<std::unique_ptr<ObjectClient>> OpenObjectClient(const Config& config);
 
 // The part of ValidateConfig() about stores; reads the files it names.
 absl::Status ValidateStoreSettings(const Config& config);

@@ -16,6 +16,7 @@ absl::Status Run(const Config& config, bool json) {
   services.push_back(MakeSelectorService(engine, &runtime->metrics()));
   CACHECLIP_ASSIGN_OR_RETURN(auto host, ServerHost::Start(config, &runtime->metrics(), std::move(services)));
   host->WatchReadiness(CatalogAnswers(&runtime->catalog()));
+  host->FlushOnExit(runtime->store().write_back());
   host->Run("cacheclip-selector", json);
   return absl::OkStatus();
 }

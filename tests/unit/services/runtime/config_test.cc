@@ -87,6 +87,19 @@ TEST(Config, RefusesStoreSettingsThatCannotWork) {
   EXPECT_EQ(FieldOfLoading({.flags = {{"write_mode", "back"}}}), "write_mode");
   EXPECT_EQ(FieldOfLoading({.flags = {{"redis_url", "redis://h"}, {"redis_password_file", "/nowhere"}}}),
             "redis_password_file");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"redis_url", "redis://h"}, {"redis_tls_ca", "ca.pem"}}}),
+            "redis_tls_ca");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"object_bytes", "-1"}}}), "object_bytes");
+}
+
+TEST(Config, RefusesAWriteBackQueueThatARestartWouldLose) {
+  ConfigSources sources = {.flags = {{"redis_url", "redis://h"}, {"write_mode", "back"}}};
+  EXPECT_TRUE(LoadConfig(sources).ok());
+  sources.flags["disk_bytes"] = "0";
+  EXPECT_EQ(FieldOfLoading(sources), "write_mode");
+  EXPECT_THAT(std::string(LoadConfig(sources).status().message()), HasSubstr("disk_bytes"));
+  sources.flags["write_mode"] = "through";
+  EXPECT_TRUE(LoadConfig(sources).ok());
 }
 
 TEST(Config, ShowsUrlsWithoutTheirPasswords) {

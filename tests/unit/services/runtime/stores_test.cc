@@ -5,6 +5,7 @@
 #include "common/base/status.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/test_chunks.h"
 
 namespace cacheclip {
 namespace {
@@ -46,6 +47,29 @@ TEST(Stores, EachServerIsTrustedByItsOwnAuthority) {
   EXPECT_TRUE(OpenCatalog(config, CatalogAccess::kReadWrite).ok()) << "redis_tls_ca stands in";
   config.catalog_tls_ca = certificates.other_ca;
   EXPECT_FALSE(OpenCatalog(config, CatalogAccess::kReadWrite).ok());
+}
+
+TEST(Stores, TheObjectTierHoldsWhatItMay) {
+  TempFolder folder;
+  const auto chunk = MakeTestChunk({.seed = 1}), other = MakeTestChunk({.seed = 2});
+  Config config;
+  config.object_url = "file://" + folder.path();
+  const auto num_chunks = [&config](ChunkStore& store) {
+    int num = 0;
+    EXPECT_TRUE(store.ForEach([&num](const ChunkKey&, int64_t) { ++num; }).ok());
+    return num;
+  };
+  auto unlimited = OpenRemoteTiers(config);
+  ASSERT_TRUE(unlimited.ok()) << unlimited.status();
+  ChunkStore& all = *unlimited->front().store;
+  ASSERT_TRUE(all.Put(chunk).ok());
+  ASSERT_TRUE(all.Put(other).ok());
+  EXPECT_EQ(num_chunks(all), 2);
+  config.object_bytes = chunk->total_bytes() + 1;
+  auto limited = OpenRemoteTiers(config);
+  ASSERT_TRUE(limited.ok()) << limited.status();
+  ASSERT_TRUE(limited->front().store->Put(MakeTestChunk({.seed = 3})).ok());
+  EXPECT_EQ(num_chunks(*limited->front().store), 1);
 }
 
 }  // namespace
