@@ -83,6 +83,7 @@ absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Confi
   CACHECLIP_RETURN_IF_ERROR(MakeDataFolder(DataFolder(config)));
   CACHECLIP_ASSIGN_OR_RETURN(runtime->store_, OpenChunkStore(config));
   CACHECLIP_ASSIGN_OR_RETURN(runtime->catalog_, OpenCatalog(config, access));
+  runtime->store_check_ = std::make_unique<StoreCheck>(StoreQuestions(config));
   runtime->metrics_.SetStoreSource([self = runtime.get()] { return self->StoreState(); });
   runtime->metrics_.SetWriteBackSource(
       [store = runtime->store_.get()] { return GaugesOf(store->write_back_stats()); });

@@ -24,6 +24,7 @@
 #include "common/telemetry/metrics.h"
 #include "services/runtime/config.h"
 #include "services/runtime/model_profile.h"
+#include "services/runtime/store_check.h"
 #include "services/runtime/stores.h"
 
 namespace cacheclip {
@@ -33,7 +34,7 @@ inline constexpr char kWriterVersion[] = "cacheclip 0.1.0";
 
 class ServiceRuntime {
  public:
-  // Makes the data folder if it is missing.
+  // Makes the data folder if it is missing. Remote tiers are looked at in the background (store_check.h).
   static absl::StatusOr<std::unique_ptr<ServiceRuntime>> Open(const Config& config, CatalogAccess access);
   ~ServiceRuntime();
 
@@ -78,6 +79,7 @@ class ServiceRuntime {
   PrefixContexts* scorer_ = nullptr;
   std::optional<ModelProfile> profile_;  // once a model is loaded
   std::unique_ptr<SelectorEngine> selector_;
+  std::unique_ptr<StoreCheck> store_check_;
 };
 
 }  // namespace cacheclip
