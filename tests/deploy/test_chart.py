@@ -35,6 +35,12 @@ class Lint(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "tls.existingSecret"):
             render(None, "tls.enabled=true")
 
+    def test_certificates_for_a_redis_without_tls_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "redis.tls.existingSecret"):
+            render(None, "redis.tls.existingSecret=redis-tls")
+        with self.assertRaisesRegex(ValueError, "redis.catalog.tls.existingSecret"):
+            render(None, "redis.catalog.tls.existingSecret=catalog-tls", "redis.catalog.url=redis://catalog")
+
 
 @needs_helm
 @needs_schemas
@@ -165,6 +171,21 @@ class Stores(unittest.TestCase):
         self.assertEqual(settings["redis_cluster"], "yes")
         self.assertEqual(settings["redis_password_file"], "/etc/cacheclip/redis/password")
         self.assertEqual(settings["redis_tls_key"], "/etc/cacheclip/redis-tls/tls.key")
+
+    def test_the_catalogue_has_settings_of_its_own(self):
+        settings = settings_file(render("redis-cluster"), "ingestion")
+        self.assertEqual(settings["catalog_cluster"], "no")
+        self.assertEqual(settings["catalog_tls_ca"], "/etc/cacheclip/catalog-tls/ca.crt")
+        self.assertNotIn("catalog_tls_key", settings)
+        settings = settings_file(render("redis-cluster", "redis.catalog.tls.existingSecret="), "ingestion")
+        self.assertEqual(settings["catalog_tls_ca"], "/etc/cacheclip/redis-tls/ca.crt")
+        self.assertEqual(settings["catalog_tls_key"], "/etc/cacheclip/redis-tls/tls.key")
+
+    def test_a_plain_catalogue_beside_kv_by_tls_gets_no_certificates(self):
+        settings = settings_file(render("redis-cluster", "redis.catalog.url=redis://catalog",
+                                        "redis.catalog.tls.existingSecret="), "generation")
+        self.assertEqual(settings["redis_tls_ca"], "/etc/cacheclip/redis-tls/ca.crt")
+        self.assertEqual({key for key in settings if key.startswith("catalog_tls")}, set())
 
     def test_s3_alone_leaves_out_the_redis_tier_and_its_server(self):
         manifests = render("s3-only")

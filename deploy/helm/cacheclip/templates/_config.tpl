@@ -35,21 +35,38 @@
 {{- define "cacheclip.redisSettings" -}}
 {{- $redis := .root.Values.redis -}}
 {{- $name := include "cacheclip.fullname" .root -}}
+{{- $password := include "cacheclip.redisSecret" .root -}}
 {{- if $redis.kv.enabled -}}
 {{- $_ := set .settings "redis_url" (default (printf "redis://%s-redis-kv:6379" $name) $redis.kv.url) -}}
 {{- $_ := set .settings "redis_cluster" (include "cacheclip.yesNo" $redis.kv.cluster) -}}
+{{- if $password -}}{{- $_ := set .settings "redis_password_file" "/etc/cacheclip/redis/password" -}}{{- end -}}
+{{- if and $redis.tls.existingSecret (hasPrefix "rediss://" $redis.kv.url) -}}
+{{- include "cacheclip.redisTlsFiles" (dict "settings" .settings "prefix" "redis" "tls" $redis.tls "folder" "redis-tls") -}}
+{{- end -}}
 {{- end -}}
 {{- $_ := set .settings "catalog_url" (default (printf "redis://%s-redis-catalog:6379" $name) $redis.catalog.url) -}}
-{{- if include "cacheclip.redisSecret" .root -}}
-{{- if $redis.kv.enabled -}}{{- $_ := set .settings "redis_password_file" "/etc/cacheclip/redis/password" -}}{{- end -}}
-{{- $_ := set .settings "catalog_password_file" "/etc/cacheclip/redis/password" -}}
+{{- $_ := set .settings "catalog_cluster" (include "cacheclip.yesNo" $redis.catalog.cluster) -}}
+{{- if $password -}}{{- $_ := set .settings "catalog_password_file" "/etc/cacheclip/redis/password" -}}{{- end -}}
+{{- if hasPrefix "rediss://" $redis.catalog.url -}}
+{{- if $redis.catalog.tls.existingSecret -}}
+{{- include "cacheclip.redisTlsFiles" (dict "settings" .settings "prefix" "catalog" "tls" $redis.catalog.tls "folder" "catalog-tls") -}}
+{{- else if $redis.tls.existingSecret -}}
+{{- include "cacheclip.redisTlsFiles" (dict "settings" .settings "prefix" "catalog" "tls" $redis.tls "folder" "redis-tls") -}}
 {{- end -}}
-{{- if $redis.tls.existingSecret -}}
-{{- $_ := set .settings "redis_tls_ca" "/etc/cacheclip/redis-tls/ca.crt" -}}
-{{- if $redis.tls.clientCertificate -}}
-{{- $_ := set .settings "redis_tls_certificate" "/etc/cacheclip/redis-tls/tls.crt" -}}
-{{- $_ := set .settings "redis_tls_key" "/etc/cacheclip/redis-tls/tls.key" -}}
+{{- else if $redis.catalog.tls.existingSecret -}}
+{{- fail "redis.catalog.tls.existingSecret: needs a redis.catalog.url that begins with rediss://" -}}
 {{- end -}}
+{{- if and $redis.tls.existingSecret (not (or (hasPrefix "rediss://" $redis.kv.url) (hasPrefix "rediss://" $redis.catalog.url))) -}}
+{{- fail "redis.tls.existingSecret: needs a redis.kv.url or redis.catalog.url that begins with rediss://" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Context: {settings, prefix: redis or catalog, tls: values, folder: where its secret is mounted}. */}}
+{{- define "cacheclip.redisTlsFiles" -}}
+{{- $_ := set .settings (printf "%s_tls_ca" .prefix) (printf "/etc/cacheclip/%s/ca.crt" .folder) -}}
+{{- if .tls.clientCertificate -}}
+{{- $_ := set .settings (printf "%s_tls_certificate" .prefix) (printf "/etc/cacheclip/%s/tls.crt" .folder) -}}
+{{- $_ := set .settings (printf "%s_tls_key" .prefix) (printf "/etc/cacheclip/%s/tls.key" .folder) -}}
 {{- end -}}
 {{- end -}}
 

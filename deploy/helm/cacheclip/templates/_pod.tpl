@@ -27,6 +27,9 @@
 {{- if .root.Values.redis.tls.existingSecret }}
 - {name: redis-tls, mountPath: /etc/cacheclip/redis-tls, readOnly: true}
 {{- end }}
+{{- if .root.Values.redis.catalog.tls.existingSecret }}
+- {name: catalog-tls, mountPath: /etc/cacheclip/catalog-tls, readOnly: true}
+{{- end }}
 {{- if and (eq .root.Values.objectStore.type "s3") .root.Values.objectStore.s3.caSecret }}
 - {name: s3-tls, mountPath: /etc/cacheclip/s3-tls, readOnly: true}
 {{- end }}
@@ -75,6 +78,9 @@
 {{- end }}
 {{- with .root.Values.redis.tls.existingSecret }}
 - {name: redis-tls, secret: {secretName: {{ . }}}}
+{{- end }}
+{{- with .root.Values.redis.catalog.tls.existingSecret }}
+- {name: catalog-tls, secret: {secretName: {{ . }}}}
 {{- end }}
 {{- if eq .root.Values.objectStore.type "s3" }}
 {{- with .root.Values.objectStore.s3.caSecret }}
