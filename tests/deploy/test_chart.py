@@ -77,7 +77,7 @@ class Schemas(unittest.TestCase):
 class Pods(unittest.TestCase):
     def test_settings_are_those_of_the_programs(self):
         for values in VALUE_SETS:
-            for service in SERVICES:
+            for service in [*SERVICES, *(["preload"] if of_kind(render(values.stem), "Job") else [])]:
                 unknown = set(settings_file(render(values.stem), service)) - known_settings()
                 self.assertEqual(unknown, set(), f"{values.stem}: {service}")
 
@@ -211,6 +211,46 @@ class Stores(unittest.TestCase):
         self.assertEqual(program["command"], ["cacheclip", "preload"])
         self.assertIn("$(JOB_NAME)", program["args"])
         self.assertEqual(program["args"][-1], "/manifests/corpus.jsonl")
+        services = dict(settings_file(manifests, "ingestion"))
+        self.assertEqual(settings_file(manifests, "preload"), services)
+
+
+def _preload_job(manifests):
+    job, = of_kind(manifests, "Job").values()
+    return job
+
+
+@needs_helm
+class Preload(unittest.TestCase):
+    def test_beside_gpus_it_runs_on_cpus_with_a_settings_file_of_its_own(self):
+        manifests = render("gpu")
+        self.assertEqual(settings_file(manifests, "ingestion")["device"], "cuda")
+        self.assertNotIn("device", settings_file(manifests, "preload"))
+        pod = _preload_job(manifests)["spec"]["template"]["spec"]
+        program = pod["containers"][0]
+        self.assertFalse(program["image"].endswith("-cuda"))
+        self.assertNotIn("nvidia.com/gpu", program["resources"]["limits"])
+        self.assertNotIn("runtimeClassName", pod)
+        config, = (volume for volume in pod["volumes"] if volume["name"] == "config")
+        self.assertEqual(config["configMap"]["name"], "release-cacheclip-preload")
+
+    def test_it_writes_through_because_its_volume_goes_with_it(self):
+        manifests = render(None, "preload.enabled=true", "config.write_mode=back")
+        self.assertEqual(settings_file(manifests, "ingestion")["write_mode"], "back")
+        self.assertNotIn("write_mode", settings_file(manifests, "preload"))
+
+    def test_what_changes_chunks_makes_a_new_job_and_with_it_a_new_queue(self):
+        def name(*settings):
+            return _preload_job(render(None, "preload.enabled=true", *settings))["metadata"]["name"]
+        names = [name(), name("config.kv_dtype=int8"), name("ingestion.config.kv_dtype=int8", "config.dtype=fp32"),
+                 name("model.name=other"), name("model.fetch.revision=other"), name("salts.default=one"),
+                 name("salts.default=two"), name("salts.namespaces.team-a=one"),
+                 name("salts.namespaces.team-a=two"), name("preload.sources={s3://other/}")]
+        self.assertEqual(len(names), len(set(names)), names)
+        self.assertEqual(name(), name("generation.replicaCount=7", "generation.config.window=4"))
+        job = _preload_job(render(None, "preload.enabled=true"))
+        environment = {item["name"]: item for item in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+        self.assertIn("job-name", environment["JOB_NAME"]["valueFrom"]["fieldRef"]["fieldPath"])
 
 
 @needs_helm

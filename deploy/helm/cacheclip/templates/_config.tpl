@@ -84,6 +84,28 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What a preload job runs with, as JSON: ingestion's values, but on CPUs, and written through, since what waits in its
+     volume goes with it. Context: root. */}}
+{{- define "cacheclip.preloadValues" -}}
+{{- $values := include "cacheclip.component" (dict "root" . "component" "ingestion") | fromJson -}}
+{{- $_ := set $values.gpu "enabled" false -}}
+{{- if eq (toString (get $values.config "write_mode")) "back" -}}{{- $_ := unset $values.config "write_mode" -}}{{- end -}}
+{{- $values | toJson -}}
+{{- end -}}
+
+{{/* The settings file as a manifest. Context: {root, component, values, labels}. */}}
+{{- define "cacheclip.settingsManifest" -}}
+{{- $is_secret := not (empty .root.Values.salts.namespaces) -}}
+apiVersion: v1
+kind: {{ ternary "Secret" "ConfigMap" $is_secret }}
+metadata:
+  name: {{ include "cacheclip.fullname" .root }}-{{ .component }}
+  labels: {{- include "cacheclip.labels" . | nindent 4 }}
+{{ ternary "stringData" "data" $is_secret }}:
+  cacheclip.yaml: |
+    {{- include "cacheclip.settings" . | nindent 4 }}
+{{- end -}}
+
 {{/* YAML reads yes and no as booleans. */}}
 {{- define "cacheclip.yesNo" -}}
 {{- if kindIs "bool" . -}}{{ ternary "yes" "no" . }}{{- else -}}{{ . }}{{- end -}}

@@ -41,14 +41,14 @@
 {{- end }}
 {{- end -}}
 
-{{/* Context: {root, component, values}. */}}
+{{/* Context: {root, component, values}, and settings: whose settings file, where it is not the component's. */}}
 {{- define "cacheclip.volumes" -}}
-{{- $name := include "cacheclip.fullname" .root -}}
+{{- $config := printf "%s-%s" (include "cacheclip.fullname" .root) (default .component .settings) -}}
 - name: config
 {{- if .root.Values.salts.namespaces }}
-  secret: {secretName: {{ $name }}-{{ .component }}}
+  secret: {secretName: {{ $config }}}
 {{- else }}
-  configMap: {name: {{ $name }}-{{ .component }}}
+  configMap: {name: {{ $config }}}
 {{- end }}
 - name: model
 {{- if .root.Values.model.existingClaim }}

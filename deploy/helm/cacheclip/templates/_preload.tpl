@@ -1,4 +1,5 @@
-{{/* The spec of a preload job. Context: {root, component, values, labels}. */}}
+{{/* The spec of a preload job. Context: {root, component, settings, values, labels}; its image is
+     that of `component`, its settings file that of `settings`. */}}
 {{- define "cacheclip.preloadJob" }}
 {{- $preload := .root.Values.preload }}
 completionMode: Indexed
