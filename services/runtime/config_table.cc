@@ -129,7 +129,9 @@ constexpr Setting kSettings[] = {
      "http(s)://host:port of an S3 server; empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else Amazon's"},
     {"s3_region", &Config::s3_region, "empty: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1"},
     {"s3_path_style", &Config::s3_path_style, "bucket in the path, as most servers but Amazon's want it"},
-    {"s3_tls_ca", &Config::s3_tls_ca, "PEM file of the endpoint's authority; empty: the system's"},
+    {"s3_tls_ca", &Config::s3_tls_ca,
+     "PEM file of the endpoint's authority, and of an AWS_ENDPOINT_URL_STS that is not Amazon's; empty: the "
+     "system's"},
     {"s3_credentials_file", &Config::s3_credentials_file,
      "shared credentials file; empty: the environment, AWS_SHARED_CREDENTIALS_FILE, ~/.aws/credentials"},
     {"s3_profile", &Config::s3_profile, "profile in the credentials file; empty: AWS_PROFILE, else default"},

@@ -2,7 +2,8 @@
 //   1. the settings s3_credentials_file and s3_profile, if one of them is set;
 //   2. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN);
 //   3. web identity: AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE (and AWS_ROLE_SESSION_NAME), exchanged for
-//      a key at AWS_ENDPOINT_URL_STS or Amazon's STS of the region, renewed before it expires;
+//      a key at AWS_ENDPOINT_URL_STS or Amazon's STS of the region, renewed before it expires (which
+//      authority vouches for it: StsAuthority() in web_identity.h);
 //   4. AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials, profile AWS_PROFILE or "default".
 // Files are read again when a minute has passed, so that a rotated secret is picked up without a restart.
 // Secrets are in no message and no log line. Thread-safe.

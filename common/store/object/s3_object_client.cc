@@ -14,6 +14,7 @@
 #include "common/store/object/object_location.h"
 #include "common/store/object/s3_error.h"
 #include "common/store/object/s3_xml.h"
+#include "common/store/object/web_identity.h"
 
 namespace cacheclip {
 namespace {
@@ -76,10 +77,14 @@ absl::StatusOr<std::unique_ptr<S3ObjectClient>> S3ObjectClient::Create(S3ObjectC
   CACHECLIP_ASSIGN_OR_RETURN(client->address_, MakeS3Address({checked.bucket, checked.region,
                                                               checked.endpoint, checked.path_style}));
   CACHECLIP_ASSIGN_OR_RETURN(client->http_, HttpClient::Create(checked.http));
+  HttpClientOptions sts = checked.http;
+  sts.tls_ca = StsAuthority(checked.environment, checked.http.tls_ca);
+  sts.max_connections = 1;
+  CACHECLIP_ASSIGN_OR_RETURN(client->sts_http_, HttpClient::Create(sts));
   CACHECLIP_ASSIGN_OR_RETURN(
       client->credentials_,
       MakeCredentialsProvider({checked.credentials_file, checked.profile, checked.region, checked.environment,
-                               client->http_.get(), checked.retry, checked.retry.clock}));
+                               client->sts_http_.get(), checked.retry, checked.retry.clock}));
   return client;
 }
 

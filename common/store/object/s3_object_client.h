@@ -40,8 +40,8 @@ struct S3ObjectClientOptions {
   Environment environment = ProcessEnvironment();
   int64_t multipart_bytes = int64_t{32} << 20;  // objects above this are uploaded in parts
   int64_t part_bytes = int64_t{16} << 20;       // kMinS3PartBytes or more
-  HttpClientOptions http;                       // clock: must be the one of the tokens
-  RetryOptions retry;                           // likewise
+  HttpClientOptions http;  // clock: must be the one of the tokens; tls_ca: StsAuthority()
+  RetryOptions retry;      // likewise
   // Called between the steps of a multipart upload ("created", "part", "completed"); tests kill the process
   // there.
   std::function<void(std::string_view step)> on_upload_step;
@@ -87,6 +87,7 @@ class S3ObjectClient : public ObjectClient {
   const std::string url_;
   S3Address address_;
   std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<HttpClient> sts_http_;  // another authority may vouch for it
   std::unique_ptr<CredentialsProvider> credentials_;
   const Retrier retrier_;
 };

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -22,6 +23,13 @@ namespace {
 struct Role {
   std::string arn, session_name, token_file, endpoint, region;
 };
+
+// "https://sts.eu-west-1.amazonaws.com:443/x" -> "sts.eu-west-1.amazonaws.com".
+std::string_view HostOf(std::string_view endpoint) {
+  const size_t scheme = endpoint.find("://");
+  if (scheme != std::string_view::npos) endpoint.remove_prefix(scheme + 3);
+  return endpoint.substr(0, endpoint.find_first_of(":/"));
+}
 
 class WebIdentityCredentials : public CredentialsProvider {
  public:
@@ -85,6 +93,14 @@ class WebIdentityCredentials : public CredentialsProvider {
 };
 
 }  // namespace
+
+std::string StsAuthority(const Environment& environment, const std::string& s3_tls_ca) {
+  const std::string endpoint = environment("AWS_ENDPOINT_URL_STS").value_or("");
+  const std::string_view host = HostOf(endpoint);
+  const bool is_amazons =
+      host.empty() || host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+  return is_amazons ? "" : s3_tls_ca;
+}
 
 absl::StatusOr<std::unique_ptr<CredentialsProvider>> MakeWebIdentityCredentials(
     const CredentialsOptions& options) {

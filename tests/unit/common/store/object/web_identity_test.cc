@@ -102,5 +102,39 @@ TEST_F(WebIdentityTest, RefusesAnEndpointThatIsNone) {
   EXPECT_EQ(FieldOf(MakeCredentialsProvider(options).status()), "AWS_ENDPOINT_URL_STS");
 }
 
+TEST(StsAuthority, APrivateOneVouchesForPrivateServersOnly) {
+  EXPECT_EQ(StsAuthority(TestEnvironment({}), "ca.pem"), "") << "Amazon's of the region";
+  const auto authority = [](const std::string& endpoint) {
+    return StsAuthority(TestEnvironment({{"AWS_ENDPOINT_URL_STS", endpoint}}), "ca.pem");
+  };
+  for (const char* endpoint : {"", "https://sts.amazonaws.com", "https://sts.eu-west-1.amazonaws.com:443/",
+                               "https://sts.cn-north-1.amazonaws.com.cn"})
+    EXPECT_EQ(authority(endpoint), "") << endpoint;
+  for (const char* endpoint : {"https://sts.example.com", "https://s3.example.com:9000/sts", "https://minio",
+                               "https://amazonaws.com.example.com", "https://example.com/.amazonaws.com"})
+    EXPECT_EQ(authority(endpoint), "ca.pem") << endpoint;
+}
+
+// A TLS server whose certificate is its own authority stands for STS; the S3 endpoint is never reached.
+TEST(StsAuthority, IsWhatTheExchangeTrusts) {
+  CACHECLIP_REQUIRE_S3_SERVER();
+  const S3Server& server = S3Server::Tls();
+  TempFolder folder;
+  std::ofstream(folder.path() + "/token") << "token\n";
+  const auto error = [&](const std::string& tls_ca) {
+    S3ObjectClientOptions options;
+    options.bucket = "bucket";
+    options.endpoint = "http://127.0.0.1:1";
+    options.http.tls_ca = tls_ca;
+    options.environment = TestEnvironment({{"AWS_ROLE_ARN", "arn:aws:iam::1:role/x"},
+                                           {"AWS_WEB_IDENTITY_TOKEN_FILE", folder.path() + "/token"},
+                                           {"AWS_ENDPOINT_URL_STS", server.endpoint()}});
+    options.retry.max_attempts = 1;
+    return S3ObjectClient::Create(std::move(options)).value()->Head("x", NoDeadline()).status();
+  };
+  EXPECT_EQ(FieldOf(error("")), "s3_tls_ca") << "the system's authorities do not know it";
+  EXPECT_NE(FieldOf(error(server.certificate())), "s3_tls_ca") << error(server.certificate());
+}
+
 }  // namespace
 }  // namespace cacheclip
