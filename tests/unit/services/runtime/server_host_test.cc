@@ -13,6 +13,11 @@
 namespace cacheclip {
 namespace {
 
+std::shared_ptr<FakeTier> MakeTier() {
+  const MemoryChunkStoreOptions options;
+  return std::make_shared<FakeTier>(options);
+}
+
 // A server with a write-back queue that has already been told to end, before the first retry is due. In a
 // process of its own each time: what waits for signals is once per process.
 class Drained {
@@ -24,8 +29,7 @@ class Drained {
     BlockShutdownSignals();
     remote_->FailPutsWith(absl::UnavailableError("away"));
     store_ = TieredChunkStore::Open(
-                 {{std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{}), Tier::kMemory},
-                  {remote_, Tier::kObject, true}},
+                 {{MakeTier(), Tier::kMemory}, {remote_, Tier::kObject, true}},
                  {.write_mode = WriteMode::kBack,
                   .write_back = {.folder = folder_.path(), .first_retry_delay = absl::Seconds(2)}})
                  .value();
@@ -48,7 +52,7 @@ class Drained {
   TempFolder folder_;
   Config config_;
   Metrics metrics_;
-  std::shared_ptr<FakeTier> remote_ = std::make_shared<FakeTier>();
+  std::shared_ptr<FakeTier> remote_ = MakeTier();
   std::unique_ptr<TieredChunkStore> store_;
 };
 
