@@ -36,6 +36,20 @@ absl::StatusOr<nlohmann::json> DescribeNamespace(Catalog& catalog, const std::st
       {"name", name}, {"documents", num_documents}, {"chunks", num_chunks}, {"prefixes", prefixes}};
 }
 
+absl::Status DescribeNamespaces(Catalog& catalog, nlohmann::json& described) {
+  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<Namespace> namespaces, catalog.ListNamespaces());
+  for (const Namespace& found : namespaces) {
+    CACHECLIP_ASSIGN_OR_RETURN(nlohmann::json one, DescribeNamespace(catalog, found.name));
+    described.push_back(std::move(one));
+  }
+  return absl::OkStatus();
+}
+
+// Not there yet, or it does not answer: what it would say is missing, and that is said.
+nlohmann::json Unavailable(const absl::Status& status) {
+  return {{"unavailable", std::string(status.message())}};
+}
+
 nlohmann::json ToJson(const TierShare& share) { return {{"chunks", share.chunks}, {"bytes", share.bytes}}; }
 
 absl::StatusOr<nlohmann::json> DescribeTier(const StoreTier& tier, const References& references) {
@@ -43,6 +57,7 @@ absl::StatusOr<nlohmann::json> DescribeTier(const StoreTier& tier, const Referen
   nlohmann::json object = ToJson(survey.all);
   for (size_t i = 0; i < references.namespaces.size(); ++i)
     object["namespaces"][references.namespaces[i]] = ToJson(survey.by_namespace[i]);
+  if (!references.status.ok()) return object;  // whose the chunks are is not known
   object["unreferenced"] = ToJson(survey.unreferenced);
   object["missing"] = survey.missing;
   return object;
@@ -51,6 +66,7 @@ absl::StatusOr<nlohmann::json> DescribeTier(const StoreTier& tier, const Referen
 absl::StatusOr<nlohmann::json> DescribeAll(const Stored& stored, const Config& config) {
   nlohmann::json object = {{"data_dir", DataFolder(config)}, {"namespaces", nlohmann::json::array()}};
   CACHECLIP_ASSIGN_OR_RETURN(const References references, ReadReferences(*stored.catalog));
+  if (!references.status.ok()) object["catalog"] = Unavailable(references.status);
   for (const StoreTier& tier : stored.tiers) {
     const std::string name(TierName(tier.tier));
     absl::StatusOr<nlohmann::json> described = DescribeTier(tier, references);
@@ -58,13 +74,10 @@ absl::StatusOr<nlohmann::json> DescribeAll(const Stored& stored, const Config& c
     object[name] = described.ok() ? *std::move(described)
                                   : nlohmann::json{{"error", std::string(described.status().message())}};
   }
-  const auto namespaces = stored.catalog->ListNamespaces();
-  if (!namespaces.ok() && !absl::IsUnavailable(namespaces.status())) return namespaces.status();
-  if (!namespaces.ok()) return object;  // no catalogue yet
-  for (const Namespace& found : *namespaces) {
-    CACHECLIP_ASSIGN_OR_RETURN(nlohmann::json described, DescribeNamespace(*stored.catalog, found.name));
-    object["namespaces"].push_back(std::move(described));
-  }
+  if (!references.status.ok()) return object;
+  const absl::Status status = DescribeNamespaces(*stored.catalog, object["namespaces"]);
+  if (absl::IsUnavailable(status)) object["catalog"] = Unavailable(status);
+  if (!status.ok() && !absl::IsUnavailable(status)) return status;
   return object;
 }
 

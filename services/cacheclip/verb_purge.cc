@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/status.h"
+#include "common/catalog/in_memory_catalog.h"
 #include "services/cacheclip/console.h"
 #include "services/cacheclip/stored/upkeep.h"
 #include "services/cacheclip/verb.h"
@@ -34,9 +35,12 @@ absl::StatusOr<PurgeOutcome> Run(const Flags& flags, const Config& config) {
                         "--older-than-seconds, --all-documents or --unreferenced");
   if (filter.SelectsDocuments() && !flags.tier.empty())
     return InvalidField("tier", "documents leave every tier; --tier goes with --unreferenced alone");
+  // Opening a catalogue to write would make an empty one where there is none.
+  const bool writes = flags.yes && HasCatalog(config);
   CACHECLIP_ASSIGN_OR_RETURN(
-      const Stored stored,
-      OpenStored(config, flags.tier, flags.yes ? CatalogAccess::kReadWrite : CatalogAccess::kReadOnly));
+      Stored stored,
+      OpenStored(config, flags.tier, writes ? CatalogAccess::kReadWrite : CatalogAccess::kReadOnly));
+  if (!HasCatalog(config)) stored.catalog = std::make_unique<InMemoryCatalog>();
   ProgressLine line;
   return Purge(stored, filter, !flags.yes,
                [&](const std::string& what, int64_t done, int64_t total) { line.Update(what, done, total); });
@@ -72,6 +76,8 @@ VerbRun AddPurge(CLI::App& app) {
   app.add_flag("--all-documents", filter.all_documents, "every document");
   app.add_flag("--unreferenced", filter.unreferenced,
                "chunks that no document refers to, prefixes among them (computed again when needed)");
+  app.add_flag("--even-if-catalog-is-empty", filter.even_if_catalog_is_empty,
+               "with --unreferenced: also where the catalogue knows no namespace, which removes every chunk");
   app.add_option("--tier", flags->tier, "with --unreferenced: this tier alone")
       ->check(CLI::IsMember({"disk", "redis", "object"}));
   app.add_flag("--yes", flags->yes, "remove; without it, only say what would go");

@@ -4,7 +4,6 @@
 // done and copies what the last tier lacks from a tier that has it. Exit code 1 if anything was damaged or
 // unreadable, if the catalogue (still) has problems, or if the one that catalog_url names does not answer.
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,7 +14,6 @@
 #include "services/cacheclip/console.h"
 #include "services/cacheclip/stored/upkeep.h"
 #include "services/cacheclip/verb.h"
-#include "services/runtime/paths.h"
 #include "services/runtime/program_options.h"
 
 namespace cacheclip {
@@ -42,10 +40,6 @@ struct Findings {
   }
 };
 
-bool HasCatalog(const Config& config) {
-  return !config.catalog_url.empty() || std::filesystem::exists(CatalogFile(DataFolder(config)));
-}
-
 absl::StatusOr<Findings> Verify(const Flags& flags, const Config& config) {
   const bool repairs = flags.repair && !flags.dry_run;
   const bool repairs_catalog = repairs && HasCatalog(config);  // opening it to write would make an empty one
@@ -63,6 +57,7 @@ absl::StatusOr<Findings> Verify(const Flags& flags, const Config& config) {
     findings.tiers.push_back(std::move(found));
   }
   CACHECLIP_ASSIGN_OR_RETURN(const References references, ReadReferences(*stored.catalog));
+  if (findings.catalog.status.ok()) findings.catalog.status = references.status;
   findings.num_referenced = static_cast<int64_t>(references.users.size());
   CACHECLIP_ASSIGN_OR_RETURN(findings.repair, RepairLastTier(stored, references, !repairs, show));
   return findings;

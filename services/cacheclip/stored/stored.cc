@@ -34,6 +34,10 @@ absl::StatusOr<Stored> OpenStored(const Config& config, const std::string& tier,
   return stored;
 }
 
+bool HasCatalog(const Config& config) {
+  return !config.catalog_url.empty() || std::filesystem::exists(CatalogFile(DataFolder(config)));
+}
+
 absl::Status ForEachDocument(Catalog& catalog, const std::string& namespace_name,
                              const DocumentVisitor& visit) {
   std::vector<Namespace> namespaces;
@@ -68,7 +72,8 @@ absl::StatusOr<References> ReadReferences(Catalog& catalog) {
     }
     return absl::OkStatus();
   });
-  if (!status.ok() && !absl::IsUnavailable(status)) return status;
+  if (absl::IsUnavailable(status)) return References{.status = status};
+  CACHECLIP_RETURN_IF_ERROR(status);
   return references;
 }
 

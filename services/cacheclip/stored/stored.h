@@ -26,12 +26,16 @@ struct Stored {
 // `tier` "" = all that are configured, else one of disk, redis, object. NOT_FOUND if nothing is stored there.
 absl::StatusOr<Stored> OpenStored(const Config& config, const std::string& tier, CatalogAccess access);
 
+// Whether there is a catalogue to open: a local one is made by the first server, not by looking for it.
+bool HasCatalog(const Config& config);
+
 // Which namespaces refer to which chunk.
 struct References {
+  // UNAVAILABLE: the catalogue is not there yet, or did not answer to the end; the rest is empty then.
+  absl::Status status;
   std::vector<std::string> namespaces;
   absl::flat_hash_map<ChunkKey, std::vector<int32_t>> users;  // indices into `namespaces`, ascending
 };
-// Empty where there is no catalogue yet.
 absl::StatusOr<References> ReadReferences(Catalog& catalog);
 
 // Calls `visit` for every living document of every namespace, or of `namespace_name` alone.

@@ -33,15 +33,19 @@ absl::flat_hash_set<ChunkKey> WouldBeReleased(const absl::flat_hash_map<ChunkKey
 }
 
 struct Victims {
+  bool has_namespaces = false;
   std::vector<std::pair<std::string, std::string>> documents;  // namespace and id
   absl::flat_hash_set<ChunkKey> released;                      // as far as a look tells
   absl::flat_hash_set<ChunkKey> kept;                          // in use by what stays
 };
 
+// All documents or an error: what a listing that broke off did not show would be taken for unused.
 absl::StatusOr<Victims> FindVictims(Catalog& catalog, const PurgeFilter& filter) {
   Victims victims;
+  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<Namespace> namespaces, catalog.ListNamespaces());
+  victims.has_namespaces = !namespaces.empty();
   absl::flat_hash_map<ChunkKey, int64_t> all_uses, going_uses;
-  const absl::Status status = ForEachDocument(catalog, "", [&](const Document& document) {
+  CACHECLIP_RETURN_IF_ERROR(ForEachDocument(catalog, "", [&](const Document& document) {
     const bool goes = filter.SelectsDocuments() && filter.Selects(document);
     if (goes) victims.documents.emplace_back(document.namespace_name, document.document_id);
     for (const ChunkReference& chunk : document.chunks) {
@@ -50,12 +54,28 @@ absl::StatusOr<Victims> FindVictims(Catalog& catalog, const PurgeFilter& filter)
       if (goes) ++going_uses[key];
     }
     return absl::OkStatus();
-  });
-  if (!status.ok() && !absl::IsUnavailable(status)) return status;
+  }));
   victims.released = WouldBeReleased(all_uses, going_uses);
   for (const auto& [key, uses] : all_uses)
     if (!victims.released.contains(key)) victims.kept.insert(key);
   return victims;
+}
+
+// A catalogue without namespaces beside tiers that hold chunks is most likely not the one that knows them.
+absl::Status CheckCatalogIsTheRightOne(const Stored& stored, const PurgeFilter& filter,
+                                       const Victims& victims) {
+  if (!filter.unreferenced || filter.even_if_catalog_is_empty || victims.has_namespaces)
+    return absl::OkStatus();
+  for (const StoreTier& tier : stored.tiers) {
+    CACHECLIP_ASSIGN_OR_RETURN(const std::vector<HeldChunk> held, ListChunks(tier));
+    if (held.empty()) continue;
+    return FieldError(absl::StatusCode::kFailedPrecondition, "catalog_url",
+                      absl::StrCat("nothing was removed: this catalogue is empty, but tier ",
+                                   std::string(TierName(tier.tier)), " holds ", held.size(),
+                                   " chunks; name the catalogue that knows them, or say "
+                                   "--even-if-catalog-is-empty to remove them all"));
+  }
+  return absl::OkStatus();
 }
 
 // Deletes from the catalogue; `released` becomes what the catalogue says, which alone counts.
@@ -173,7 +193,15 @@ bool PurgeFilter::Selects(const Document& document) const {
 
 absl::StatusOr<PurgeOutcome> Purge(const Stored& stored, const PurgeFilter& filter, bool is_dry_run,
                                    const UpkeepProgress& progress) {
-  CACHECLIP_ASSIGN_OR_RETURN(Victims victims, FindVictims(*stored.catalog, filter));
+  absl::StatusOr<Victims> found = FindVictims(*stored.catalog, filter);
+  if (absl::IsUnavailable(found.status()))
+    return FieldError(absl::StatusCode::kUnavailable, "catalog_url",
+                      absl::StrCat("nothing was removed: without the whole catalogue nobody knows which "
+                                   "chunks are in use; try again when it answers: ",
+                                   std::string(found.status().message())));
+  CACHECLIP_RETURN_IF_ERROR(found.status());
+  Victims& victims = *found;
+  CACHECLIP_RETURN_IF_ERROR(CheckCatalogIsTheRightOne(stored, filter, victims));
   PurgeOutcome outcome{.documents = static_cast<int64_t>(victims.documents.size())};
   if (!is_dry_run) CACHECLIP_RETURN_IF_ERROR(DeleteDocuments(*stored.catalog, victims, progress));
   for (const StoreTier& tier : stored.tiers)

@@ -49,6 +49,7 @@ struct PurgeFilter {
   absl::Time updated_before = absl::InfiniteFuture();
   bool all_documents = false;  // else at least one condition must be given for documents to go
   bool unreferenced = false;
+  bool even_if_catalog_is_empty = false;  // `unreferenced` although the catalogue knows no namespace
 
   bool SelectsDocuments() const;
   bool Selects(const Document& document) const;
@@ -60,7 +61,9 @@ struct PurgeOutcome {
   std::vector<std::string> failures;  // what could not be deleted
 };
 // A document leaves the catalogue first, so that it is served to nobody; then the bytes that nobody refers to
-// any longer leave every tier. A dry run counts only.
+// any longer leave every tier. A dry run counts only. Before anything is removed: UNAVAILABLE if the
+// catalogue could not be listed to its end; FAILED_PRECONDITION naming "catalog_url" if unreferenced chunks
+// should go but the catalogue is empty and a tier is not.
 absl::StatusOr<PurgeOutcome> Purge(const Stored& stored, const PurgeFilter& filter, bool is_dry_run,
                                    const UpkeepProgress& progress);
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/base/status.h"
 #include "common/catalog/in_memory_catalog.h"
 #include "common/catalog/sqlite_catalog.h"
 #include "common/store/memory_chunk_store.h"
@@ -151,6 +152,53 @@ TEST_F(Upkeep, PurgingByWriterVersionAndTimeMeetsEveryCondition) {
   EXPECT_EQ(
       Purge(stored_, {.writer_version = "1.0", .updated_before = clock_.Now()}, true, NoProgress)->documents,
       0);
+}
+
+// Lists the documents of "docs" and then breaks off.
+class CatalogThatBreaksOff : public InMemoryCatalog {
+ public:
+  using InMemoryCatalog::InMemoryCatalog;
+  absl::StatusOr<DocumentPage> ListDocuments(std::string_view name, int page_size,
+                                             std::string_view page_token) override {
+    if (name != "docs") return absl::UnavailableError("Redis is gone");
+    return InMemoryCatalog::ListDocuments(name, page_size, page_token);
+  }
+};
+
+TEST_F(Upkeep, APurgeWhoseCatalogueBreaksOffRemovesNothing) {
+  stored_.catalog = std::make_unique<CatalogThatBreaksOff>(&clock_);
+  for (const char* name : {"docs", "other"}) {
+    ASSERT_TRUE(stored_.catalog->PutNamespace(name).ok());
+    ASSERT_TRUE(stored_.catalog->PutPrefix(TestPrefix(name)).ok());
+  }
+  Put("docs", "a", {1, 2});
+  Put("other", "b", {2, 3});
+  for (const PurgeFilter& filter : {PurgeFilter{.unreferenced = true}, PurgeFilter{.all_documents = true},
+                                    PurgeFilter{.namespace_name = "docs"}}) {
+    const absl::Status status = Purge(stored_, filter, /*is_dry_run=*/false, NoProgress).status();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_EQ(FieldOf(status), "catalog_url");
+    for (int seed = 1; seed <= 4; ++seed) EXPECT_TRUE(Holds(*fast_, seed)) << seed;
+    EXPECT_TRUE(stored_.catalog->GetDocument("docs", "a").ok());
+  }
+  const auto references = ReadReferences(*stored_.catalog);
+  ASSERT_TRUE(references.ok()) << references.status();
+  EXPECT_TRUE(absl::IsUnavailable(references->status)) << "said, not passed over";
+  EXPECT_TRUE(references->users.empty());
+}
+
+TEST_F(Upkeep, AnEmptyCatalogueBesideFullTiersIsNotBelieved) {
+  stored_.catalog = std::make_unique<InMemoryCatalog>(&clock_);
+  PurgeFilter filter{.unreferenced = true};
+  for (const bool is_dry_run : {true, false}) {
+    const absl::Status status = Purge(stored_, filter, is_dry_run, NoProgress).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
+    EXPECT_EQ(FieldOf(status), "catalog_url");
+    EXPECT_TRUE(Holds(*last_, 1));
+  }
+  filter.even_if_catalog_is_empty = true;
+  EXPECT_EQ(Purge(stored_, filter, /*is_dry_run=*/false, NoProgress)->chunks, 6);
+  EXPECT_FALSE(Holds(*last_, 1));
 }
 
 TEST_F(Upkeep, PurgingTheUnreferencedLeavesDocumentsAlone) {
