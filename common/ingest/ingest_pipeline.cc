@@ -98,7 +98,8 @@ bool IngestPipeline::IsWholeAlready(const SourceDocument& document, const Prefix
     if (!found.ok()) return false;
     for (std::optional<ChunkRecord>& record : *found) {
       const auto key = record.has_value() ? ChunkKey::FromHex(record->chunk_id) : ChunkKey{};
-      if (!record.has_value() || !key.ok() || !contexts_->runtime().store->Contains(*key).value_or(false))
+      if (!record.has_value() || !key.ok() ||
+          !contexts_->runtime().store->EnsureKept(*key, namespace_name).value_or(false))
         return false;
       records.push_back(*std::move(record));
     }
@@ -158,13 +159,15 @@ absl::Status IngestPipeline::StoreChunks(PrefixContext& context, std::span<const
   for (size_t i = 0; i < chunks.size(); ++i) {
     CACHECLIP_RETURN_IF_ERROR(cancellation.Check());
     const PlannedChunk& chunk = chunks[i];
-    CACHECLIP_ASSIGN_OR_RETURN(const bool is_stored, store.Contains(chunk.key));
+    CACHECLIP_ASSIGN_OR_RETURN(const bool is_stored,
+                               store.EnsureKept(chunk.key, context.record().namespace_name));
     if (is_stored || !done.insert(chunk.key).second) {
       ++result.chunks_reused;
     } else {
       const absl::Status stored = EncodeAndStore(context, chunk.encoding, cancellation);
       if (!stored.ok()) return WithContext(stored, absl::StrCat("storing chunk ", i, " of ", chunks.size()));
       ++result.chunks_encoded;
+      result.tokens_encoded += static_cast<int64_t>(chunk.encoding.ids.size());
     }
     if (progress) progress({result.document_id, static_cast<int>(i) + 1, static_cast<int>(chunks.size())});
   }
@@ -179,6 +182,7 @@ absl::Status IngestPipeline::StoreAgain(PrefixContext& context, std::span<const 
     if (!is_stored.ok() || *is_stored) continue;
     CACHECLIP_RETURN_IF_ERROR(EncodeAndStore(context, chunk.encoding, cancellation));
     ++result.chunks_encoded;
+    result.tokens_encoded += static_cast<int64_t>(chunk.encoding.ids.size());
   }
   return absl::OkStatus();
 }

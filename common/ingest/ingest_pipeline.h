@@ -1,11 +1,12 @@
 // Documents in, chunks out: split, tokenise, key, encode what is missing, store, then enter the catalogue in
 // one step. A document becomes visible only when all its chunks are stored. The same content again is a no-op
-// (no model work); a changed document replaces its chunks, and chunks nobody refers to any more are deleted
-// from the store. Replicas that share catalogue and store may delete at the same time what this one has just
-// found stored: both look again, the one after entering the document, the other after deleting, and encode
-// what is referenced and gone (across namespaces only the former does). One bad document does not stop the
-// rest: its result carries the error. What an interrupted or failed document has put already stays in the
-// store, unreferenced, so that the next run finds it; otherwise it is evicted in time. Thread-safe.
+// (no model work); a chunk that only a faster tier holds is copied to where it is kept. A changed document
+// replaces its chunks, and chunks nobody refers to any more are deleted from the store. Replicas that share
+// catalogue and store may delete at the same time what this one has just found stored: both look again, the
+// one after entering the document, the other after deleting, and encode what is referenced and gone (across
+// namespaces only the former does). One bad document does not stop the rest: its result carries the error.
+// What an interrupted or failed document has put already stays in the store, unreferenced, so that the next
+// run finds it; otherwise it is evicted in time. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -54,6 +55,7 @@ struct DocumentResult {
   absl::Status status;
   int num_chunks = 0, chunks_encoded = 0, chunks_reused = 0;
   int64_t num_tokens = 0;
+  int64_t tokens_encoded = 0;  // of the chunks encoded; the others cost no model work
   bool unchanged = false;
   std::vector<ChunkRecord> chunks;  // in document order: ids and texts for a local index
 };

@@ -117,6 +117,7 @@ absl::StatusOr<StoreHit> PrefixContext::PrefixChunk(TaskPriority priority, absl:
   if (auto hit = runtime_.store->Get(key, GetOptions{.deadline = deadline}); hit.ok()) {
     if (CheckIdentity(hit->chunk->header(), key, {}, record_.token_ids).ok()) {
       KeepPrefix(hit->chunk);
+      if (priority == TaskPriority::kBackground) EnsureKept(key);
       return hit;
     }
     CACHECLIP_LOG(Warning) << "the stored prefix " << record_.prefix_id << " is another one; deleted";
@@ -130,6 +131,14 @@ absl::StatusOr<StoreHit> PrefixContext::PrefixChunk(TaskPriority priority, absl:
     }
   }
   return StoreHit{chunk, Tier::kComputed};
+}
+
+// What is registered or preloaded should not lie in a faster tier alone.
+void PrefixContext::EnsureKept(const ChunkKey& key) {
+  const auto kept = runtime_.store->EnsureKept(key, record_.namespace_name);
+  if (!kept.ok()) {
+    CACHECLIP_LOG(Warning) << "prefix " << record_.prefix_id << " is not copied: " << kept.status();
+  }
 }
 
 std::shared_ptr<const EncodedChunk> PrefixContext::kept_prefix() const {

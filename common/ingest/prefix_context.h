@@ -86,6 +86,8 @@ class PrefixContext {
   const Runtime& runtime() const { return runtime_; }
 
  private:
+  void EnsureKept(const ChunkKey& key);
+
   const Runtime& runtime_;
   const Prefix record_;
   const PrefixSpec spec_;

@@ -62,6 +62,7 @@ struct GetOptions {
   TierSet avoid;
   // The quota group that a copy promoted into a faster tier is counted to.
   std::string_view group;
+  bool changes_nothing = false;  // a look: no use noted, nothing promoted, nothing damaged deleted
   // A stack of tiers notes here which one it is asking, so that the caller knows who is late.
   std::atomic<Tier>* now_asking = nullptr;
 };
@@ -107,9 +108,14 @@ class ChunkStore {
   // Says whether the key is held, without reading the payload and without counting as a use.
   virtual absl::StatusOr<bool> Contains(const ChunkKey& key) = 0;
 
+  // Whether the chunk is held where it is kept: of a stack, in the slowest tier that is written; what another
+  // tier alone holds is copied there first.
+  virtual absl::StatusOr<bool> EnsureKept(const ChunkKey& key, std::string_view /*group*/) {
+    return Contains(key);
+  }
+
   // Counts as a use although the bytes were served from elsewhere: a faster tier tells the slower one, so
-  // that what is hot in memory is not the first to go on disk. A hint; nothing happens when the key is not
-  // there.
+  // that what is hot in memory is not the first to go on disk. A hint; nothing happens without the key.
   virtual void MarkUsed(const ChunkKey& /*key*/) {}
 
   // Hint that these chunks will be asked for soon: a stack brings them into its fast tiers in the background,

@@ -30,6 +30,15 @@ absl::Status CheckLayers(const EncodedChunk& chunk) {
   return absl::OkStatus();
 }
 
+// Every checksum holds, and it is the chunk of this key. DATA_LOSS, UNAVAILABLE.
+absl::StatusOr<std::shared_ptr<const EncodedChunk>> ReadMapped(const ChunkKey& key, const MappedFile& file) {
+  auto chunk = ParseChunk(file.bytes, file.owner, PayloadCheck::kTrusted);
+  if (!chunk.ok()) return absl::DataLossError(chunk.status().message());
+  if ((*chunk)->key() != key) return absl::DataLossError("the file holds a chunk of another key");
+  CACHECLIP_RETURN_IF_ERROR(CheckLayers(**chunk));
+  return *std::move(chunk);
+}
+
 }  // namespace
 
 DiskChunkStore::DiskChunkStore(DiskChunkStoreOptions options) : options_(std::move(options)) {}
@@ -47,18 +56,18 @@ absl::StatusOr<std::unique_ptr<DiskChunkStore>> DiskChunkStore::Open(DiskChunkSt
   return store;
 }
 
-absl::StatusOr<StoreHit> DiskChunkStore::Get(const ChunkKey& key, const GetOptions& /*options*/) {
-  auto file = MapFile(folder_->ObjectPath(key), options_.clock->Now());
+absl::StatusOr<StoreHit> DiskChunkStore::Get(const ChunkKey& key, const GetOptions& options) {
+  const std::optional<absl::Time> used_at =
+      options.changes_nothing ? std::nullopt : std::optional(options_.clock->Now());
+  auto file = MapFile(folder_->ObjectPath(key), used_at);
   if (!file.ok()) {
     ++misses_;
     return file.status();
   }
-  auto chunk = ParseChunk(file->bytes, file->owner, PayloadCheck::kTrusted);
-  if (!chunk.ok()) return DropCorrupt(key, file->inode, chunk.status());
-  if ((*chunk)->key() != key)
-    return DropCorrupt(key, file->inode, absl::DataLossError("the file holds a chunk of another key"));
-  if (const absl::Status checked = CheckLayers(**chunk); !checked.ok())
-    return absl::IsDataLoss(checked) ? DropCorrupt(key, file->inode, checked) : checked;
+  auto chunk = ReadMapped(key, *file);
+  if (absl::IsDataLoss(chunk.status()) && !options.changes_nothing)
+    return DropCorrupt(key, file->inode, chunk.status());
+  if (!chunk.ok()) return chunk.status();
   ++hits_;
   return StoreHit{*std::move(chunk), Tier::kDisk};
 }

@@ -18,7 +18,7 @@ absl::Status NoSuchChunk(const ChunkKey& key) {
 
 }  // namespace
 
-absl::StatusOr<StoreHit> MemoryChunkStore::Get(const ChunkKey& key, const GetOptions& /*options*/) {
+absl::StatusOr<StoreHit> MemoryChunkStore::Get(const ChunkKey& key, const GetOptions& options) {
   std::lock_guard lock(mutex_);
   const auto it = entries_.find(key);
   if (it == entries_.end()) {
@@ -26,7 +26,7 @@ absl::StatusOr<StoreHit> MemoryChunkStore::Get(const ChunkKey& key, const GetOpt
     return NoSuchChunk(key);
   }
   ++stats_.hits;
-  uses_.splice(uses_.begin(), uses_, it->second.use);
+  if (!options.changes_nothing) uses_.splice(uses_.begin(), uses_, it->second.use);
   return StoreHit{it->second.chunk, Tier::kMemory};
 }
 

@@ -84,11 +84,12 @@ absl::Status StampFile(const FileDescriptor& file, absl::Time time, const std::s
   return ::futimens(file.get(), stamps) == 0 ? absl::OkStatus() : FileError(errno, "stamp", path);
 }
 
-absl::StatusOr<MappedFile> MapFile(const std::string& path, absl::Time used_at) {
+absl::StatusOr<MappedFile> MapFile(const std::string& path, std::optional<absl::Time> used_at) {
   CACHECLIP_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
   struct stat status;
   if (::fstat(file.get(), &status) != 0) return FileError(errno, "stat", path);
-  StampFile(file, used_at, path).IgnoreError();  // a reader without the right to stamp may still read
+  if (used_at.has_value())
+    StampFile(file, *used_at, path).IgnoreError();  // a reader without the right to stamp may still read
   MappedFile mapped;
   mapped.inode = status.st_ino;
   if (status.st_size == 0) return mapped;

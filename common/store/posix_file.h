@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,10 +53,10 @@ struct MappedFile {
   std::shared_ptr<const void> owner;  // unmaps when the last copy goes; the file may be unlinked before
   uint64_t inode = 0;
 };
-// NOT_FOUND when there is no such file. Stamps it with `used_at`. What is not in the page cache is on its way
-// when this returns; LoadPages() waits for a part of it, so that earlier parts are used while later ones
-// come.
-absl::StatusOr<MappedFile> MapFile(const std::string& path, absl::Time used_at);
+// NOT_FOUND when there is no such file. Stamps it with `used_at` if that is given. What is not in the page
+// cache is on its way when this returns; LoadPages() waits for a part of it, so that earlier parts are used
+// while later ones come.
+absl::StatusOr<MappedFile> MapFile(const std::string& path, std::optional<absl::Time> used_at);
 
 // Brings this part of a mapped file into memory and into the page table, in one call instead of a fault for
 // every few pages. UNAVAILABLE: the disk does not give it (touching it would end the process).

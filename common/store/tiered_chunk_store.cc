@@ -63,7 +63,7 @@ absl::StatusOr<StoreHit> TieredChunkStore::Get(const ChunkKey& key, const GetOpt
   if (has_fast_path) {
     absl::StatusOr<StoreHit> fast = Ask(0, key, options);
     if (fast.ok() || !absl::IsNotFound(fast.status())) hit = std::move(fast);
-    if (hit.ok()) NoteUse(key, 0);
+    if (hit.ok() && !options.changes_nothing) NoteUse(key, 0);
   }
   // A caller that looks into the first tier alone must not wait for what another one fetches from elsewhere.
   bool goes_on = false;
@@ -93,6 +93,7 @@ absl::StatusOr<StoreHit> TieredChunkStore::Fetch(const ChunkKey& key, const GetO
     if (options.now_asking != nullptr) *options.now_asking = tiers_[i].tier;
     absl::StatusOr<StoreHit> hit = Ask(i, key, options);
     if (hit.ok()) {
+      if (options.changes_nothing) return hit;
       if (i > 0) Promote(*hit, i, options, deletions);
       NoteUse(key, i);
       return hit;
@@ -112,7 +113,8 @@ absl::StatusOr<StoreHit> TieredChunkStore::Ask(size_t index, const ChunkKey& key
   const absl::Time latest = tier.is_remote ? begin + options_.remote_timeout : absl::InfiniteFuture();
   absl::StatusOr<StoreHit> hit =
       tier.store->Get(key, {.deadline = std::min(options.deadline, latest),
-                            .accept_arriving = options.accept_arriving && tier.is_remote});
+                            .accept_arriving = options.accept_arriving && tier.is_remote,
+                            .changes_nothing = options.changes_nothing});
   const absl::Duration duration = options_.clock->Now() - begin;
   if (hit.ok()) {
     hit->tier = tier.tier;

@@ -70,6 +70,7 @@ class TieredChunkStore : public ChunkStore {
   absl::Status PutInGroup(std::shared_ptr<const EncodedChunk> chunk, std::string_view group) override;
   absl::Status Delete(const ChunkKey& key) override;
   absl::StatusOr<bool> Contains(const ChunkKey& key) override;
+  absl::StatusOr<bool> EnsureKept(const ChunkKey& key, std::string_view group) override;
   void MarkUsed(const ChunkKey& key) override;
   void Prefetch(std::span<const ChunkKey> keys, absl::Time deadline) override;
   absl::Status Pin(const ChunkKey& key, std::string_view owner, absl::Time expiry) override;
@@ -132,7 +133,7 @@ class TieredChunkStore : public ChunkStore {
   SingleFlight flights_;
   RecentKeys recent_, told_remote_;
   Tombstones tombstones_;
-  // Serialise puts, promotions and deletes of a key, among local and among remote tiers. Never both at once.
+  // Serialise puts, promotions and deletes of a key; remote tiers, which may hang, apart. Never both at once.
   std::array<std::mutex, kStripes> local_mutexes_, remote_mutexes_;
   std::array<std::atomic<int64_t>, kStripes> deletions_{};  // a load that sees it change promotes nothing
   mutable std::mutex mutex_;                                // guards what follows; a leaf

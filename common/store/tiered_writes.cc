@@ -19,7 +19,10 @@ absl::Status TieredChunkStore::PutInGroup(std::shared_ptr<const EncodedChunk> ch
   absl::Status status = PutLocal(chunk, group);
   if (HasRemoteWrites()) {
     const bool is_queued = write_back_ != nullptr && status.ok() && QueueWriteBack(*chunk).ok();
-    if (!is_queued) status = PutRemote(chunk, group);
+    if (!is_queued) {
+      std::lock_guard lock(RemoteMutex(chunk->key()));
+      status = PutRemote(chunk, group);
+    }
   }
   ScheduleEviction();
   if (status.ok()) return status;
@@ -45,15 +48,40 @@ absl::Status TieredChunkStore::PutLocal(const std::shared_ptr<const EncodedChunk
   return status;
 }
 
+// With RemoteMutex(chunk->key()) held.
 absl::Status TieredChunkStore::PutRemote(const std::shared_ptr<const EncodedChunk>& chunk,
                                          std::string_view group) {
   absl::Status status;
-  std::lock_guard lock(RemoteMutex(chunk->key()));
   for (size_t i = tiers_.size(); i-- > num_local_;) {
     const absl::Status put = PutInto(i, chunk, group);
     if (i == home()) status = put;
   }
   return status;
+}
+
+// A tier that fails or has lost the chunk is passed over: whoever is told no puts the chunk anew.
+absl::StatusOr<bool> TieredChunkStore::EnsureKept(const ChunkKey& key, std::string_view group) {
+  if (!HasRemoteWrites()) return Contains(key);
+  if (write_back_ != nullptr && write_back_->IsQueued(key)) return true;
+  const int64_t deletions = Deletions(key);
+  if (!tombstones_.Has(key, home())) {
+    const absl::StatusOr<bool> is_home = tiers_[home()].store->Contains(key);
+    if (is_home.ok() && *is_home) return true;
+    // With write-back a chunk waits in the queue for a home tier that is down.
+    if (!is_home.ok() && write_back_ == nullptr) return is_home.status();
+  }
+  for (size_t i = 0; i < home(); ++i) {
+    if (tombstones_.Has(key, i)) continue;
+    const absl::StatusOr<StoreHit> hit =
+        tiers_[i].store->Get(key, {.deadline = options_.clock->Now() + options_.remote_timeout});
+    if (!hit.ok()) continue;
+    if (write_back_ != nullptr && QueueWriteBack(*hit->chunk).ok()) return true;
+    std::lock_guard lock(RemoteMutex(key));
+    if (Deletions(key) != deletions) return false;
+    CACHECLIP_RETURN_IF_ERROR(PutRemote(hit->chunk, group));
+    return true;
+  }
+  return false;
 }
 
 absl::Status TieredChunkStore::PutInto(size_t index, const std::shared_ptr<const EncodedChunk>& chunk,

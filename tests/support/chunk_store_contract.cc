@@ -233,6 +233,16 @@ TEST_P(ChunkStoreContract, ForEachVisitsWhatIsHeld) {
   EXPECT_EQ(WhatIsHeld(), (Held{3, total_bytes}));
 }
 
+TEST_P(ChunkStoreContract, LookingAtADamagedChunkLeavesItWhereItIs) {
+  ChunkStore& store = Open();
+  ASSERT_TRUE(PutLater(1).ok());
+  EXPECT_TRUE(store.Get(KeyOf(1), {.changes_nothing = true}).ok());
+  if (!harness().Corrupt(KeyOf(1))) return;  // this tier cannot be damaged from outside
+  for (int look = 0; look < 2; ++look)
+    EXPECT_TRUE(absl::IsDataLoss(store.Get(KeyOf(1), {.changes_nothing = true}).status())) << look;
+  EXPECT_TRUE(store.Contains(KeyOf(1)).value());
+}
+
 TEST_P(ChunkStoreContract, DamagedChunkIsDeletedCountedAndNeverServed) {
   ChunkStore& store = Open();
   ASSERT_TRUE(PutLater(1).ok());

@@ -72,7 +72,7 @@ absl::StatusOr<StoreHit> ObjectChunkStore::Get(const ChunkKey& key, const GetOpt
   const absl::Duration limit = std::min(options.deadline - options_.clock->Now(), options_.get_timeout);
   if (limit <= absl::ZeroDuration()) return absl::DeadlineExceededError("the deadline has passed already");
   const absl::Time real_deadline = absl::Now() + limit;  // waiting happens in real time
-  auto opened = fetcher_->Fetch(key, limit);
+  auto opened = fetcher_->Fetch(key, limit, options.changes_nothing);
   if (absl::IsNotFound(opened.status())) ++misses_;
   if (!opened.ok()) return opened.status();
   if (opened->arrival->WaitForAll(absl::InfinitePast()).ok()) {

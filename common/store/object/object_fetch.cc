@@ -36,7 +36,8 @@ void ObjectFetch::Open() {
   absl::Status status = OpenOnce();
   if (absl::IsDataLoss(status)) status = OpenOnce();  // broken on the way, or for good?
   if (!status.ok()) return End(status);
-  client_.MarkUsed(name_, token_);  // before the hit is seen, so that it counts for the next eviction
+  if (options_.notes_use)
+    client_.MarkUsed(name_, token_);  // before the hit is seen, so that it counts for the next eviction
   bool is_complete = false;
   {
     std::lock_guard lock(mutex_);

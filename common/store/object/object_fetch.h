@@ -29,6 +29,7 @@ struct ObjectFetchOptions {
   std::function<absl::Status(int64_t bytes)> reserve;
   std::function<void(int64_t bytes)> release;
   std::function<void(const absl::Status& reason)> on_damaged;  // the object is no intact chunk of this key
+  bool notes_use = true;
 };
 
 class ObjectFetch {

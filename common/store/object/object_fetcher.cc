@@ -31,7 +31,8 @@ void ObjectFetcher::Stop() {
   for (const Job& job : left) job.fetch->Fail(absl::UnavailableError("the store is closing"));
 }
 
-absl::StatusOr<ObjectFetch::Opened> ObjectFetcher::Fetch(const ChunkKey& key, absl::Duration limit) {
+absl::StatusOr<ObjectFetch::Opened> ObjectFetcher::Fetch(const ChunkKey& key, absl::Duration limit,
+                                                         bool changes_nothing) {
   ObjectFetchOptions options;
   options.max_chunk_bytes = options_.max_chunk_bytes;
   options.first_read_bytes = options_.first_read_bytes;
@@ -41,7 +42,10 @@ absl::StatusOr<ObjectFetch::Opened> ObjectFetcher::Fetch(const ChunkKey& key, ab
     std::lock_guard lock(mutex_);
     fetching_bytes_ -= bytes;
   };
-  options.on_damaged = [this, key](const absl::Status& reason) { options_.on_damaged(key, reason); };
+  options.on_damaged = [this, key, changes_nothing](const absl::Status& reason) {
+    if (!changes_nothing) options_.on_damaged(key, reason);
+  };
+  options.notes_use = !changes_nothing;
   const auto fetch = std::make_shared<ObjectFetch>(
       &client_, key, options_.clock->Now() + limit, options_.clock, [this] { return is_stopping_.load(); },
       std::move(options));

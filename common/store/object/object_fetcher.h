@@ -40,8 +40,10 @@ class ObjectFetcher {
   ~ObjectFetcher();                                                   // Stop()
 
   // Returns once the header is there and checked; the layers follow through the arrival. `limit`: how long
-  // all of it may take. DATA_LOSS after on_damaged. UNAVAILABLE: too much under way.
-  absl::StatusOr<ObjectFetch::Opened> Fetch(const ChunkKey& key, absl::Duration limit);
+  // all of it may take. DATA_LOSS after on_damaged. UNAVAILABLE: too much under way. With `changes_nothing`
+  // neither a use nor a damaged chunk has consequences.
+  absl::StatusOr<ObjectFetch::Opened> Fetch(const ChunkKey& key, absl::Duration limit,
+                                            bool changes_nothing = false);
 
   // Cancels what is under way, waits for the threads and fails what was waiting. Once; not by two threads.
   void Stop();

@@ -74,15 +74,15 @@ absl::StatusOr<StoreHit> RedisChunkStore::Get(const ChunkKey& key, const GetOpti
     return header.status();
   }
   auto preamble = ParseHeader(key, *header);
-  if (!preamble.ok()) return Judge(key, *header, preamble.status(), options.deadline);
-  const auto deadline = options.deadline;
+  if (!preamble.ok()) return Judge(key, *header, preamble.status(), options);
   CACHECLIP_ASSIGN_OR_RETURN(ByteBudget::Reservation reservation,
-                             budget_.Reserve(preamble->total_bytes, deadline));
+                             budget_.Reserve(preamble->total_bytes, options.deadline));
   CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<ChunkAssembler> assembler,
                              ChunkAssembler::Start(*std::move(preamble), Bytes(*header)));
   StoreHit hit{.chunk = assembler->chunk(), .tier = Tier::kRedis, .arrival = assembler->arrival()};
   const auto arriving = std::make_shared<Arriving>(Arriving{std::move(assembler), std::move(reservation)});
-  const auto fetch = [this, arriving, deadline] { return Finish(*arriving->assembler, deadline); };
+  const GetOptions asked{.deadline = options.deadline, .changes_nothing = options.changes_nothing};
+  const auto fetch = [this, arriving, asked] { return Finish(*arriving->assembler, asked); };
   if (options.accept_arriving && pool_.Add([fetch] { fetch().IgnoreError(); })) return hit;
   CACHECLIP_RETURN_IF_ERROR(fetch());
   hit.arrival = nullptr;
@@ -97,17 +97,16 @@ absl::StatusOr<std::string> RedisChunkStore::ReadHeader(const ChunkKey& key,
   return std::move(reply.text);
 }
 
-absl::Status RedisChunkStore::Finish(ChunkAssembler& assembler, absl::Time deadline) {
+absl::Status RedisChunkStore::Finish(ChunkAssembler& assembler, const GetOptions& options) {
   const EncodedChunk& chunk = *assembler.chunk();
-  absl::Status status = FetchSlices(assembler, deadline);
+  absl::Status status = FetchSlices(assembler, options.deadline);
   if (status.ok()) {
     ++counters_.hits;
-    MarkUsed(chunk.key());
+    if (!options.changes_nothing) MarkUsed(chunk.key());
     return status;
   }
   const auto header = chunk.header_bytes();
-  status =
-      Judge(chunk.key(), {reinterpret_cast<const char*>(header.data()), header.size()}, status, deadline);
+  status = Judge(chunk.key(), {reinterpret_cast<const char*>(header.data()), header.size()}, status, options);
   assembler.Fail(status);
   return status;
 }
@@ -146,14 +145,15 @@ absl::Status RedisChunkStore::FetchSlices(ChunkAssembler& assembler, absl::Time 
 }
 
 absl::Status RedisChunkStore::Judge(const ChunkKey& key, std::string_view header, const absl::Status& failure,
-                                    absl::Time deadline) {
+                                    const GetOptions& options) {
   const bool is_evicted = absl::IsNotFound(failure);
   if (is_evicted) ++counters_.misses;
   if (absl::IsDataLoss(failure)) ++counters_.corrupt;
-  if (!is_evicted && !absl::IsDataLoss(failure)) return failure;
-  const auto hidden = scripts_.Hide(key, RedisHeaderTail(Bytes(header)), CallOptions(deadline));
+  if ((!is_evicted && !absl::IsDataLoss(failure)) || options.changes_nothing) return failure;
+  const RedisCallOptions call = CallOptions(options.deadline);
+  const auto hidden = scripts_.Hide(key, RedisHeaderTail(Bytes(header)), call);
   if (is_evicted && hidden.ok() && !hidden->empty()) ++counters_.evictions;
-  Discard(key, header, CallOptions(deadline));
+  Discard(key, header, call);
   return failure;
 }
 

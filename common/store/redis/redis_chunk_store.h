@@ -81,10 +81,11 @@ class RedisChunkStore : public ChunkStore {
   // Reading. A header of the server, as bytes; NOT_FOUND.
   absl::StatusOr<std::string> ReadHeader(const ChunkKey& key, const RedisCallOptions& options);
   absl::Status FetchSlices(ChunkAssembler& assembler, absl::Time deadline);
-  absl::Status Finish(ChunkAssembler& assembler, absl::Time deadline);  // fetch, judge, count
-  // Counts a failed Get() and deletes a chunk that is damaged or half. Returns `failure`.
+  absl::Status Finish(ChunkAssembler& assembler, const GetOptions& options);  // fetch, judge, count
+  // Counts a failed Get() and deletes a chunk that is damaged or half, unless nothing is to change. Returns
+  // `failure`.
   absl::Status Judge(const ChunkKey& key, std::string_view header, const absl::Status& failure,
-                     absl::Time deadline);
+                     const GetOptions& options);
 
   // Writing.
   absl::StatusOr<bool> RenewIfPresent(const ChunkKey& key, const RedisCallOptions& options);

@@ -50,7 +50,7 @@ absl::StatusOr<bool> RedisChunkStore::RenewIfPresent(const ChunkKey& key, const 
   CACHECLIP_RETURN_IF_ERROR(header.status());
   const auto preamble = ParseChunkPreamble(Bytes(*header));
   if (!preamble.ok() || preamble->header.key != key) {
-    Judge(key, *header, absl::DataLossError("damaged header"), options.deadline).IgnoreError();
+    Judge(key, *header, absl::DataLossError("damaged header"), {.deadline = options.deadline}).IgnoreError();
     return false;
   }
   const std::vector<std::string> keys = AllRedisKeys(key, Bytes(*header), preamble->slices.size());

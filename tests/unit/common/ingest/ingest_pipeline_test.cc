@@ -6,6 +6,7 @@
 
 #include "common/base/status.h"
 #include "common/kv/chunk_key.h"
+#include "common/store/tiered_chunk_store.h"
 #include "tests/support/engine_harness.h"
 
 namespace cacheclip {
@@ -75,6 +76,25 @@ TEST(IngestPipeline, ChunksThatTheStoreHasLostAreEncodedAgain) {
   EXPECT_EQ(again.chunks_encoded, 1);
   EXPECT_FALSE(again.unchanged);
   EXPECT_TRUE(IsStored(server, ids[1]));
+}
+
+TEST(IngestPipeline, WhatOnlyAFastTierHoldsIsCopiedToTheLastWithoutModelWork) {
+  EngineHarness server;
+  const auto disk = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  server.runtime.store = disk.get();
+  const DocumentResult first = server.Ingest();
+  EXPECT_GT(first.tokens_encoded, 0);
+  const auto object = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  const auto stack = TieredChunkStore::Open({{disk, Tier::kDisk}, {object, Tier::kObject, true}}).value();
+  server.runtime.store = stack.get();  // the object tier came later
+
+  const DocumentResult again = server.Ingest();
+  ASSERT_TRUE(again.status.ok()) << again.status;
+  EXPECT_TRUE(again.unchanged);
+  EXPECT_EQ(again.chunks_encoded, 0);
+  EXPECT_EQ(again.tokens_encoded, 0);
+  for (const ChunkRecord& chunk : first.chunks)
+    EXPECT_TRUE(object->Contains(ChunkKey::FromHex(chunk.chunk_id).value()).value()) << chunk.chunk_id;
 }
 
 TEST(IngestPipeline, AChangedDocumentReplacesItsChunks) {

@@ -54,6 +54,49 @@ TEST_F(TieredWrites, ThroughWritesEveryTierBeforeItReturns) {
   EXPECT_TRUE(object_->Holds(Key(1)));
 }
 
+TEST_F(TieredWrites, KeptMeansInTheSlowestTierAndCopiesWhatOthersHold) {
+  Open(WriteMode::kThrough);
+  ASSERT_TRUE(disk_->Put(MakeTestChunk(1)).ok());
+  ASSERT_TRUE(redis_->Put(MakeTestChunk(2)).ok());
+  ASSERT_TRUE(object_->Put(MakeTestChunk(3)).ok());
+  for (int seed = 1; seed <= 3; ++seed) {
+    EXPECT_TRUE(store_->EnsureKept(Key(seed), "").value()) << seed;
+    EXPECT_TRUE(object_->Holds(Key(seed))) << seed;
+  }
+  EXPECT_TRUE(redis_->Holds(Key(1))) << "put through";
+  EXPECT_FALSE(store_->EnsureKept(Key(4), "").value());
+  const int num_puts = object_->num_puts;
+  EXPECT_TRUE(store_->EnsureKept(Key(1), "").value());
+  EXPECT_EQ(object_->num_puts, num_puts) << "once";
+}
+
+TEST_F(TieredWrites, KeptSaysWhyItCannotBeKept) {
+  Open(WriteMode::kThrough);
+  ASSERT_TRUE(disk_->Put(MakeTestChunk(1)).ok());
+  object_->FailPutsWith(absl::UnavailableError("S3 takes nothing"));
+  EXPECT_TRUE(absl::IsUnavailable(store_->EnsureKept(Key(1), "").status()));
+  object_->FailWith(absl::UnavailableError("S3 is down"));
+  EXPECT_TRUE(absl::IsUnavailable(store_->EnsureKept(Key(1), "").status()));
+}
+
+TEST_F(TieredWrites, WithoutRemoteWritesALocalChunkIsKept) {
+  Open(WriteMode::kNone);
+  ASSERT_TRUE(disk_->Put(MakeTestChunk(1)).ok());
+  EXPECT_TRUE(store_->EnsureKept(Key(1), "").value());
+  EXPECT_FALSE(object_->Holds(Key(1)));
+}
+
+TEST_F(TieredWrites, WithWriteBackAChunkIsKeptOnceItIsQueued) {
+  Open(WriteMode::kBack);
+  object_->FailWith(absl::UnavailableError("S3 is down"));
+  ASSERT_TRUE(disk_->Put(MakeTestChunk(1)).ok());
+  EXPECT_TRUE(store_->EnsureKept(Key(1), "").value());
+  EXPECT_TRUE(store_->write_back()->IsQueued(Key(1)));
+  object_->FailWith(absl::OkStatus());
+  ASSERT_TRUE(store_->write_back()->WaitUntilEmpty(kLong));
+  EXPECT_TRUE(object_->Holds(Key(1)));
+}
+
 TEST_F(TieredWrites, TheSlowestTiersAnswerCounts) {
   Open(WriteMode::kThrough);
   redis_->FailPutsWith(absl::UnavailableError("redis is down"));
