@@ -85,11 +85,20 @@ absl::StatusOr<nlohmann::json> DescribeAll(const Stored& stored, const Config& c
 absl::StatusOr<StoreHit> FindChunk(const Stored& stored, const ChunkKey& key, nlohmann::json& tiers) {
   absl::StatusOr<StoreHit> found = absl::NotFoundError("no tier holds this chunk");
   for (const StoreTier& tier : stored.tiers) {
-    auto hit = tier.store->Get(key);
+    auto hit = tier.store->Get(key, {.changes_nothing = true});
     if (hit.ok()) tiers.push_back(std::string(TierName(tier.tier)));
     if (hit.ok() && !found.ok()) found = std::move(hit);
   }
   return found;
+}
+
+absl::StatusOr<nlohmann::json> DescribeUsers(Catalog& catalog, const ChunkKey& key) {
+  const absl::StatusOr<ChunkUsers> users = FindUsers(catalog, key);
+  if (absl::IsUnavailable(users.status())) return Unavailable(users.status());
+  CACHECLIP_RETURN_IF_ERROR(users.status());
+  return nlohmann::json{{"namespaces", users->namespaces},
+                        {"documents", users->num_documents},
+                        {"listed_documents", users->documents}};
 }
 
 absl::StatusOr<nlohmann::json> DescribeChunk(const Stored& stored, const std::string& chunk_id) {
@@ -97,9 +106,11 @@ absl::StatusOr<nlohmann::json> DescribeChunk(const Stored& stored, const std::st
   if (!key.ok()) return InvalidField("chunk_id", "must be 64 hexadecimal digits");
   nlohmann::json tiers = nlohmann::json::array();
   CACHECLIP_ASSIGN_OR_RETURN(const StoreHit hit, FindChunk(stored, *key, tiers));
+  CACHECLIP_ASSIGN_OR_RETURN(const nlohmann::json users, DescribeUsers(*stored.catalog, *key));
   const ChunkHeader& header = hit.chunk->header();
   return nlohmann::json{{"chunk_id", chunk_id},
                         {"tiers", tiers},
+                        {"used_by", users},
                         {"shape", header.shape.ToString()},
                         {"tokens", header.num_tokens()},
                         {"prefix_tokens", header.prefix_ids.size()},
@@ -122,7 +133,8 @@ std::string AsLines(const nlohmann::json& object) {
 
 VerbRun AddInspect(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  app.add_option("CHUNK_ID", flags->chunk_id, "show this chunk's header and which tiers hold it");
+  app.add_option("CHUNK_ID", flags->chunk_id,
+                 "show this chunk's header, which tiers hold it and which documents use it");
   app.add_option("--tier", flags->tier, "this tier alone")->check(CLI::IsMember({"disk", "redis", "object"}));
   AddSettings(app, &flags->program);
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");

@@ -21,18 +21,19 @@ struct Flags {
   ProgramOptions program;
   PurgeFilter filter;
   std::string tier;
-  double older_than_seconds = 0;
+  double older_than_seconds = 0, newer_than_seconds = 0;
   bool yes = false;
 };
 
 absl::StatusOr<PurgeOutcome> Run(const Flags& flags, const Config& config) {
   PurgeFilter filter = flags.filter;
-  if (flags.older_than_seconds > 0)
-    filter.updated_before = absl::Now() - absl::Seconds(flags.older_than_seconds);
+  const absl::Time now = absl::Now();
+  if (flags.older_than_seconds > 0) filter.updated_before = now - absl::Seconds(flags.older_than_seconds);
+  if (flags.newer_than_seconds > 0) filter.updated_from = now - absl::Seconds(flags.newer_than_seconds);
   if (!filter.SelectsDocuments() && !filter.unreferenced)
     return InvalidField("purge",
                         "say what should go: --namespace, --document, --writer-version, "
-                        "--older-than-seconds, --all-documents or --unreferenced");
+                        "--older-than-seconds, --newer-than-seconds, --all-documents or --unreferenced");
   if (filter.SelectsDocuments() && !flags.tier.empty())
     return InvalidField("tier", "documents leave every tier; --tier goes with --unreferenced alone");
   // Opening a catalogue to write would make an empty one where there is none.
@@ -72,6 +73,9 @@ VerbRun AddPurge(CLI::App& app) {
   app.add_option("--writer-version", filter.writer_version,
                  "documents written by it, as \"cacheclip 0.1.0\"");
   app.add_option("--older-than-seconds", flags->older_than_seconds, "documents not updated for so long")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--newer-than-seconds", flags->newer_than_seconds,
+                 "documents updated within so long; with --older-than-seconds: between the two")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--all-documents", filter.all_documents, "every document");
   app.add_flag("--unreferenced", filter.unreferenced,

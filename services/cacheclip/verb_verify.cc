@@ -1,7 +1,7 @@
 // cacheclip verify: reads every stored chunk of every tier and compares its checksums; compares catalogue and
-// tiers. A damaged chunk is deleted as at any read (its KV is computed again when asked for). Chunks of the
-// catalogue that are not stored are no damage: evicted. --repair sets the catalogue right where that can be
-// done and copies what the last tier lacks from a tier that has it. Exit code 1 if anything was damaged or
+// tiers; changes nothing. Chunks of the catalogue that are not stored are no damage: evicted. --repair sets
+// the catalogue right where that can be done, deletes damaged chunks (their KV is computed again when asked
+// for) and copies what the last tier lacks from a tier that has it. Exit code 1 if anything was damaged or
 // unreadable, if the catalogue (still) has problems, or if the one that catalog_url names does not answer.
 #include <cstdio>
 #include <memory>
@@ -53,7 +53,7 @@ absl::StatusOr<Findings> Verify(const Flags& flags, const Config& config) {
     line.Update(what, done, total);
   };
   for (const StoreTier& tier : stored.tiers) {
-    CACHECLIP_ASSIGN_OR_RETURN(TierFindings found, VerifyTier(tier, show));
+    CACHECLIP_ASSIGN_OR_RETURN(TierFindings found, VerifyTier(tier, repairs, show));
     findings.tiers.push_back(std::move(found));
   }
   CACHECLIP_ASSIGN_OR_RETURN(const References references, ReadReferences(*stored.catalog));
@@ -111,7 +111,8 @@ void Report(const Findings& findings, bool is_repair) {
     std::printf("%s: %lld chunks, %lld bytes; %zu damaged, %lld unreadable\n", tier.tier.c_str(),
                 (long long)tier.chunks, (long long)tier.bytes, tier.damaged.size(),
                 (long long)tier.unreadable);
-    for (const std::string& line : tier.damaged) std::printf("damaged and removed: %s\n", line.c_str());
+    for (const std::string& line : tier.damaged)
+      std::printf("damaged%s: %s\n", is_repair ? " and removed" : "", line.c_str());
   }
   const RepairOutcome& repair = findings.repair;
   std::printf(
@@ -126,7 +127,8 @@ VerbRun AddVerify(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   app.add_option("--tier", flags->tier, "this tier alone")->check(CLI::IsMember({"disk", "redis", "object"}));
   app.add_flag("--repair", flags->repair,
-               "set the catalogue right; copy what the last tier lacks from a tier that has it");
+               "set the catalogue right; delete damaged chunks; copy what the last tier lacks from a tier "
+               "that has it");
   app.add_flag("--dry-run", flags->dry_run, "with --repair: only count");
   AddSettings(app, &flags->program);
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");

@@ -1,5 +1,6 @@
 #include "services/cacheclip/stored/stored.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <utility>
@@ -75,6 +76,22 @@ absl::StatusOr<References> ReadReferences(Catalog& catalog) {
   if (absl::IsUnavailable(status)) return References{.status = status};
   CACHECLIP_RETURN_IF_ERROR(status);
   return references;
+}
+
+absl::StatusOr<ChunkUsers> FindUsers(Catalog& catalog, const ChunkKey& key) {
+  const std::string chunk_id = key.ToHex();
+  ChunkUsers users;
+  CACHECLIP_RETURN_IF_ERROR(ForEachDocument(catalog, "", [&](const Document& document) {
+    if (std::ranges::find(document.chunks, chunk_id, &ChunkReference::chunk_id) == document.chunks.end())
+      return absl::OkStatus();
+    if (users.namespaces.empty() || users.namespaces.back() != document.namespace_name)
+      users.namespaces.push_back(document.namespace_name);
+    if (users.documents.size() < kMaxListedDocuments)
+      users.documents.push_back(absl::StrCat(document.namespace_name, "/", document.document_id));
+    ++users.num_documents;
+    return absl::OkStatus();
+  }));
+  return users;
 }
 
 absl::StatusOr<TierSurvey> SurveyTier(const StoreTier& tier, const References& references) {

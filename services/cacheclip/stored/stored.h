@@ -1,6 +1,5 @@
 // What is stored, opened beside servers that may be running: the persistent tiers that the settings name, and
 // the catalogue. For inspect, verify and purge. Looking evicts nothing, whatever budgets the servers have.
-// Reading a damaged chunk deletes it, as everywhere.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +41,15 @@ absl::StatusOr<References> ReadReferences(Catalog& catalog);
 using DocumentVisitor = std::function<absl::Status(const Document& document)>;
 absl::Status ForEachDocument(Catalog& catalog, const std::string& namespace_name,
                              const DocumentVisitor& visit);
+
+// Who refers to a chunk. UNAVAILABLE as ForEachDocument(). Reads the whole catalogue.
+struct ChunkUsers {
+  std::vector<std::string> namespaces;  // ascending
+  std::vector<std::string> documents;   // "namespace/id"; at most kMaxListedDocuments
+  int64_t num_documents = 0;
+};
+inline constexpr size_t kMaxListedDocuments = 100;
+absl::StatusOr<ChunkUsers> FindUsers(Catalog& catalog, const ChunkKey& key);
 
 struct TierShare {
   int64_t chunks = 0, bytes = 0;

@@ -121,11 +121,11 @@ absl::Status DeleteChunks(const StoreTier& tier, const PurgeFilter& filter, cons
 
 }  // namespace
 
-absl::StatusOr<TierFindings> VerifyTier(const StoreTier& tier, const UpkeepProgress& progress) {
+absl::StatusOr<TierFindings> VerifyTier(const StoreTier& tier, bool repairs, const UpkeepProgress& progress) {
   TierFindings findings{.tier = std::string(TierName(tier.tier))};
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<HeldChunk> held, ListChunks(tier));
   for (const HeldChunk& chunk : held) {
-    const absl::Status status = tier.store->Get(chunk.key).status();
+    const absl::Status status = tier.store->Get(chunk.key, {.changes_nothing = !repairs}).status();
     ++findings.chunks;
     findings.bytes += chunk.bytes;
     if (absl::IsDataLoss(status)) {
@@ -170,7 +170,7 @@ absl::StatusOr<RepairOutcome> RepairLastTier(const Stored& stored, const Referen
     ++outcome.missing;
     bool found = false;
     for (size_t i = 0; i + 1 < stored.tiers.size() && !found; ++i) {
-      auto hit = stored.tiers[i].store->Get(key);
+      auto hit = stored.tiers[i].store->Get(key, {.changes_nothing = is_dry_run});
       found = hit.ok();
       if (found && !is_dry_run) CACHECLIP_RETURN_IF_ERROR(last.Put(hit->chunk));
     }
@@ -181,14 +181,14 @@ absl::StatusOr<RepairOutcome> RepairLastTier(const Stored& stored, const Referen
 
 bool PurgeFilter::SelectsDocuments() const {
   return all_documents || !namespace_name.empty() || !document_id.empty() || !writer_version.empty() ||
-         updated_before != absl::InfiniteFuture();
+         updated_from != absl::InfinitePast() || updated_before != absl::InfiniteFuture();
 }
 
 bool PurgeFilter::Selects(const Document& document) const {
   return (namespace_name.empty() || document.namespace_name == namespace_name) &&
          (document_id.empty() || document.document_id == document_id) &&
          (writer_version.empty() || document.writer_version == writer_version) &&
-         document.updated_time < updated_before;
+         document.updated_time >= updated_from && document.updated_time < updated_before;
 }
 
 absl::StatusOr<PurgeOutcome> Purge(const Stored& stored, const PurgeFilter& filter, bool is_dry_run,

@@ -18,11 +18,12 @@ using UpkeepProgress = std::function<void(const std::string& what, int64_t done,
 struct TierFindings {
   std::string tier;
   int64_t chunks = 0, bytes = 0;
-  std::vector<std::string> damaged;  // "<chunk id>: <reason>"; they have been deleted
+  std::vector<std::string> damaged;  // "<chunk id>: <reason>"
   int64_t unreadable = 0;            // could not be asked for: the tier failed
 };
-// Reads every chunk of the tier and compares its checksums.
-absl::StatusOr<TierFindings> VerifyTier(const StoreTier& tier, const UpkeepProgress& progress);
+// Reads every chunk of the tier and compares its checksums. Deletes what is damaged only if `repairs`; else
+// nothing changes, not even when a chunk was last used.
+absl::StatusOr<TierFindings> VerifyTier(const StoreTier& tier, bool repairs, const UpkeepProgress& progress);
 
 struct CatalogFindings {
   absl::Status status;  // UNAVAILABLE: there is no catalogue yet, or it does not answer; the rest is empty
@@ -46,7 +47,7 @@ absl::StatusOr<RepairOutcome> RepairLastTier(const Stored& stored, const Referen
 // Which documents go: those that meet every condition given; and whether unreferenced chunks go as well.
 struct PurgeFilter {
   std::string namespace_name, document_id, writer_version;
-  absl::Time updated_before = absl::InfiniteFuture();
+  absl::Time updated_from = absl::InfinitePast(), updated_before = absl::InfiniteFuture();
   bool all_documents = false;  // else at least one condition must be given for documents to go
   bool unreferenced = false;
   bool even_if_catalog_is_empty = false;  // `unreferenced` although the catalogue knows no namespace

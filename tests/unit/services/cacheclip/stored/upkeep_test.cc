@@ -1,5 +1,7 @@
 #include "services/cacheclip/stored/upkeep.h"
 
+#include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include <gtest/gtest.h>
@@ -7,8 +9,10 @@
 #include "common/base/status.h"
 #include "common/catalog/in_memory_catalog.h"
 #include "common/catalog/sqlite_catalog.h"
+#include "common/store/disk_chunk_store.h"
 #include "common/store/memory_chunk_store.h"
 #include "tests/support/catalog_contract.h"
+#include "tests/support/temp_folder.h"
 #include "tests/support/test_chunks.h"
 
 namespace cacheclip {
@@ -152,6 +156,47 @@ TEST_F(Upkeep, PurgingByWriterVersionAndTimeMeetsEveryCondition) {
   EXPECT_EQ(
       Purge(stored_, {.writer_version = "1.0", .updated_before = clock_.Now()}, true, NoProgress)->documents,
       0);
+}
+
+TEST_F(Upkeep, PurgingByTimeRangeTakesWhatLiesWithinIt) {
+  const absl::Time first = clock_.Now();
+  clock_.Advance(absl::Hours(1));
+  Put("docs", "later", {4});
+  const auto count = [&](absl::Time from, absl::Time before) {
+    return Purge(stored_, {.updated_from = from, .updated_before = before}, true, NoProgress)->documents;
+  };
+  EXPECT_EQ(count(first, absl::InfiniteFuture()), 3);
+  EXPECT_EQ(count(first + absl::Minutes(1), absl::InfiniteFuture()), 1);
+  EXPECT_EQ(count(first, first + absl::Minutes(1)), 2);
+  EXPECT_EQ(count(first + absl::Minutes(1), first + absl::Minutes(2)), 0);
+}
+
+TEST_F(Upkeep, SaysWhichDocumentsUseAChunk) {
+  const auto shared = FindUsers(*stored_.catalog, MakeTestChunk(2)->key());
+  ASSERT_TRUE(shared.ok()) << shared.status();
+  EXPECT_EQ(shared->namespaces, (std::vector<std::string>{"docs", "other"}));
+  EXPECT_EQ(shared->documents, (std::vector<std::string>{"docs/a", "other/b"}));
+  EXPECT_EQ(shared->num_documents, 2);
+  EXPECT_EQ(FindUsers(*stored_.catalog, MakeTestChunk(4)->key())->num_documents, 0);
+}
+
+TEST_F(Upkeep, VerifyingRemovesADamagedChunkOnlyWhenItRepairs) {
+  const TempFolder folder;
+  const std::shared_ptr<DiskChunkStore> disk = DiskChunkStore::Open({.folder = folder.path()}).value();
+  const auto chunk = MakeTestChunk(1);
+  ASSERT_TRUE(disk->Put(chunk).ok());
+  const std::string id = chunk->key().ToHex();
+  const std::string path = folder.path() + "/objects/" + id.substr(0, 2) + "/" + id.substr(2) + ".ccv";
+  ASSERT_TRUE(std::filesystem::exists(path));
+  std::fstream(path, std::ios::in | std::ios::out).seekp(chunk->total_bytes() - 1).put('\x5a');
+  const auto used = std::filesystem::last_write_time(path);
+
+  const StoreTier tier{disk, Tier::kDisk};
+  EXPECT_EQ(VerifyTier(tier, /*repairs=*/false, NoProgress)->damaged.size(), 1);
+  EXPECT_TRUE(std::filesystem::exists(path));
+  EXPECT_EQ(std::filesystem::last_write_time(path), used) << "looking is no use";
+  EXPECT_EQ(VerifyTier(tier, /*repairs=*/true, NoProgress)->damaged.size(), 1);
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 // Lists the documents of "docs" and then breaks off.
