@@ -17,6 +17,7 @@
 #include "services/cacheclip/console.h"
 #include "services/cacheclip/documents/document_set.h"
 #include "services/cacheclip/ingest_flags.h"
+#include "services/cacheclip/preload/job_identity.h"
 #include "services/cacheclip/preload/preload_run.h"
 #include "services/cacheclip/preload/redis_work_queue.h"
 #include "services/cacheclip/preload/work_queue.h"
@@ -30,6 +31,8 @@
 namespace cacheclip {
 namespace {
 
+constexpr int kRenewalsPerLease = 4;
+
 struct Flags {
   ProgramOptions program;
   std::vector<std::string> sources;
@@ -41,24 +44,25 @@ struct Flags {
   PreloadOptions run;
 };
 
-// What workers of one job must agree on.
-std::string JobIdentity(const Flags& flags, const DocumentSet& documents) {
-  Sha256 hash;
-  hash.AddField(ToHex(documents.Identity())).AddField(flags.namespace_name).AddField(flags.ingest.prefix_id);
-  hash.AddInteger(flags.ingest.chunk_tokens).AddInteger(flags.ingest.omit_titles);
-  return ToHex(hash.Finish());
+// Before the model is loaded: what is wrong with the flags shows at once.
+absl::StatusOr<Shard> CheckQueueFlags(const Flags& flags) {
+  CACHECLIP_ASSIGN_OR_RETURN(const Shard shard, ParseShard(flags.shard));
+  if (!flags.job.empty() && shard.count > 1)
+    return InvalidField("shard", "contradicts job: the workers of a job share its queue");
+  return shard;
 }
 
 absl::StatusOr<std::unique_ptr<WorkQueue>> OpenQueue(const Flags& flags, const Config& config,
-                                                     const DocumentSet& documents) {
-  CACHECLIP_ASSIGN_OR_RETURN(const Shard shard, ParseShard(flags.shard));
+                                                     const Shard& shard, const DocumentSet& documents,
+                                                     const PrefixContext& prefix) {
   if (flags.job.empty()) return std::make_unique<ShardQueue>(documents.size(), shard.index, shard.count);
-  if (shard.count > 1) return InvalidField("shard", "contradicts job: the workers of a job share its queue");
   CACHECLIP_ASSIGN_OR_RETURN(std::shared_ptr<RedisClient> client, ConnectQueue(config, flags.queue_url));
+  CACHECLIP_ASSIGN_OR_RETURN(const Digest identity, documents.Identity());
+  const IngestOptions options = IngestOptionsOf(flags.ingest, flags.namespace_name);
   CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<WorkQueue> queue,
                              RedisWorkQueue::Open({.client = std::move(client),
                                                    .job = flags.job,
-                                                   .identity = JobIdentity(flags, documents),
+                                                   .identity = JobIdentity(identity, prefix, options),
                                                    .total = documents.size(),
                                                    .lease = absl::Seconds(flags.lease_seconds),
                                                    .reset = flags.reset}));
@@ -71,6 +75,15 @@ absl::Status EnsurePrefix(IngestionBackend& backend, const Flags& flags) {
   if (!info.ok() && !absl::IsNotFound(info.status())) return info.status();
   const PrefixSpec spec = PrefixSpecOf(flags.ingest);
   return backend.PutNamespace(flags.namespace_name, &spec, true).status();
+}
+
+// The prefix that chunks are encoded behind, its KV where it is kept.
+absl::StatusOr<std::shared_ptr<PrefixContext>> PreparePrefix(IngestionBackend& backend,
+                                                             PrefixContexts& contexts, const Flags& flags) {
+  CACHECLIP_RETURN_IF_ERROR(EnsurePrefix(backend, flags));
+  CACHECLIP_ASSIGN_OR_RETURN(auto prefix, contexts.Get(flags.namespace_name, flags.ingest.prefix_id));
+  CACHECLIP_RETURN_IF_ERROR(prefix->PrefixChunk(TaskPriority::kBackground).status());
+  return prefix;
 }
 
 // Ctrl-C and SIGTERM end the run between two steps; what was being worked on is given back.
@@ -93,6 +106,7 @@ nlohmann::json ToJson(const PreloadReport& report) {
           {"chunks_encoded", progress.chunks_encoded},
           {"chunks_reused", progress.chunks_reused},
           {"tokens", progress.tokens},
+          {"tokens_encoded", progress.tokens_encoded},
           {"seconds", absl::ToDoubleSeconds(progress.elapsed)},
           {"failures", report.failures}};
 }
@@ -109,33 +123,38 @@ absl::Status WriteReport(const std::string& path, const PreloadReport& report) {
   return absl::OkStatus();
 }
 
+void ShowProgress(ProgressLine& line, const PreloadProgress& progress) {
+  const absl::Duration left = absl::Trunc(progress.remaining, absl::Seconds(1));
+  const std::string eta =
+      left == absl::InfiniteDuration() ? "" : absl::StrCat(", ", absl::FormatDuration(left), " left");
+  line.Update(absl::StrCat("documents", eta), progress.job.done + progress.job.failed, progress.job.total);
+}
+
 absl::StatusOr<PreloadReport> Preload(const Flags& flags, const Config& config) {
   CACHECLIP_ASSIGN_OR_RETURN(const DocumentSet documents,
                              DocumentSet::Open(flags.sources, S3SettingsOf(config)));
   if (flags.dry_run) return PreloadReport{.progress = {.job = {.total = documents.size()}}};
-  CACHECLIP_ASSIGN_OR_RETURN(const auto queue, OpenQueue(flags, config, documents));
+  CACHECLIP_ASSIGN_OR_RETURN(const Shard shard, CheckQueueFlags(flags));
   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadWrite));
   CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts * primary, runtime->LoadPrimary());
   CACHECLIP_ASSIGN_OR_RETURN(const auto selector, ConnectSelector(config));
   IngestionBackend backend(primary, selector.get());
-  CACHECLIP_RETURN_IF_ERROR(EnsurePrefix(backend, flags));
+  CACHECLIP_ASSIGN_OR_RETURN(const auto prefix, PreparePrefix(backend, *primary, flags));
+  CACHECLIP_ASSIGN_OR_RETURN(const auto queue, OpenQueue(flags, config, shard, documents, *prefix));
   const IngestOptions options = IngestOptionsOf(flags.ingest, flags.namespace_name);
   CACHECLIP_RETURN_IF_ERROR(backend.Begin(options));
   ProgressLine line;
   const auto show = [&](const PreloadReport& so_far) {
-    const JobState& job = so_far.progress.job;
-    const absl::Duration left = absl::Trunc(so_far.progress.remaining, absl::Seconds(1));
-    const std::string eta =
-        left == absl::InfiniteDuration() ? "" : absl::StrCat(", ", absl::FormatDuration(left), " left");
-    line.Update(absl::StrCat("documents", eta), job.done + job.failed, job.total);
+    ShowProgress(line, so_far.progress);
     WriteReport(flags.report_file, so_far).IgnoreError();  // the last one is reported
   };
-  const auto ingest = [&](const SourceDocument& document, const CancellationToken& token,
-                          const IngestPipeline::ProgressCallback& progress) {
-    return backend.Ingest(document, options, token, progress);
+  const auto ingest = [&](const SourceDocument& document, const CancellationToken& token) {
+    return backend.Ingest(document, options, token, {});
   };
+  PreloadOptions run = flags.run;
+  run.keep_alive_interval = absl::Seconds(flags.lease_seconds) / kRenewalsPerLease;
   CACHECLIP_ASSIGN_OR_RETURN(PreloadReport report,
-                             RunPreload(documents, *queue, ingest, flags.run, CancelledBySignal(), show));
+                             RunPreload(documents, *queue, ingest, run, CancelledBySignal(), show));
   WriteBackQueue* const queued = runtime->store().write_back();
   if (queued != nullptr && !queued->WaitUntilEmpty(absl::Seconds(config.drain_seconds)))
     line.Message(

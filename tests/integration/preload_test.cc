@@ -1,5 +1,6 @@
 // `cacheclip preload` with real processes and a real Redis: workers that share a job, and die.
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -106,7 +107,67 @@ void Preload::KillTwoOfThree(int num_documents) {
   EXPECT_GE(num_finished, num_documents - 2 * 2) << "two workers with two documents under way each";
 }
 
-TEST_F(Preload, SurvivesTheDeathOfTwoOfThreeWorkers) { KillTwoOfThree(60); }
+// CACHECLIP_PRELOAD_DOCUMENTS: preload_long has 2 000.
+TEST_F(Preload, SurvivesTheDeathOfTwoOfThreeWorkers) {
+  const char* const asked = std::getenv("CACHECLIP_PRELOAD_DOCUMENTS");
+  KillTwoOfThree(asked != nullptr ? std::atoi(asked) : 60);
+}
+
+TEST_F(Preload, ADryRunCountsAndLoadsNothing) {
+  const std::string manifest = WriteManifest(cluster_.folder(), 4);
+  const CommandResult result = cluster_.Run(Command(0, {manifest, "--dry-run"}));
+  ASSERT_EQ(result.status, 0) << result.error;
+  EXPECT_EQ(json::parse(result.output)["job"]["documents"], 4);
+  EXPECT_EQ(json::parse(result.output)["documents"], 0);
+  EXPECT_EQ(json::parse(cluster_.Run(Command(1, {manifest})).output)["unchanged"], 0) << "nothing was there";
+}
+
+TEST_F(Preload, ADoneJobRestsUntilItIsResetOrItsDocumentsChange) {
+  const std::string manifest = WriteManifest(cluster_.folder(), 2);
+  const std::vector<std::string> job = {manifest, "--job", "nightly"};
+  const auto run = [&](int worker, std::vector<std::string> arguments) {
+    const CommandResult result = cluster_.Run(Command(worker, std::move(arguments)));
+    EXPECT_EQ(result.status, 0) << result.error;
+    return json::parse(result.output, nullptr, false);
+  };
+  EXPECT_EQ(run(0, job)["documents"], 2);
+  EXPECT_EQ(run(1, job)["documents"], 0);
+  const json anew = run(2, {manifest, "--job", "nightly", "--reset"});
+  EXPECT_EQ(anew["documents"], 2);
+  EXPECT_EQ(anew["unchanged"], 2);
+  std::ofstream(manifest) << json{{"id", "document-0"}, {"text", "Edited."}}.dump() << "\n";
+  EXPECT_EQ(run(3, job)["documents"], 1) << "an edit is another job";
+  EXPECT_EQ(run(4, {manifest, "--job", "nightly", "--kv-dtype", "int8"})["chunks_encoded"], 1)
+      << "so are other bytes";
+}
+
+TEST_F(Preload, WhatCannotBeDoneIsExitCodeOne) {
+  const std::string manifest = WriteManifest(cluster_.folder(), 2);
+  std::ofstream(manifest, std::ios::app) << "no document\n";
+  const CommandResult result = cluster_.Run(Command(0, {manifest}));
+  EXPECT_EQ(result.status, 1) << result.error;
+  const json report = json::parse(result.output);
+  EXPECT_FALSE(report["complete"].get<bool>());
+  EXPECT_EQ(report["job"]["done"], 2);
+  EXPECT_THAT(report["failures"].dump(), testing::HasSubstr("manifest.jsonl:3"));
+}
+
+TEST_F(Preload, AnObjectTierThatComesLaterIsFilledWithoutEncoding) {
+  const std::string manifest = WriteManifest(cluster_.folder(), 3);
+  const CommandResult first = cluster_.Run(Command(0, {manifest}));
+  ASSERT_EQ(first.status, 0) << first.error;
+  const std::string objects = cluster_.folder() + "/objects";
+  const CommandResult second = cluster_.Run(Command(1, {manifest, "--object-url", "file://" + objects}));
+  ASSERT_EQ(second.status, 0) << second.error;
+  EXPECT_EQ(json::parse(second.output)["chunks_encoded"], 0);
+  const CommandResult found =
+      cluster_.Run({"cacheclip", "inspect", "--json", "--data-dir", cluster_.folder() + "/looking",
+                    "--catalog-url", redis_->url(), "--object-url", "file://" + objects});
+  ASSERT_EQ(found.status, 0) << found.error;
+  const json object = json::parse(found.output)["object"];
+  EXPECT_EQ(object["missing"], 0) << object;
+  EXPECT_EQ(object["unreferenced"]["chunks"], 1) << "the prefix";
+}
 
 TEST_F(Preload, ShardsTogetherCoverTheManifest) {
   const std::string manifest = WriteManifest(cluster_.folder(), 9);

@@ -19,6 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kHashBytes = int64_t{4} << 20;
+
 std::optional<DocumentFileKind> KindOf(const fs::path& path) {
   const std::string extension = path.extension().string();
   if (extension == ".txt") return DocumentFileKind::kText;
@@ -32,7 +34,7 @@ absl::Status AddFile(const fs::path& path, std::string id, std::vector<DocumentF
     return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxDocumentFiles, " files"));
   std::error_code error;
   const auto num_bytes = static_cast<int64_t>(fs::file_size(path, error));
-  files.push_back({path.string(), std::move(id), *KindOf(path), error ? 0 : num_bytes, nullptr});
+  files.push_back({path.string(), std::move(id), *KindOf(path), error ? 0 : num_bytes});
   return absl::OkStatus();
 }
 
@@ -80,7 +82,7 @@ absl::Status ListObjects(const std::string& url, ObjectClientSettings s3, std::v
                                client->List("", page, kMaxObjectsPerPage, CancellationToken()));
     for (ObjectInfo& object : found.objects)
       if (const auto kind = KindOf(object.name); kind.has_value())
-        files.push_back({object.name, object.name, *kind, object.num_bytes, client});
+        files.push_back({object.name, object.name, *kind, object.num_bytes, client, object.modified});
     if (static_cast<int64_t>(files.size()) >= kMaxDocumentFiles)
       return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxDocumentFiles, " files"));
     page = std::move(found.next_page);
@@ -114,6 +116,24 @@ absl::StatusOr<std::string> DocumentFile::Read(int64_t offset, int64_t num_bytes
   if (!file.is_open() || file.bad()) return absl::UnavailableError(absl::StrCat(path, ": cannot be read"));
   bytes.resize(file.gcount());
   return bytes;
+}
+
+absl::StatusOr<Digest> DocumentFile::Fingerprint() const {
+  Sha256 hash;
+  if (objects != nullptr) {
+    ObjectInfo info{.num_bytes = num_bytes, .modified = modified};
+    if (modified == absl::InfinitePast()) {
+      CACHECLIP_ASSIGN_OR_RETURN(info, objects->Head(path, CancellationToken()));
+    }
+    hash.AddInteger(info.num_bytes).AddInteger(absl::ToUnixMicros(info.modified));
+    return hash.Finish();
+  }
+  for (int64_t offset = 0;;) {
+    CACHECLIP_ASSIGN_OR_RETURN(const std::string part, Read(offset, kHashBytes));
+    hash.AddBytes(part.data(), part.size());
+    offset += static_cast<int64_t>(part.size());
+    if (static_cast<int64_t>(part.size()) < kHashBytes) return hash.Finish();
+  }
 }
 
 absl::StatusOr<std::vector<DocumentFile>> ListDocumentFiles(const std::vector<std::string>& sources,

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/base/hash.h"
 #include "common/store/object/object_client_factory.h"
 
 namespace cacheclip {
@@ -22,11 +24,14 @@ struct DocumentFile {
   std::string id;    // relative to the folder, pattern or prefix that was named
   DocumentFileKind kind = DocumentFileKind::kText;
   int64_t num_bytes = 0;
-  std::shared_ptr<ObjectClient> objects;  // null: a local file
+  std::shared_ptr<ObjectClient> objects;       // null: a local file
+  absl::Time modified = absl::InfinitePast();  // of an object; infinite past: not asked yet
 
   std::string Name() const;  // for messages: "folder/a.md", "s3://bucket/prefix/a.md"
   // Fewer bytes than `num_bytes` only at the file's end. RESOURCE_EXHAUSTED above kMaxDocumentFileBytes.
   absl::StatusOr<std::string> Read(int64_t offset, int64_t num_bytes) const;
+  // Changes when the content does: a digest over it, or over size and time of an object, which is not read.
+  absl::StatusOr<Digest> Fingerprint() const;
 };
 
 // Each source is a file (.txt, .md, .jsonl), a folder (walked, other files left out), a pattern with * ? [ ]

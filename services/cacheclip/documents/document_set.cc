@@ -14,6 +14,7 @@ namespace cacheclip {
 namespace {
 
 constexpr int64_t kScanBytes = int64_t{4} << 20;
+constexpr std::string_view kPathKey = "\"path\"";
 
 // The first heading, else the file's name.
 std::string TitleOf(const std::string& text, const DocumentFile& file) {
@@ -30,6 +31,7 @@ std::string StringOf(const nlohmann::json& object, const char* key) {
 // The file that a line of `manifest` names.
 DocumentFile Beside(const DocumentFile& manifest, const std::string& path) {
   DocumentFile file = manifest;
+  file.modified = absl::InfinitePast();
   file.path = (std::filesystem::path(manifest.path).parent_path() / path).lexically_normal().string();
   file.kind = path.ends_with(".md") || path.ends_with(".markdown") ? DocumentFileKind::kMarkdown
                                                                    : DocumentFileKind::kText;
@@ -71,12 +73,15 @@ absl::StatusOr<DocumentSet> DocumentSet::Open(const std::vector<std::string>& so
 absl::Status DocumentSet::AddLines(uint32_t file) {
   int64_t begin = 0, at = 0;
   int32_t line = 1;
-  bool is_blank = true;
+  bool is_blank = true, names_file = false;
+  size_t num_matched = 0;  // of kPathKey
   const auto end_line = [&] {
+    if (!is_blank && names_file) naming_.push_back(size());
     if (!is_blank) entries_.push_back({begin, at - begin, file, line});
     begin = at + 1;
     line += line < std::numeric_limits<int32_t>::max();
     is_blank = true;
+    names_file = false;
   };
   while (true) {
     CACHECLIP_ASSIGN_OR_RETURN(const std::string part, files_[file].Read(at, kScanBytes));
@@ -85,6 +90,9 @@ absl::Status DocumentSet::AddLines(uint32_t file) {
         end_line();
       else if (c != ' ' && c != '\t' && c != '\r')
         is_blank = false;
+      num_matched = c == kPathKey[num_matched] ? num_matched + 1 : c == kPathKey[0];
+      names_file |= num_matched == kPathKey.size();
+      if (num_matched == kPathKey.size()) num_matched = 0;
       ++at;
     }
     if (static_cast<int64_t>(part.size()) < kScanBytes) break;
@@ -134,10 +142,21 @@ absl::StatusOr<SourceDocument> DocumentSet::ReadLine(const DocumentFile& file, c
   return document;
 }
 
-Digest DocumentSet::Identity() const {
+absl::StatusOr<Digest> DocumentSet::Identity() const {
   Sha256 hash;
-  for (const DocumentFile& file : files_) hash.AddField(file.id).AddInteger(file.num_bytes);
-  for (const Entry& entry : entries_) hash.AddInteger(entry.file).AddInteger(entry.begin);
+  for (const DocumentFile& file : files_) {
+    CACHECLIP_ASSIGN_OR_RETURN(const Digest fingerprint, file.Fingerprint());
+    hash.AddField(file.id).AddField(ToHex(fingerprint));
+  }
+  for (const int64_t index : naming_) {
+    const DocumentFile& manifest = files_[entries_[index].file];
+    CACHECLIP_ASSIGN_OR_RETURN(const std::string line,
+                               manifest.Read(entries_[index].begin, entries_[index].num_bytes));
+    const std::string path = StringOf(nlohmann::json::parse(line, nullptr, false), "path");
+    if (path.empty()) continue;
+    const absl::StatusOr<Digest> fingerprint = Beside(manifest, path).Fingerprint();
+    hash.AddField(fingerprint.ok() ? ToHex(*fingerprint) : "");  // reading the document says what is wrong
+  }
   return hash.Finish();
 }
 

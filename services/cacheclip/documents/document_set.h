@@ -32,8 +32,9 @@ class DocumentSet {
   // begins with the file, and the line if there is one.
   absl::StatusOr<SourceDocument> Read(int64_t index) const;
 
-  // Over names, sizes and lines, not contents: whether two workers mean the same set.
-  Digest Identity() const;
+  // Over names and contents (size and time of what lies in a bucket): whether two workers mean the same set.
+  // Reads every local file. UNAVAILABLE for a file that cannot be read.
+  absl::StatusOr<Digest> Identity() const;
 
  private:
   struct Entry {
@@ -47,6 +48,7 @@ class DocumentSet {
 
   std::vector<DocumentFile> files_;
   std::vector<Entry> entries_;
+  std::vector<int64_t> naming_;  // entries whose lines may name a file
 };
 
 }  // namespace cacheclip

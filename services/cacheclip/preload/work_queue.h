@@ -27,7 +27,7 @@ class WorkQueue {
   };
   virtual absl::StatusOr<Claim> Next() = 0;
 
-  // Says that the item is being worked on still. To be called well within kLease.
+  // Says that the item is being worked on still. To be called well within the lease.
   virtual absl::Status KeepAlive(int64_t index) = 0;
 
   // The item was not worked on to its end: somebody may take it at once.

@@ -109,8 +109,28 @@ TEST_F(DocumentSetTest, TwoWorkersSeeWhetherTheyMeanTheSameSet) {
   const auto same = DocumentSet::Open({folder_.path()});
   Write("b.txt", "b");
   const auto more = DocumentSet::Open({folder_.path()});
-  EXPECT_EQ(first->Identity(), same->Identity());
-  EXPECT_NE(first->Identity(), more->Identity());
+  EXPECT_NE(first->Identity().value(), more->Identity().value());
+  const Digest before = first->Identity().value();
+  EXPECT_EQ(before, same->Identity().value());
+  Write("a.txt", "b");
+  EXPECT_NE(DocumentSet::Open({folder_.path() + "/a.txt"})->Identity().value(), before);
+}
+
+TEST_F(DocumentSetTest, AnEditOfTheSameSizeMakesAnotherSet) {
+  Write("texts/a.md", "Sail.");
+  const std::vector<std::string> lines = {Write("lines.jsonl", R"({"id": "1", "text": "one"})")};
+  const std::vector<std::string> paths = {Write("paths.jsonl", R"({"id": "1", "path": "texts/a.md"})")};
+  const std::vector<std::string> folder = {folder_.path() + "/texts"};
+  const auto identity = [](const std::vector<std::string>& sources) {
+    return DocumentSet::Open(sources)->Identity().value();
+  };
+  const Digest old_lines = identity(lines), old_paths = identity(paths), old_folder = identity(folder);
+  EXPECT_EQ(identity(paths), old_paths);
+  Write("lines.jsonl", R"({"id": "1", "text": "two"})");
+  Write("texts/a.md", "Tail.");
+  EXPECT_NE(identity(lines), old_lines);
+  EXPECT_NE(identity(paths), old_paths) << "the file that a line names";
+  EXPECT_NE(identity(folder), old_folder);
 }
 
 }  // namespace

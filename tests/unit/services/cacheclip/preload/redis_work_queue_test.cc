@@ -111,6 +111,21 @@ TEST_F(RedisWorkQueueTest, AJobOverOtherDocumentsIsRefusedUnlessReset) {
   const auto anew = TryOpen(reset);
   ASSERT_TRUE(anew.ok()) << anew.status();
   EXPECT_EQ((*anew)->Next()->index, 0);
+  EXPECT_EQ(queue->Next().status().code(), absl::StatusCode::kFailedPrecondition)
+      << "its numbers are another job's";
+  EXPECT_EQ(FieldOf(queue->Finish(0, "")), "job");
+  EXPECT_EQ((*anew)->State()->done, 0);
+}
+
+TEST_F(RedisWorkQueueTest, AJobThatIsOverStartsAnewWhenItsDocumentsOrModelAreOthers) {
+  const auto queue = Open(1);
+  ASSERT_EQ(queue->Next()->index, 0);
+  ASSERT_TRUE(queue->Finish(0, "").ok());
+  EXPECT_EQ(Open(1)->Next()->answer, Answer::kFinished) << "the same again";
+  const auto other = TryOpen({.job = "nightly", .identity = "other", .total = 2});
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_EQ((*other)->State()->done, 0);
+  EXPECT_EQ((*other)->Next()->index, 0);
 }
 
 TEST_F(RedisWorkQueueTest, NamesABadJobName) {
