@@ -25,6 +25,21 @@ class Lint(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "config.port"):
             render(None, "config.port=1")
 
+    def test_the_device_is_said_by_gpu_enabled(self):
+        with self.assertRaisesRegex(ValueError, "config.device"):
+            render(None, "config.device=cuda")
+
+    def test_services_that_would_not_find_each_others_chunks_are_refused(self):
+        for settings in (["generation.gpu.enabled=true", "selector.gpu.enabled=true"],
+                         ["gpu.enabled=true", "generation.gpu.enabled=false"]):
+            with self.assertRaisesRegex(ValueError, "gpu.enabled: ingestion has"):
+                render(None, *settings)
+        mixed = ("gpu.enabled=true", "selector.gpu.enabled=false")
+        with self.assertRaisesRegex(ValueError, "selector.gpu.enabled: a selector that is the primary, truncated"):
+            render(None, *mixed)
+        for way_out in ("selector.config.selector_model=/models/small", "config.selector=no", "config.selector=false"):
+            render(None, *mixed, way_out)
+
     def test_a_drain_shorter_than_the_longest_generation_is_refused(self):
         with self.assertRaisesRegex(ValueError, "drainSeconds"):
             render(None, "generation.config.default_deadline_seconds=600")
@@ -148,8 +163,10 @@ class Pods(unittest.TestCase):
         pod = deployment(manifests, "generation")["spec"]["template"]["spec"]
         self.assertEqual(pod["nodeSelector"], {"nvidia.com/gpu.present": "true"})
         self.assertEqual({item["key"] for item in pod["tolerations"]}, {"nvidia.com/gpu", "dedicated"})
+        self.assertEqual(settings_file(render(), "generation")["device"], "cpu")
+        manifests = render("gpu", "selector.gpu.enabled=false", "selector.config.selector_model=/models/small")
         self.assertNotIn("nvidia.com/gpu", container(manifests, "selector")["resources"]["limits"])
-        self.assertNotIn("device", settings_file(manifests, "selector"))
+        self.assertEqual(settings_file(manifests, "selector")["device"], "cpu")
 
 
 @needs_helm
@@ -222,17 +239,22 @@ def _preload_job(manifests):
 
 @needs_helm
 class Preload(unittest.TestCase):
-    def test_beside_gpus_it_runs_on_cpus_with_a_settings_file_of_its_own(self):
+    def test_it_computes_where_ingestion_does_with_a_settings_file_of_its_own(self):
         manifests = render("gpu")
-        self.assertEqual(settings_file(manifests, "ingestion")["device"], "cuda")
-        self.assertNotIn("device", settings_file(manifests, "preload"))
+        self.assertEqual(settings_file(manifests, "preload"), settings_file(manifests, "ingestion"))
+        self.assertEqual(settings_file(manifests, "preload")["device"], "cuda")
         pod = _preload_job(manifests)["spec"]["template"]["spec"]
         program = pod["containers"][0]
-        self.assertFalse(program["image"].endswith("-cuda"))
-        self.assertNotIn("nvidia.com/gpu", program["resources"]["limits"])
-        self.assertNotIn("runtimeClassName", pod)
+        self.assertEqual(program["image"], container(manifests, "ingestion")["image"])
+        self.assertTrue(program["image"].endswith("-cuda"))
+        self.assertEqual(program["resources"]["limits"], {"nvidia.com/gpu": 1, "memory": "4Gi"})
+        self.assertEqual(pod["runtimeClassName"], "nvidia")
+        self.assertEqual({item["key"] for item in pod["tolerations"]}, {"nvidia.com/gpu"})
         config, = (volume for volume in pod["volumes"] if volume["name"] == "config")
         self.assertEqual(config["configMap"]["name"], "release-cacheclip-preload")
+        on_cpus = _preload_job(render(None, "preload.enabled=true"))["spec"]["template"]["spec"]["containers"][0]
+        self.assertFalse(on_cpus["image"].endswith("-cuda"))
+        self.assertEqual(on_cpus["resources"]["limits"], {"memory": "4Gi"})
 
     def test_it_writes_through_because_its_volume_goes_with_it(self):
         manifests = render(None, "preload.enabled=true", "config.write_mode=back")

@@ -10,7 +10,7 @@
 {{- if le (int .values.drainSeconds) $longest -}}
 {{- fail (printf "drainSeconds: must exceed config.default_deadline_seconds (%d), got %d" $longest (int .values.drainSeconds)) -}}
 {{- end -}}
-{{- if .values.gpu.enabled -}}{{- $_ := set $settings "device" "cuda" -}}{{- end -}}
+{{- $_ := set $settings "device" (ternary "cuda" "cpu" .values.gpu.enabled) -}}
 {{- include "cacheclip.redisSettings" (dict "root" .root "settings" $settings) -}}
 {{- include "cacheclip.objectSettings" (dict "root" .root "settings" $settings) -}}
 {{- if $values.tls.enabled -}}
@@ -84,11 +84,26 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What a preload job runs with, as JSON: ingestion's values, but on CPUs, and written through, since what waits in its
-     volume goes with it. Context: root. */}}
+{{/* Refuses services that would not find each other's chunks: the kind of device is part of what a prefix is registered
+     for. Only a selector with a model of its own may compute elsewhere than the primary. Context: root. */}}
+{{- define "cacheclip.checkDevices" -}}
+{{- $ingestion := include "cacheclip.component" (dict "root" . "component" "ingestion") | fromJson -}}
+{{- $selector := include "cacheclip.component" (dict "root" . "component" "selector") | fromJson -}}
+{{- $generation := include "cacheclip.component" (dict "root" . "component" "generation") | fromJson -}}
+{{- if ne $ingestion.gpu.enabled $generation.gpu.enabled -}}
+{{- fail (printf "gpu.enabled: ingestion has %t and generation %t; chunks made on CPUs do not serve GPUs nor the other way: set both alike" $ingestion.gpu.enabled $generation.gpu.enabled) -}}
+{{- end -}}
+{{- $is_asked := not (has (toString (get $generation.config "selector")) (list "no" "false")) -}}
+{{- $is_truncated_primary := empty (get $selector.config "selector_model") -}}
+{{- if and $is_asked $is_truncated_primary (ne $selector.gpu.enabled $generation.gpu.enabled) -}}
+{{- fail (printf "selector.gpu.enabled: a selector that is the primary, truncated, must compute where generation does (%t), got %t; or set selector.config.selector_model, or config.selector to no" $generation.gpu.enabled $selector.gpu.enabled) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What a preload job runs with, as JSON: ingestion's values, since only the same kind of device makes chunks that the
+     services find; but written through, since what waits in its volume goes with it. Context: root. */}}
 {{- define "cacheclip.preloadValues" -}}
 {{- $values := include "cacheclip.component" (dict "root" . "component" "ingestion") | fromJson -}}
-{{- $_ := set $values.gpu "enabled" false -}}
 {{- if eq (toString (get $values.config "write_mode")) "back" -}}{{- $_ := unset $values.config "write_mode" -}}{{- end -}}
 {{- $values | toJson -}}
 {{- end -}}

@@ -150,6 +150,16 @@
 {{- end -}}
 {{- end -}}
 
+{{/* `resources` with the GPUs of `values`, as YAML. Context: {values, resources}. */}}
+{{- define "cacheclip.resources" -}}
+{{- $resources := deepCopy .resources -}}
+{{- if .values.gpu.enabled -}}
+{{- $gpus := dict .values.gpu.resourceName .values.gpu.count -}}
+{{- $_ := set $resources "limits" (merge $gpus (default dict $resources.limits)) -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
 {{- define "cacheclip.placement" -}}
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}

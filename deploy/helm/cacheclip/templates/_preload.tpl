@@ -43,7 +43,7 @@ template:
           {{- with .values.extraEnv }}
           {{- toYaml . | nindent 10 }}
           {{- end }}
-        resources: {{- toYaml $preload.resources | nindent 10 }}
+        resources: {{- include "cacheclip.resources" (dict "values" .values "resources" $preload.resources) | nindent 10 }}
         securityContext: {{- toYaml .values.securityContext | nindent 10 }}
         volumeMounts:
           {{- include "cacheclip.volumeMounts" . | nindent 10 }}
