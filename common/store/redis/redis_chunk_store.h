@@ -55,8 +55,7 @@ inline constexpr int kMaxFetchingThreads = 64;
 
 class RedisChunkStore : public ChunkStore {
  public:
-  // INVALID_ARGUMENT naming the option. Does not talk to the server yet; CheckKvServer() (server_check.h)
-  // does.
+  // INVALID_ARGUMENT naming the option. Does not talk to the server yet; server_check.h does.
   static absl::StatusOr<std::unique_ptr<RedisChunkStore>> Make(std::shared_ptr<RedisClient> client,
                                                                RedisChunkStoreOptions options);
   ~RedisChunkStore() override;

@@ -1,5 +1,6 @@
 #include "common/store/redis/server_check.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -11,12 +12,6 @@
 namespace cacheclip {
 namespace {
 
-struct ServerFacts {
-  std::string run_id;
-  std::string policy;  // "" when the server does not say
-  bool has_limit = false;
-};
-
 std::string InfoField(const std::string& info, const std::string& name) {
   for (absl::string_view line : absl::StrSplit(info, '\n'))
     if (absl::ConsumePrefix(&line, absl::StrCat(name, ":")))
@@ -24,21 +19,7 @@ std::string InfoField(const std::string& info, const std::string& name) {
   return "";
 }
 
-// INFO rather than CONFIG GET, which managed servers do not offer.
-absl::StatusOr<std::vector<ServerFacts>> AskServers(RedisClient& client) {
-  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<RedisReply> replies,
-                             client.ExecuteOnEveryPrimary({.args = {"INFO"}, .key_index = 0}, {}));
-  std::vector<ServerFacts> servers;
-  for (const RedisReply& reply : replies) {
-    const std::string limit = InfoField(reply.text, "maxmemory");
-    servers.push_back({.run_id = InfoField(reply.text, "run_id"),
-                       .policy = InfoField(reply.text, "maxmemory_policy"),
-                       .has_limit = !limit.empty() && limit != "0"});
-  }
-  return servers;
-}
-
-void AddWarnings(const ServerFacts& server, std::set<std::string>& warnings) {
+void AddWarnings(const RedisServerFacts& server, std::set<std::string>& warnings) {
   if (!server.has_limit)
     warnings.insert("Redis has no maxmemory: chunks will fill the machine; set maxmemory and volatile-lru");
   else if (server.policy == "noeviction")
@@ -50,23 +31,40 @@ void AddWarnings(const ServerFacts& server, std::set<std::string>& warnings) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<std::string>> CheckKvServer(RedisClient& chunks, RedisClient* catalog) {
-  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<ServerFacts> servers, AskServers(chunks));
-  std::set<std::string> catalog_run_ids, warnings;
-  if (catalog != nullptr) {
-    CACHECLIP_ASSIGN_OR_RETURN(const std::vector<ServerFacts> holders, AskServers(*catalog));
-    for (const ServerFacts& holder : holders) catalog_run_ids.insert(holder.run_id);
+// INFO rather than CONFIG GET, which managed servers do not offer.
+absl::StatusOr<std::vector<RedisServerFacts>> AskRedisServers(RedisClient& client, absl::Time deadline) {
+  CACHECLIP_ASSIGN_OR_RETURN(
+      const std::vector<RedisReply> replies,
+      client.ExecuteOnEveryPrimary({.args = {"INFO"}, .key_index = 0}, {.deadline = deadline}));
+  std::vector<RedisServerFacts> servers;
+  for (const RedisReply& reply : replies) {
+    const std::string limit = InfoField(reply.text, "maxmemory");
+    servers.push_back({.run_id = InfoField(reply.text, "run_id"),
+                       .policy = InfoField(reply.text, "maxmemory_policy"),
+                       .has_limit = !limit.empty() && limit != "0"});
   }
-  for (const ServerFacts& server : servers) {
-    AddWarnings(server, warnings);
-    if (!catalog_run_ids.contains(server.run_id)) continue;
+  return servers;
+}
+
+std::vector<std::string> ChunkWarnings(std::span<const RedisServerFacts> chunk_servers) {
+  std::set<std::string> warnings;
+  for (const RedisServerFacts& server : chunk_servers) AddWarnings(server, warnings);
+  return {warnings.begin(), warnings.end()};
+}
+
+absl::StatusOr<std::vector<std::string>> CheckSharing(std::span<const RedisServerFacts> chunk_servers,
+                                                      std::span<const RedisServerFacts> catalog_servers) {
+  std::vector<std::string> warnings;
+  for (const RedisServerFacts& server : catalog_servers) {
+    if (std::ranges::find(chunk_servers, server.run_id, &RedisServerFacts::run_id) == chunk_servers.end())
+      continue;
     if (absl::StartsWith(server.policy, "allkeys-"))
       return absl::FailedPreconditionError(absl::StrCat(
-          "Redis at ", chunks.address(), " holds the catalogue and has the policy ", server.policy,
-          ", which evicts it: set volatile-lru, or give the catalogue a server of its own"));
-    warnings.insert("chunks and catalogue share a Redis server: two servers keep load and memory apart");
+          "the Redis server that holds chunks and catalogue has the policy ", server.policy,
+          ", which evicts the catalogue: set volatile-lru, or give the catalogue a server of its own"));
+    warnings = {"chunks and catalogue share a Redis server: two servers keep load and memory apart"};
   }
-  return std::vector<std::string>(warnings.begin(), warnings.end());
+  return warnings;
 }
 
 }  // namespace cacheclip
