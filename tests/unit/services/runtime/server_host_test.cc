@@ -1,8 +1,11 @@
 #include "services/runtime/server_host.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <functional>
+#include <thread>
 
 #include "common/rpc/shutdown_signal.h"
 #include "common/store/tiered_chunk_store.h"
@@ -18,8 +21,25 @@ std::shared_ptr<FakeTier> MakeTier() {
   return std::make_shared<FakeTier>(options);
 }
 
-// A server with a write-back queue that has already been told to end, before the first retry is due. In a
-// process of its own each time: what waits for signals is once per process.
+// Calls `then` when this process writes `text` to stderr, which goes on to where it went.
+void WhenLogged(const std::string& text, std::function<void()> then) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const int before = dup(STDERR_FILENO);
+  ASSERT_GE(dup2(ends[1], STDERR_FILENO), 0);
+  std::thread([=, from = ends[0]] {
+    std::string seen(4096, '\0');
+    size_t num_seen = 0;
+    for (ssize_t n; (n = read(from, &seen[num_seen], 4096)) > 0; seen.resize(num_seen + 4096)) {
+      if (write(before, &seen[num_seen], n) != n) return;
+      num_seen += n;
+      if (seen.find(text) != std::string::npos) then();
+    }
+  }).detach();
+}
+
+// A server with a write-back queue that has already been told to end. In a process of its own each time: what
+// waits for signals is once per process.
 class Drained {
  public:
   explicit Drained(double drain_seconds) {
@@ -27,19 +47,23 @@ class Drained {
     config_.metrics_port = -1;
     config_.drain_seconds = drain_seconds;
     BlockShutdownSignals();
-    remote_->FailPutsWith(absl::UnavailableError("away"));
-    store_ = TieredChunkStore::Open(
-                 {{MakeTier(), Tier::kMemory}, {remote_, Tier::kObject, true}},
-                 {.write_mode = WriteMode::kBack,
-                  .write_back = {.folder = folder_.path(), .first_retry_delay = absl::Seconds(2)}})
-                 .value();
+    store_ =
+        TieredChunkStore::Open({{MakeTier(), Tier::kMemory}, {remote_, Tier::kObject, true}},
+                               {.write_mode = WriteMode::kBack, .write_back = {.folder = folder_.path()}})
+            .value();
   }
 
-  // How many of three chunks the remote tier got, and how many wait in the folder.
+  // How many of three chunks the remote tier got, and how many wait in the folder. The tier takes none before
+  // the server says that it waits for it.
   int RunWithQueuedChunks(bool remote_recovers) {
+    if (remote_recovers) {
+      remote_->puts_closed = true;
+      WhenLogged("writing them", [this] { remote_->puts_closed = false; });
+    } else {
+      remote_->FailPutsWith(absl::UnavailableError("away"));
+    }
     for (int seed : {1, 2, 3})
       if (!store_->Put(MakeTestChunk(seed)).ok()) return -1;
-    if (remote_recovers) remote_->FailPutsWith(absl::OkStatus());
     auto host = ServerHost::Start(config_, &metrics_, {}).value();
     host->FlushOnExit(store_->write_back());
     pthread_kill(pthread_self(), SIGTERM);
