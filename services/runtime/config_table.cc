@@ -121,9 +121,8 @@ constexpr Setting kSettings[] = {
     {"object_url", &Config::object_url,
      "object tier: s3://bucket/prefix, or file:///folder on a shared file system; empty: none"},
     Size("object_bytes", &Config::object_bytes,
-         "chunks in the object tier, beyond them the longest unused go; 0: no bound here, as for a bucket "
-         "with "
-         "lifecycle rules",
+         "chunks in a file:// object tier, beyond them the longest unused go; 0: no bound; a bucket of s3:// "
+         "has lifecycle rules instead",
          0, kMaxSize),
     {"s3_endpoint", &Config::s3_endpoint,
      "http(s)://host:port of an S3 server; empty: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else Amazon's"},

@@ -56,6 +56,17 @@ absl::StatusOr<std::shared_ptr<ChunkStore>> OpenObjectTier(const Config& config)
   return std::shared_ptr<ChunkStore>(*std::move(store));
 }
 
+// Evicting begins with a list of every chunk, within the deadline of the put that is first: too much to ask
+// of a bucket, which has rules of its own for that.
+absl::Status ValidateObjectSettings(const Config& config) {
+  if (config.object_url.empty()) return absl::OkStatus();
+  CACHECLIP_ASSIGN_OR_RETURN(const ObjectLocation location, ParseObjectUrl(config.object_url));
+  if (config.object_bytes > 0 && location.kind == ObjectLocation::Kind::kS3)
+    return InvalidField("object_bytes",
+                        "bounds a file:// object_url only: for s3://, use the bucket's lifecycle rules");
+  return absl::OkStatus();
+}
+
 bool HasRemoteTier(const Config& config) { return !config.redis_url.empty() || !config.object_url.empty(); }
 
 }  // namespace
@@ -145,7 +156,7 @@ absl::StatusOr<std::unique_ptr<RedisClient>> ConnectQueue(const Config& config, 
 
 absl::Status ValidateStoreSettings(const Config& config) {
   CACHECLIP_RETURN_IF_ERROR(ValidateRedisSettings(config));
-  if (!config.object_url.empty()) CACHECLIP_RETURN_IF_ERROR(ParseObjectUrl(config.object_url).status());
+  CACHECLIP_RETURN_IF_ERROR(ValidateObjectSettings(config));
   if (config.memory_bytes == 0 && config.disk_bytes == 0 && !HasRemoteTier(config))
     return InvalidField("disk_bytes",
                         "there must be a tier: memory_bytes, disk_bytes, redis_url or object_url");

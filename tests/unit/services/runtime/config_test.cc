@@ -90,6 +90,11 @@ TEST(Config, RefusesStoreSettingsThatCannotWork) {
   EXPECT_EQ(FieldOfLoading({.flags = {{"redis_url", "redis://h"}, {"redis_tls_ca", "ca.pem"}}}),
             "redis_tls_ca");
   EXPECT_EQ(FieldOfLoading({.flags = {{"object_bytes", "-1"}}}), "object_bytes");
+  ConfigSources bounded = {.flags = {{"object_url", "s3://bucket/prefix"}, {"object_bytes", "1GiB"}}};
+  EXPECT_EQ(FieldOfLoading(bounded), "object_bytes");
+  EXPECT_THAT(std::string(LoadConfig(bounded).status().message()), HasSubstr("lifecycle rules"));
+  bounded.flags["object_url"] = "file:///folder";
+  EXPECT_TRUE(LoadConfig(bounded).ok()) << LoadConfig(bounded).status();
 }
 
 TEST(Config, RefusesAWriteBackQueueThatARestartWouldLose) {
