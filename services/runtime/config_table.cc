@@ -73,8 +73,8 @@ constexpr Setting kSettings[] = {
            "windows|sentences|paper|tokens"),
     {"window", &Config::window, "tokens per window", 1, 64},
     {"seam_tokens", &Config::seam_tokens,
-     "first tokens of each chunk that are always selected, inside the budget; -1: as the profile says, else "
-     "4",
+     "first tokens of each chunk that are always selected, inside the budget; "
+     "-1: as the profile says, else 4",
      -1, 64},
     Size("memory_bytes", &Config::memory_bytes, "memory tier; 0: none", 0, kMaxSize),
     Size("disk_bytes", &Config::disk_bytes, "disk tier, shared by the processes of a data folder; 0: none", 0,
@@ -97,8 +97,8 @@ constexpr Setting kSettings[] = {
     {"redis_password_file", &Config::redis_password_file,
      "file whose first line is the password of redis_url"},
     {"redis_tls_ca", &Config::redis_tls_ca,
-     "PEM file; the servers of a rediss:// redis_url must show a certificate signed by it; empty: the "
-     "system's authorities"},
+     "PEM file; the servers of a rediss:// redis_url must show a certificate signed by it; "
+     "empty: the system's authorities"},
     {"redis_tls_certificate", &Config::redis_tls_certificate,
      "PEM file of the certificate shown to the servers of redis_url; needs redis_tls_key"},
     {"redis_tls_key", &Config::redis_tls_key, "PEM file of its key"},
@@ -129,8 +129,8 @@ constexpr Setting kSettings[] = {
     {"s3_region", &Config::s3_region, "empty: AWS_REGION, AWS_DEFAULT_REGION, else us-east-1"},
     {"s3_path_style", &Config::s3_path_style, "bucket in the path, as most servers but Amazon's want it"},
     {"s3_tls_ca", &Config::s3_tls_ca,
-     "PEM file of the endpoint's authority, and of an AWS_ENDPOINT_URL_STS that is not Amazon's; empty: the "
-     "system's"},
+     "PEM file of the endpoint's authority, and of an AWS_ENDPOINT_URL_STS that is not Amazon's; "
+     "empty: the system's"},
     {"s3_credentials_file", &Config::s3_credentials_file,
      "shared credentials file; empty: the environment, AWS_SHARED_CREDENTIALS_FILE, ~/.aws/credentials"},
     {"s3_profile", &Config::s3_profile, "profile in the credentials file; empty: AWS_PROFILE, else default"},
