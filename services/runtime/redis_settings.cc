@@ -1,7 +1,10 @@
 #include "services/runtime/redis_settings.h"
 
+#include <set>
 #include <string_view>
+#include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "common/base/status.h"
@@ -18,8 +21,34 @@ ClusterMode ClusterModeOf(const std::string& name) {
 }
 
 // "redis" or "catalog": what the other settings of that URL begin with.
-std::string PrefixOf(const std::string& url_setting) {
-  return url_setting == kRedisUrl ? "redis" : "catalog";
+std::string PrefixOf(const std::string& owner) { return owner == kRedisUrl ? "redis" : "catalog"; }
+
+// What tells servers apart, whatever the order, the database and who asks.
+struct Servers {
+  std::set<RedisEndpoint> endpoints;
+  bool tls = false;
+  friend bool operator==(const Servers&, const Servers&) = default;
+};
+
+Servers ServersOf(const RedisClientOptions& options) {
+  Servers servers{.tls = options.tls.enabled};
+  for (const RedisEndpoint& endpoint : options.endpoints)
+    servers.endpoints.insert({absl::AsciiStrToLower(endpoint.host), endpoint.port});
+  return servers;
+}
+
+bool IsSameServer(const RedisClientOptions& queue, const std::string& url) {
+  const auto other = ParseRedisUrl(url);
+  return other.ok() && ServersOf(*other) == ServersOf(queue);
+}
+
+// "" where neither is the queue's server. One that is written just like the queue comes first.
+std::string OwnerOfServer(const Config& config, const std::string& queue_url,
+                          const RedisClientOptions& queue) {
+  if (queue_url == config.redis_url) return kRedisUrl;
+  if (queue_url == config.catalog_url) return kCatalogUrl;
+  if (IsSameServer(queue, config.redis_url)) return kRedisUrl;
+  return IsSameServer(queue, config.catalog_url) ? kCatalogUrl : "";
 }
 
 // Files that nobody would look at are a mistake: the URL was meant to be rediss://.
@@ -36,7 +65,7 @@ absl::Status CheckTlsFiles(const RedisClientOptions& options, const std::string&
 
 absl::StatusOr<RedisClientOptions> Checked(RedisClientOptions options, const std::string& url_setting) {
   CACHECLIP_RETURN_IF_ERROR(CheckTlsFiles(options, url_setting));
-  CACHECLIP_RETURN_IF_ERROR(NameRedisSetting(ValidateRedisOptions(options), url_setting));
+  CACHECLIP_RETURN_IF_ERROR(NameRedisSetting(ValidateRedisOptions(options), url_setting, url_setting));
   return options;
 }
 
@@ -82,9 +111,18 @@ absl::StatusOr<RedisClientOptions> CatalogRedisOptions(const Config& config) {
 }
 
 absl::StatusOr<RedisClientOptions> QueueRedisOptions(const Config& config, const std::string& queue_url) {
-  if (queue_url == config.redis_url) return ChunkRedisOptions(config);
-  if (queue_url == config.catalog_url) return CatalogRedisOptions(config);
   CACHECLIP_ASSIGN_OR_RETURN(RedisClientOptions options, ParseCatalogLike(config, queue_url, kQueueUrl));
+  const std::string owner = OwnerOfServer(config, queue_url, options);
+  if (!owner.empty()) {
+    CACHECLIP_ASSIGN_OR_RETURN(RedisClientOptions owned,
+                               owner == kRedisUrl ? ChunkRedisOptions(config) : CatalogRedisOptions(config));
+    owned.database = options.database;
+    if (queue_url != config.redis_url && queue_url != config.catalog_url && !options.password.empty()) {
+      owned.user = options.user;
+      owned.password = options.password;
+    }
+    return Checked(std::move(owned), kQueueUrl);
+  }
   // What the URL says itself wins: the catalogue's settings may be meant for another server.
   if (options.password.empty() && !config.catalog_password_file.empty())
     CACHECLIP_RETURN_IF_ERROR(
@@ -93,12 +131,19 @@ absl::StatusOr<RedisClientOptions> QueueRedisOptions(const Config& config, const
   return Checked(std::move(options), kQueueUrl);
 }
 
-absl::Status NameRedisSetting(const absl::Status& status, const std::string& url_setting) {
+std::string QueueSettingsOwner(const Config& config, const std::string& queue_url) {
+  const auto options = ParseRedisUrl(queue_url);
+  const std::string owner = options.ok() ? OwnerOfServer(config, queue_url, *options) : "";
+  return owner.empty() ? kCatalogUrl : owner;
+}
+
+absl::Status NameRedisSetting(const absl::Status& status, const std::string& url_setting,
+                              const std::string& owner) {
   const std::string option = FieldOf(status);
   if (status.ok() || option == url_setting) return status;
   std::string_view problem = StdView(status.message());
   if (!option.empty() && problem.starts_with(option + ": ")) problem.remove_prefix(option.size() + 2);
-  const std::string prefix = PrefixOf(url_setting);
+  const std::string prefix = PrefixOf(owner);
   for (const char* file : {"ca", "certificate", "key"})
     if (option == absl::StrCat("tls.", file, "_file"))
       return FieldError(status.code(), absl::StrCat(prefix, "_tls_", file), problem);

@@ -31,17 +31,26 @@ WriteMode WriteModeOf(const std::string& name) {
   return name == "none" ? WriteMode::kNone : WriteMode::kThrough;
 }
 
+// `owner`: see NameRedisSetting().
 absl::StatusOr<std::unique_ptr<RedisClient>> Connect(const absl::StatusOr<RedisClientOptions>& options,
-                                                     const std::string& url_setting) {
+                                                     const std::string& url_setting,
+                                                     const std::string& owner) {
   if (!options.ok()) return options.status();
   auto client = MakeRedisClient(*options);
-  if (!client.ok()) return NameRedisSetting(client.status(), url_setting);
+  if (!client.ok()) return NameRedisSetting(client.status(), url_setting, owner);
   return client;
 }
 
+absl::StatusOr<std::unique_ptr<RedisClient>> ConnectChunks(const Config& config) {
+  return Connect(ChunkRedisOptions(config), "redis_url", "redis_url");
+}
+
+absl::StatusOr<std::unique_ptr<RedisClient>> ConnectCatalog(const Config& config) {
+  return Connect(CatalogRedisOptions(config), "catalog_url", "catalog_url");
+}
+
 absl::StatusOr<std::shared_ptr<ChunkStore>> OpenRedisTier(const Config& config) {
-  CACHECLIP_ASSIGN_OR_RETURN(std::shared_ptr<RedisClient> client,
-                             Connect(ChunkRedisOptions(config), "redis_url"));
+  CACHECLIP_ASSIGN_OR_RETURN(std::shared_ptr<RedisClient> client, ConnectChunks(config));
   auto store = RedisChunkStore::Make(std::move(client), {.ttl = absl::Seconds(config.redis_ttl_seconds)});
   if (!store.ok()) return NameField(store.status(), "redis_url");
   return std::shared_ptr<ChunkStore>(*std::move(store));
@@ -139,8 +148,7 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const Config& config, Catal
     if (!catalog.ok()) return NameField(catalog.status(), "data_dir");
     return std::unique_ptr<Catalog>(*std::move(catalog));
   }
-  CACHECLIP_ASSIGN_OR_RETURN(std::shared_ptr<RedisClient> client,
-                             Connect(CatalogRedisOptions(config), "catalog_url"));
+  CACHECLIP_ASSIGN_OR_RETURN(std::shared_ptr<RedisClient> client, ConnectCatalog(config));
   if (is_read_only) return RedisCatalog::OpenReadOnly({.client = std::move(client)});
   auto catalog = RedisCatalog::Open({.client = std::move(client)});
   if (!catalog.ok()) return NameField(catalog.status(), "catalog_url");
@@ -148,9 +156,10 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const Config& config, Catal
 }
 
 absl::StatusOr<std::unique_ptr<RedisClient>> ConnectQueue(const Config& config, const std::string& url) {
-  if (!url.empty()) return Connect(QueueRedisOptions(config, url), "queue_url");
-  if (!config.catalog_url.empty()) return Connect(CatalogRedisOptions(config), "catalog_url");
-  if (!config.redis_url.empty()) return Connect(ChunkRedisOptions(config), "redis_url");
+  if (!url.empty())
+    return Connect(QueueRedisOptions(config, url), "queue_url", QueueSettingsOwner(config, url));
+  if (!config.catalog_url.empty()) return ConnectCatalog(config);
+  if (!config.redis_url.empty()) return ConnectChunks(config);
   return InvalidField("queue_url", "a job needs a Redis: set queue_url, catalog_url or redis_url");
 }
 

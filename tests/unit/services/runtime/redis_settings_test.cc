@@ -72,6 +72,37 @@ TEST(RedisSettings, AQueueIsTalkedToAsItsServerOrAsTheCatalogue) {
   EXPECT_EQ(FieldOf(QueueRedisOptions(config, "http://elsewhere").status()), "queue_url");
 }
 
+TEST(RedisSettings, AQueueIsRecognisedByItsServersNotByItsSpelling) {
+  TempFolder folder;
+  Config config = ClusterBesidePlainCatalog();
+  config.catalog_password_file = folder.path() + "/catalog-password";
+  std::ofstream(config.catalog_password_file) << "thyme\n";
+  EXPECT_EQ(QueueRedisOptions(config, "rediss://kv-1,KV-0")->tls.certificate_file, "kv.pem");
+  EXPECT_EQ(QueueRedisOptions(config, "rediss://kv-0")->tls.certificate_file, "") << "only one of them";
+  EXPECT_EQ(QueueRedisOptions(config, "rediss://kv-0,kv-1:6380")->tls.certificate_file, "");
+  EXPECT_EQ(QueueRedisOptions(config, "redis://kv-0,kv-1")->password, "thyme") << "another, without TLS";
+  EXPECT_EQ(QueueSettingsOwner(config, "rediss://kv-1,kv-0"), "redis_url");
+  EXPECT_EQ(QueueSettingsOwner(config, "redis://catalog/2"), "catalog_url");
+  EXPECT_EQ(QueueSettingsOwner(config, "redis://elsewhere"), "catalog_url");
+  EXPECT_EQ(FieldOf(QueueRedisOptions(config, "rediss://kv-0,kv-1/3").status()), "queue_url")
+      << "a cluster has one database, and it is the queue's that is wrong";
+}
+
+TEST(RedisSettings, AnotherDatabaseOfRedisUrlIsReachedWithItsPassword) {
+  TempFolder folder;
+  Config config;
+  config.redis_url = "redis://host/0";
+  config.redis_password_file = folder.path() + "/password";
+  std::ofstream(config.redis_password_file) << "pepper\n";
+  const auto queue = QueueRedisOptions(config, "redis://host:6379/1");
+  ASSERT_TRUE(queue.ok()) << queue.status();
+  EXPECT_EQ(queue->password, "pepper");
+  EXPECT_EQ(queue->database, 1);
+  const auto own = QueueRedisOptions(config, "redis://anna:paprika@host/1");
+  EXPECT_EQ(own->user, "anna");
+  EXPECT_EQ(own->password, "paprika");
+}
+
 TEST(RedisSettings, APasswordInTheQueuesUrlBeatsTheCataloguesFile) {
   TempFolder folder;
   Config config;
@@ -119,13 +150,14 @@ TEST(RedisSettings, ErrorsOfAClientNameASetting) {
   const absl::Status status = ValidateRedisSettings(config);
   EXPECT_EQ(FieldOf(status), "redis_url") << "a cluster has one database";
   EXPECT_THAT(std::string(status.message()), HasSubstr("cluster has only database 0"));
-  EXPECT_EQ(FieldOf(NameRedisSetting(InvalidField("tls.ca_file", "absent"), "redis_url")), "redis_tls_ca");
-  EXPECT_EQ(FieldOf(NameRedisSetting(InvalidField("tls.key_file", "absent"), "catalog_url")),
-            "catalog_tls_key");
-  EXPECT_EQ(NameRedisSetting(InvalidField("tls.key_file", "absent"), "catalog_url").message(),
-            "catalog_tls_key: absent");
-  EXPECT_EQ(FieldOf(NameRedisSetting(absl::UnavailableError("away"), "catalog_url")), "catalog_url");
-  EXPECT_TRUE(NameRedisSetting(absl::OkStatus(), "redis_url").ok());
+  EXPECT_EQ(FieldOf(NameRedisSetting(InvalidField("tls.ca_file", "absent"), "redis_url", "redis_url")),
+            "redis_tls_ca");
+  const absl::Status absent = InvalidField("tls.key_file", "absent");
+  EXPECT_EQ(FieldOf(NameRedisSetting(absent, "catalog_url", "catalog_url")), "catalog_tls_key");
+  EXPECT_EQ(NameRedisSetting(absent, "catalog_url", "catalog_url").message(), "catalog_tls_key: absent");
+  EXPECT_EQ(FieldOf(NameRedisSetting(absent, "queue_url", "redis_url")), "redis_tls_key");
+  EXPECT_EQ(FieldOf(NameRedisSetting(absl::UnavailableError("away"), "queue_url", "redis_url")), "queue_url");
+  EXPECT_TRUE(NameRedisSetting(absl::OkStatus(), "redis_url", "redis_url").ok());
 }
 
 }  // namespace

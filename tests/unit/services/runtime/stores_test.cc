@@ -72,5 +72,15 @@ TEST(Stores, TheObjectTierHoldsWhatItMay) {
   EXPECT_EQ(num_chunks(*limited->front().store), 1);
 }
 
+TEST(Stores, AQueuesTlsFilesAreNamedByTheSettingTheyComeFrom) {
+  Config config;
+  config.redis_url = "rediss://kv/0";
+  config.redis_tls_ca = "/nowhere/kv.pem";
+  config.catalog_tls_ca = "/nowhere/catalog.pem";
+  for (const char* url : {"rediss://kv/0", "rediss://kv:6379/1"})
+    EXPECT_EQ(FieldOf(ConnectQueue(config, url).status()), "redis_tls_ca") << url;
+  EXPECT_EQ(FieldOf(ConnectQueue(config, "rediss://elsewhere").status()), "catalog_tls_ca");
+}
+
 }  // namespace
 }  // namespace cacheclip
