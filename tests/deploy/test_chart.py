@@ -50,6 +50,11 @@ class Lint(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, "tls.existingSecret"):
             render(None, "tls.enabled=true")
 
+    def test_a_bucket_is_not_bounded_by_object_bytes(self):
+        with self.assertRaisesRegex(ValueError, "config.object_bytes: .*lifecycle rules"):
+            render("s3-only", "config.object_bytes=1GiB")
+        render("gpu", "config.object_bytes=1GiB")
+
     def test_certificates_for_a_redis_without_tls_are_refused(self):
         with self.assertRaisesRegex(ValueError, "redis.tls.existingSecret"):
             render(None, "redis.tls.existingSecret=redis-tls")

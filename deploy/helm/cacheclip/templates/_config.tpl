@@ -28,6 +28,9 @@
 {{- end -}}
 {{- $_ := set $settings $key $value -}}
 {{- end -}}
+{{- if and (eq $values.objectStore.type "s3") (ne (toString (default 0 (get .values.config "object_bytes"))) "0") -}}
+{{- fail "config.object_bytes: bounds objectStore.type folder only; give the bucket lifecycle rules" -}}
+{{- end -}}
 {{- if $values.salts.namespaces -}}{{- $_ := set $settings "namespace_salts" $values.salts.namespaces -}}{{- end -}}
 {{- toYaml $settings -}}
 {{- end -}}
