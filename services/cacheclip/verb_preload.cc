@@ -86,7 +86,8 @@ absl::StatusOr<std::shared_ptr<PrefixContext>> PreparePrefix(IngestionBackend& b
   return prefix;
 }
 
-// Ctrl-C and SIGTERM end the run between two steps; what was being worked on is given back.
+// Ctrl-C and SIGTERM end the run between two steps; what was being worked on is given back. A second one ends
+// the process at once.
 CancellationToken CancelledBySignal() {
   CancellationToken token;
   std::thread([token]() mutable {
@@ -123,11 +124,17 @@ absl::Status WriteReport(const std::string& path, const PreloadReport& report) {
   return absl::OkStatus();
 }
 
-void ShowProgress(ProgressLine& line, const PreloadProgress& progress) {
-  const absl::Duration left = absl::Trunc(progress.remaining, absl::Seconds(1));
-  const std::string eta =
-      left == absl::InfiniteDuration() ? "" : absl::StrCat(", ", absl::FormatDuration(left), " left");
-  line.Update(absl::StrCat("documents", eta), progress.job.done + progress.job.failed, progress.job.total);
+absl::StatusOr<PreloadReport> RunShowingProgress(const Flags& flags, const DocumentSet& documents,
+                                                 WorkQueue& queue, const IngestFunction& ingest) {
+  ProgressLine line;
+  const auto show = [&](const PreloadReport& so_far) {
+    const JobState& job = so_far.progress.job;
+    line.Update("documents", job.done + job.failed, job.total);
+    WriteReport(flags.report_file, so_far).IgnoreError();  // the last one is reported
+  };
+  PreloadOptions options = flags.run;
+  options.keep_alive_interval = absl::Seconds(flags.lease_seconds) / kRenewalsPerLease;
+  return RunPreload(documents, queue, ingest, options, CancelledBySignal(), show);
 }
 
 absl::StatusOr<PreloadReport> Preload(const Flags& flags, const Config& config) {
@@ -143,22 +150,12 @@ absl::StatusOr<PreloadReport> Preload(const Flags& flags, const Config& config) 
   CACHECLIP_ASSIGN_OR_RETURN(const auto queue, OpenQueue(flags, config, shard, documents, *prefix));
   const IngestOptions options = IngestOptionsOf(flags.ingest, flags.namespace_name);
   CACHECLIP_RETURN_IF_ERROR(backend.Begin(options));
-  ProgressLine line;
-  const auto show = [&](const PreloadReport& so_far) {
-    ShowProgress(line, so_far.progress);
-    WriteReport(flags.report_file, so_far).IgnoreError();  // the last one is reported
-  };
   const auto ingest = [&](const SourceDocument& document, const CancellationToken& token) {
     return backend.Ingest(document, options, token, {});
   };
-  PreloadOptions run = flags.run;
-  run.keep_alive_interval = absl::Seconds(flags.lease_seconds) / kRenewalsPerLease;
-  CACHECLIP_ASSIGN_OR_RETURN(PreloadReport report,
-                             RunPreload(documents, *queue, ingest, run, CancelledBySignal(), show));
-  WriteBackQueue* const queued = runtime->store().write_back();
-  if (queued != nullptr && !queued->WaitUntilEmpty(absl::Seconds(config.drain_seconds)))
-    line.Message(
-        "some chunks are still queued for remote tiers; the next process with this data folder writes them");
+  absl::StatusOr<PreloadReport> report = RunShowingProgress(flags, documents, *queue, ingest);
+  // A run that a signal has ended has put chunks, too.
+  FlushWriteBack(runtime->store().write_back(), "preload", absl::Seconds(config.drain_seconds));
   return report;
 }
 

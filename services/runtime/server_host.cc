@@ -12,24 +12,12 @@
 #include "common/base/logging.h"
 #include "common/base/status.h"
 #include "common/rpc/shutdown_signal.h"
+#include "services/runtime/stores.h"
 
 namespace cacheclip {
 namespace {
 
 constexpr absl::Duration kReadinessInterval = absl::Seconds(5);
-
-// What does not fit stays in the queue's folder.
-void Flush(WriteBackQueue& queue, const std::string& name, absl::Duration left) {
-  const int64_t num_queued = queue.stats().queued_chunks;
-  if (num_queued == 0) return;
-  CACHECLIP_LOG(Info) << name << ": " << num_queued
-                      << " chunks are queued for remote tiers, writing them for "
-                      << "at most " << absl::FormatDuration(left);
-  if (queue.WaitUntilEmpty(left)) return;
-  CACHECLIP_LOG(Warning) << name << ": " << queue.stats().queued_chunks
-                         << " chunks are still queued for remote tiers; the next process with this data "
-                         << "folder writes them";
-}
 
 }  // namespace
 
@@ -89,8 +77,7 @@ void ServerHost::Run(const std::string& name, bool json) {
   const absl::Time deadline = absl::Now() + drain_;
   readiness_.reset();  // it must not call a server ready that drains
   server_->Shutdown(drain_);
-  if (write_back_ != nullptr)
-    Flush(*write_back_, name, std::max(deadline - absl::Now(), absl::ZeroDuration()));
+  FlushWriteBack(write_back_, name, std::max(deadline - absl::Now(), absl::ZeroDuration()));
   CACHECLIP_LOG(Info) << name << ": stopped";
 }
 

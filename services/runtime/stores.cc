@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/logging.h"
 #include "common/base/status.h"
 #include "common/base/string_view.h"
 #include "common/catalog/redis/redis_catalog.h"
@@ -161,6 +162,18 @@ absl::StatusOr<std::unique_ptr<RedisClient>> ConnectQueue(const Config& config, 
   if (!config.catalog_url.empty()) return ConnectCatalog(config);
   if (!config.redis_url.empty()) return ConnectChunks(config);
   return InvalidField("queue_url", "a job needs a Redis: set queue_url, catalog_url or redis_url");
+}
+
+void FlushWriteBack(WriteBackQueue* queue, const std::string& program, absl::Duration limit) {
+  const int64_t num_queued = queue == nullptr ? 0 : queue->stats().queued_chunks;
+  if (num_queued == 0) return;
+  CACHECLIP_LOG(Info) << program << ": " << num_queued
+                      << " chunks are queued for remote tiers, writing them for at most "
+                      << absl::FormatDuration(limit);
+  if (queue->WaitUntilEmpty(limit)) return;
+  CACHECLIP_LOG(Warning) << program << ": " << queue->stats().queued_chunks
+                         << " chunks are still queued for remote tiers; "
+                         << "the next process with this data folder writes them";
 }
 
 absl::Status ValidateStoreSettings(const Config& config) {

@@ -9,11 +9,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/catalog/catalog.h"
 #include "common/redis/redis_client.h"
 #include "common/store/object/object_client.h"
 #include "common/store/object/object_client_factory.h"
 #include "common/store/tiered_chunk_store.h"
+#include "common/store/write_back_queue.h"
 #include "services/runtime/config.h"
 
 namespace cacheclip {
@@ -37,6 +39,10 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const Config& config, Catal
 // A client of `url`; empty: catalog_url, else redis_url. It is talked to by the settings that
 // redis_settings.h says. INVALID_ARGUMENT naming "queue_url" if all are empty.
 absl::StatusOr<std::unique_ptr<RedisClient>> ConnectQueue(const Config& config, const std::string& url);
+
+// Before a program ends: waits until what is queued for remote tiers is written, for at most `limit`, and
+// logs it. What does not fit stays in the queue's folder. Null: nothing.
+void FlushWriteBack(WriteBackQueue* queue, const std::string& program, absl::Duration limit);
 
 // For other places than object_url, with the same endpoint and credentials.
 ObjectClientSettings S3SettingsOf(const Config& config);

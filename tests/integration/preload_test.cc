@@ -156,6 +156,7 @@ TEST_F(Preload, AnObjectTierThatComesLaterIsFilledWithoutEncoding) {
   const std::string manifest = WriteManifest(cluster_.folder(), 3);
   const CommandResult first = cluster_.Run(Command(0, {manifest}));
   ASSERT_EQ(first.status, 0) << first.error;
+  EXPECT_THAT(first.error, testing::HasSubstr("documents 3/3\n"));
   const std::string objects = cluster_.folder() + "/objects";
   const CommandResult second = cluster_.Run(Command(1, {manifest, "--object-url", "file://" + objects}));
   ASSERT_EQ(second.status, 0) << second.error;
@@ -167,6 +168,23 @@ TEST_F(Preload, AnObjectTierThatComesLaterIsFilledWithoutEncoding) {
   const json object = json::parse(found.output)["object"];
   EXPECT_EQ(object["missing"], 0) << object;
   EXPECT_EQ(object["unreferenced"]["chunks"], 1) << "the prefix";
+}
+
+TEST_F(Preload, ASignalLeavesTimeToWriteWhatIsQueued) {
+  RedisServer catalog;
+  const std::string manifest = WriteManifest(cluster_.folder(), 200);
+  redis_->Kill();
+  const auto worker =
+      Start(0, {manifest, "--catalog-url", catalog.url(), "--write-mode", "back", "--drain-seconds", "600"});
+  ASSERT_TRUE(PollUntil([&] { return ReadReport(ReportOf(0)).is_object(); })) << worker->Stderr();
+  worker->Signal(SIGTERM);
+  ASSERT_TRUE(PollUntil([&] { return worker->Stderr().find("writing them") != std::string::npos; }))
+      << worker->Stderr();
+  redis_->Restart();
+  EXPECT_EQ(worker->Wait(), 1) << worker->Stderr();
+  EXPECT_THAT(worker->Stderr(), testing::HasSubstr("cancelled"));
+  EXPECT_THAT(worker->Stderr(), testing::Not(testing::HasSubstr("still queued")));
+  EXPECT_GT(redis_->MakeClient()->Execute({.args = {"DBSIZE"}, .key_index = 0})->integer, 0);
 }
 
 TEST_F(Preload, ShardsTogetherCoverTheManifest) {

@@ -48,8 +48,7 @@ class Run {
                                               .clock = options.clock}) {}
 
   absl::StatusOr<PreloadReport> Execute() {
-    CACHECLIP_ASSIGN_OR_RETURN(const JobState before, AskQueue([&] { return queue_.State(); }));
-    over_at_begin_ = before.done + before.failed;
+    CACHECLIP_RETURN_IF_ERROR(AskQueue([&] { return queue_.State(); }).status());  // before any work
     keep_alive_.Start();
     std::vector<std::thread> threads;
     for (int i = 0; i < std::max(1, options_.num_threads); ++i) threads.emplace_back([this] { Work(); });
@@ -183,10 +182,6 @@ class Run {
       report_.failures.push_back(
           absl::StrCat(result.document_id, ": ", std::string(result.status.message())));
     progress.elapsed = Now() - begin_;
-    const int64_t over = job.done + job.failed - over_at_begin_;
-    if (over > 0)
-      progress.remaining = progress.elapsed * (static_cast<double>(job.total - job.done - job.failed) /
-                                               static_cast<double>(over));
     next_start_ = std::max(next_start_, Now()) + Price(result);
     if (on_progress_) on_progress_(report_);
     return absl::OkStatus();
@@ -213,7 +208,6 @@ class Run {
   absl::Time next_start_ = begin_;
   PreloadReport report_;
   absl::Status problem_;
-  int64_t over_at_begin_ = 0;
   std::minstd_rand random_{std::random_device()()};
 
   std::mutex held_mutex_;

@@ -39,7 +39,6 @@ struct PreloadProgress {
   int64_t documents = 0;  // of this worker, like the following
   int64_t tokens = 0, tokens_encoded = 0, chunks_encoded = 0, chunks_reused = 0, unchanged = 0;
   absl::Duration elapsed;
-  absl::Duration remaining = absl::InfiniteDuration();  // estimated from what was done so far
 };
 
 struct PreloadReport {

@@ -182,21 +182,5 @@ TEST_F(PreloadRun, PaysForTheTokensThatWereEncodedOnly) {
   EXPECT_EQ(report->progress.tokens_encoded, 40);
 }
 
-TEST_F(PreloadRun, SaysHowLongTheRestWillTake) {
-  options_.num_threads = 1;
-  on_ingest_ = [&](const std::string&) {
-    clock_.Advance(absl::Seconds(3));
-    return absl::OkStatus();
-  };
-  std::vector<absl::Duration> remaining;
-  on_progress_ = [&](const PreloadReport& so_far) { remaining.push_back(so_far.progress.remaining); };
-  ShardQueue queue(documents_.size(), 1, 1);
-  ASSERT_TRUE(Run(queue).ok());
-  ASSERT_EQ(remaining.size(), 11);
-  EXPECT_EQ(remaining[0], absl::Seconds(30)) << "ten more like it";
-  EXPECT_EQ(remaining[4], absl::Seconds(18));
-  EXPECT_EQ(remaining[10], absl::ZeroDuration());
-}
-
 }  // namespace
 }  // namespace cacheclip
