@@ -17,18 +17,19 @@ void GreedyGroups::Take(IndexRange run) {
   for (int32_t i = run.begin; i < run.end; ++i) {
     if (chosen_[i]) continue;
     chosen_[i] = true;
+    chosen_sum_ += scores_[i];
     --left_;
   }
   CACHECLIP_CHECK(left_ >= 0) << "a run of " << run.size() << " tokens exceeds the budget by " << -left_;
 }
 
-void GreedyGroups::Choose(std::vector<IndexRange> groups, GroupValue group_value) {
+void GreedyGroups::Choose(std::vector<IndexRange> groups, GroupValue group_value, double enough) {
   groups_ = std::move(groups);
   group_value_ = group_value;
   values_.assign(groups_.size(), kAddsNothing);
   queue_ = {};
   for (int32_t g = 0; g < static_cast<int32_t>(groups_.size()); ++g) Evaluate(g);
-  while (left_ > 0 && !queue_.empty()) {
+  while (left_ > 0 && chosen_sum_ < enough && !queue_.empty()) {
     const Candidate best = queue_.top();
     queue_.pop();
     if (values_[best.group] != best.value) continue;

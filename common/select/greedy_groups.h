@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <queue>
 #include <span>
 #include <vector>
@@ -25,8 +26,9 @@ class GreedyGroups {
   void Take(IndexRange run);
 
   // Chooses among `groups`: begins ascending, ends ascending, non-empty. Stops when the budget or the groups
-  // are used up.
-  void Choose(std::vector<IndexRange> groups, GroupValue group_value);
+  // are used up, or what is chosen adds up to `enough`.
+  void Choose(std::vector<IndexRange> groups, GroupValue group_value,
+              double enough = std::numeric_limits<double>::infinity());
 
   std::vector<int32_t> ChosenIndices() const;  // sorted
 
@@ -46,6 +48,7 @@ class GreedyGroups {
 
   const std::span<const float> scores_;
   int32_t left_;
+  double chosen_sum_ = 0;  // of scores
   std::vector<bool> chosen_;
   std::vector<IndexRange> groups_;
   std::vector<double>

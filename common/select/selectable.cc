@@ -25,6 +25,12 @@ absl::Status ValidateSelectionOptions(const SelectionOptions& options) {
   if (options.seam_tokens < 0)
     return InvalidField("options.seam_tokens",
                         absl::StrCat("must not be negative, got ", options.seam_tokens));
+  if (!(options.follow >= 0.0 && options.follow < 1.0))
+    return InvalidField("options.follow",
+                        absl::StrCat("must be between 0 and 1 (exclusive), got ", options.follow));
+  if (!(options.coverage > 0.0 && options.coverage <= 1.0))
+    return InvalidField("options.coverage",
+                        absl::StrCat("must be between 0 (exclusive) and 1, got ", options.coverage));
   if (options.window < 1 || options.window > SelectionOptions::kMaxWindow)
     return InvalidField("options.window", absl::StrCat("must be between 1 and ", SelectionOptions::kMaxWindow,
                                                        ", got ", options.window));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +22,22 @@ absl::Status CheckScores(std::span<const float> scores, int32_t num_tokens, cons
       if (!std::isfinite(scores[i]))
         return InvalidField("scores", absl::StrCat("the score of token ", i, " is ", scores[i]));
   return absl::OkStatus();
+}
+
+std::vector<float> CreditSuccessors(std::span<const float> scores, const std::vector<IndexRange>& chunks,
+                                    double follow) {
+  std::vector<float> credited(scores.begin(), scores.end());
+  for (const IndexRange& chunk : chunks)
+    for (int32_t i = chunk.begin + 1; i < chunk.end; ++i)
+      credited[i] += static_cast<float>(follow) * credited[i - 1];
+  return credited;
+}
+
+double SumOf(std::span<const float> scores, const std::vector<IndexRange>& chunks) {
+  double sum = 0;
+  for (const IndexRange& chunk : chunks)
+    for (int32_t i = chunk.begin; i < chunk.end; ++i) sum += scores[i];
+  return sum;
 }
 
 // Every run of `window` neighbours inside a chunk; a shorter chunk is one window.
@@ -91,21 +108,28 @@ absl::StatusOr<RecomputeSet> Select(const ContextMap& map, std::span<const float
   CACHECLIP_RETURN_IF_ERROR(CheckScores(scores, num_tokens, selectable));
   if (options.budget >= 1.0) return SelectAll(map);
 
+  std::vector<float> credited;
+  if (options.follow > 0) {
+    credited = CreditSuccessors(scores, selectable.chunks, options.follow);
+    scores = credited;
+  }
   GreedyGroups groups(scores, selectable.budget_tokens);
   TakeSeams(selectable, options.seam_tokens, groups);
+  const double enough = options.coverage < 1 ? options.coverage * SumOf(scores, selectable.chunks)
+                                             : std::numeric_limits<double>::infinity();
   switch (options.grouping) {
     case Grouping::kBudgetExactWindows:
-      groups.Choose(SlidingWindows(selectable.chunks, options.window), GroupValue::kSum);
+      groups.Choose(SlidingWindows(selectable.chunks, options.window), GroupValue::kSum, enough);
       break;
     case Grouping::kPaperWindows:
-      groups.Choose(PaperWindows(selectable, scores, options), GroupValue::kSum);
+      groups.Choose(PaperWindows(selectable, scores, options), GroupValue::kSum, enough);
       break;
     case Grouping::kTokens:
-      groups.Choose(SlidingWindows(selectable.chunks, 1), GroupValue::kSum);
+      groups.Choose(SlidingWindows(selectable.chunks, 1), GroupValue::kSum, enough);
       break;
     case Grouping::kSegments: {
       CACHECLIP_ASSIGN_OR_RETURN(auto segments, Segments(selectable.chunks, segment_begins));
-      groups.Choose(std::move(segments), GroupValue::kMean);
+      groups.Choose(std::move(segments), GroupValue::kMean, enough);
       break;
     }
   }

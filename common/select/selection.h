@@ -7,9 +7,9 @@
 // The budget counts tokens of ALL chunks, the first included, yet the first chunk is only selected when
 // `first_chunk_selectable` or the budget is 1: behind its own prefix its cache is exact where it stands.
 // Every grouping but kPaperWindows returns exactly BudgetTokens() indices, fewer only where fewer are
-// selectable; none returns more. Groups never cross a chunk end; the last group is cut to its best contiguous
-// part. Equal scores: the lower index wins. Higher score = recompute first; for non-negative scores more
-// budget never means less score mass. Thread-safe.
+// selectable or `coverage` is reached before; none returns more. Groups never cross a chunk end; the last
+// group is cut to its best contiguous part. Equal scores: the lower index wins. Higher score = recompute
+// first; for non-negative scores more budget never means less score mass. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,12 @@ struct SelectionOptions {
   // by a seam.
   int seam_tokens = 0;
   Grouping grouping = Grouping::kBudgetExactWindows;
+  // Share of a token's score that its successor in the chunk is credited with, and so on, 0 … 1 (exclusive).
+  // A question attends to the words it shares with the answer's sentence; the answer stands behind them.
+  double follow = 0;
+  // Groups are taken until they hold this share of the selectable tokens' score, 0 (exclusive) … 1: below 1 a
+  // question whose attention is concentrated spends less than the budget. Scores must then not be negative.
+  double coverage = 1;
   // Tokens per window (both window groupings), 1 … kMaxWindow. A shorter chunk is one window.
   int window = 8;
   // kPaperWindows: a window is taken if it holds at least so many of the top `budget` tokens; 1 … window.

@@ -70,8 +70,7 @@ struct GetOptions {
 struct StoreStats {
   static constexpr int64_t kUnknown = -1;  // bytes and objects of a tier that others change as well
 
-  int64_t hits = 0;
-  int64_t misses = 0;
+  int64_t hits = 0, misses = 0;
   int64_t puts = 0;  // chunks added; repeated puts of a present key are not counted
   int64_t evictions = 0;
   int64_t corrupt = 0;        // objects found damaged and deleted

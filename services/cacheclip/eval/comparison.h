@@ -19,7 +19,9 @@ struct KlChange {
   double old_kl = 0, new_kl = 0;  // means over them
   double low = 0, high = 0;       // of the mean paired difference new − old: 95 % bootstrap interval
 
-  bool is_worse() const { return low > 0; }
+  // Fewer samples than this say nothing.
+  static constexpr int kMinSamples = 8;
+  bool is_worse() const { return num_samples >= kMinSamples && low > 0; }
 };
 
 // Cells are the same if task, sample, seed, context, chunk, method and budget are; model and auxiliary may

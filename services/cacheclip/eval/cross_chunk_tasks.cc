@@ -10,9 +10,8 @@ namespace {
 constexpr int kMaxFacts = 2;  // the asked one and its rivals
 constexpr char kInstruction[] = "You answer questions about the following text.";
 constexpr char kNeedleInstruction[] =
-    "A special magic number is hidden within the following text. Make sure to memorize it. I will quiz you "
-    "about "
-    "the number afterwards.";
+    "A special magic number is hidden within the following text. Make sure to memorize it. "
+    "I will quiz you about the number afterwards.";
 
 // `count` different seams: the chunk before each.
 std::vector<int> PickSeams(Random& random, int num_chunks, int count) {

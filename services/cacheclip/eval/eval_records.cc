@@ -14,6 +14,14 @@ namespace {
 constexpr const char* kKeyFields[] = {"model",  "auxiliary", "task",    "sample", "method",
                                       "budget", "seed",      "context", "chunk"};
 
+bool IsRecord(const nlohmann::json& record) {
+  const auto is_number = [&](const char* field) {
+    return record.contains(field) && record[field].is_number();
+  };
+  return record.is_object() && record.contains("task") && record.contains("method") &&
+         record["method"].is_string() && is_number("budget") && is_number("kl");
+}
+
 // Reads whole lines; `end` is where the last of them ends.
 absl::Status ReadLines(const std::string& path, std::map<std::string, nlohmann::json>* records,
                        int64_t* end) {
@@ -24,7 +32,7 @@ absl::Status ReadLines(const std::string& path, std::map<std::string, nlohmann::
   *end = 0;
   for (int number = 1; std::getline(content, line) && !content.eof(); ++number) {
     nlohmann::json record = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object() || !record.contains("task") || !record.contains("method"))
+    if (!IsRecord(record))
       return absl::DataLossError(absl::StrCat(path, ", line ", number, ": is no record of an evaluation"));
     std::string key = RecordKey(record);
     (*records)[std::move(key)] = std::move(record);

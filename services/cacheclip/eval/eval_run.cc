@@ -152,9 +152,10 @@ absl::StatusOr<int> WriteSamples(Config config, const EvalOptions& options, cons
   CACHECLIP_ASSIGN_OR_RETURN(const Questions questions, FindQuestions(options));
   if (std::filesystem::exists(path))
     return FieldError(absl::StatusCode::kAlreadyExists, "write-samples", absl::StrCat(path, " exists"));
-  std::ofstream file(path, std::ios::binary);
   config.selector = false;  // nobody scores
   CACHECLIP_ASSIGN_OR_RETURN(auto evaluator, Evaluator::Open(std::move(config)));
+  std::ofstream file(path, std::ios::binary);
+  if (!file) return InvalidField("write-samples", absl::StrCat("cannot write ", path));
   const TokenCounter count_tokens = [&](std::string_view text) { return evaluator->CountTokens(text); };
   int num_written = 0;
   for (const ShapedSample& shaped : MakeSamples(options, questions, count_tokens)) {
@@ -167,7 +168,8 @@ absl::StatusOr<int> WriteSamples(Config config, const EvalOptions& options, cons
     ++num_written;
   }
   file.close();
-  if (!file) return InvalidField("write-samples", absl::StrCat("cannot write ", path));
+  if (!file)
+    return absl::ResourceExhaustedError(absl::StrCat("cannot write to ", path, ": is the disk full?"));
   return num_written;
 }
 

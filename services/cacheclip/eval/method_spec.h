@@ -24,8 +24,8 @@ struct MethodSpec {
 };
 
 // The settings: layers=BEGIN-END (half open), heads=LAYER.HEAD/LAYER.HEAD…, pool=mean|max, norm=joint|chunk,
-// pass=parallel|chunk, group=windows|paper|tokens|sentences, window=N, seam=N. INVALID_ARGUMENT naming
-// "methods".
+// pass=parallel|chunk, group=windows|paper|tokens|sentences, window=N, seam=N, follow=SHARE,
+// coverage=SHARE. INVALID_ARGUMENT naming "methods".
 // `defaults`: what a method without settings does.
 absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const MethodSpec& defaults);
 absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, const MethodSpec& defaults);

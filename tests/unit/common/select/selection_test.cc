@@ -43,6 +43,30 @@ TEST(Window, BringsTheNeighboursOfTheStrongToken) {
   EXPECT_THAT(Chosen(map, scores, {.budget = 0.08}), ElementsAre(46, 47, 48, 49, 50, 51, 52, 53));
 }
 
+TEST(Follow, CreditsWhatStandsBehindAStrongTokenWithinItsChunk) {
+  const ContextMap map{{10, 10, 10}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  scores[18] = 1.0f;
+  SelectionOptions options{.budget = 0.1, .grouping = Grouping::kTokens, .follow = 0.5};
+  EXPECT_THAT(Chosen(map, scores, options), ElementsAre(10, 18, 19)) << "ends with the chunk";
+  scores[18] = 0.0f;
+  scores[13] = 1.0f;
+  EXPECT_THAT(Chosen(map, scores, options), ElementsAre(13, 14, 15));
+}
+
+TEST(Coverage, SpendsLessWhereTheMassIsConcentrated) {
+  const ContextMap map{{10, 90}};
+  std::vector<float> scores = Flat(map, 0.001f);
+  for (int i = 50; i < 58; ++i) scores[i] = 1.0f;
+  EXPECT_THAT(Chosen(map, scores, {.budget = 0.5, .coverage = 0.9}),
+              ElementsAre(50, 51, 52, 53, 54, 55, 56, 57));
+}
+
+TEST(Coverage, NeverSpendsMoreThanTheBudget) {
+  const ContextMap map{{10, 90}};
+  EXPECT_EQ(Chosen(map, Flat(map, 1.0f), {.budget = 0.2, .coverage = 0.9}).size(), 20u);
+}
+
 TEST(Window, NeverCrossesAChunkEnd) {
   const ContextMap map{{8, 8, 8}};
   std::vector<float> scores = Flat(map, 0.0f);

@@ -40,6 +40,7 @@ TEST(Comparison, PairsSamplesThatBothHave) {
   EXPECT_EQ(changes[0].num_samples, 1);
   EXPECT_EQ(changes[0].old_kl, 2);
   EXPECT_EQ(changes[0].new_kl, 3);
+  EXPECT_FALSE(changes[0].is_worse()) << "one sample says nothing";
 }
 
 TEST(BootstrapMean, HoldsTheMeanAndNarrowsWithMoreValues) {

@@ -55,5 +55,17 @@ TEST(RecordFile, OverwritesNothingUnasked) {
   EXPECT_EQ(FieldOf(RecordFile::Open(folder.path() + "/no/such/folder", true).status()), "out");
 }
 
+TEST(ReadRecords, RefusesWhatCannotBeCompared) {
+  TempFolder folder;
+  const std::string path = folder.path() + "/old.jsonl";
+  EXPECT_EQ(FieldOf(ReadRecords(path).status()), "compare");
+  ASSERT_TRUE(RecordFile::Open(path, false)->Append(Record(1)).ok());
+  EXPECT_EQ(ReadRecords(path)->size(), 1);
+  json without_kl = Record(2);
+  without_kl["kl"] = nullptr;
+  std::ofstream(path, std::ios::app) << without_kl.dump() << "\n";
+  EXPECT_EQ(ReadRecords(path).status().code(), absl::StatusCode::kDataLoss);
+}
+
 }  // namespace
 }  // namespace cacheclip
