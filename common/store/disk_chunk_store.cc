@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -18,13 +19,14 @@ namespace cacheclip {
 
 namespace {
 
-// Checks each layer while the disk brings the next.
-absl::Status CheckLayers(const EncodedChunk& chunk) {
-  const auto image = chunk.image();
+constexpr int64_t kHeaderReadBytes = int64_t{64} << 10;  // holds the header of most chunks
+
+// Reads and checks layer by layer, so that each is still in the processor's cache when it is checked.
+absl::Status CheckLayers(const EncodedChunk& chunk, const MappedFile& file) {
   const int64_t stride = LayerStride(chunk.shape(), chunk.num_tokens());
   for (int32_t layer = 0; layer < chunk.shape().num_layers; ++layer) {
     const int64_t offset = static_cast<int64_t>(chunk.header_bytes().size()) + layer * stride;
-    CACHECLIP_RETURN_IF_ERROR(LoadPages(image.subspan(offset, stride)));
+    CACHECLIP_RETURN_IF_ERROR(LoadPages(file, offset, stride));
     CACHECLIP_RETURN_IF_ERROR(chunk.VerifyLayer(layer));
   }
   return absl::OkStatus();
@@ -32,10 +34,12 @@ absl::Status CheckLayers(const EncodedChunk& chunk) {
 
 // Every checksum holds, and it is the chunk of this key. DATA_LOSS, UNAVAILABLE.
 absl::StatusOr<std::shared_ptr<const EncodedChunk>> ReadMapped(const ChunkKey& key, const MappedFile& file) {
+  const auto header_part = std::min<int64_t>(file.bytes.size(), kHeaderReadBytes);
+  CACHECLIP_RETURN_IF_ERROR(LoadPages(file, 0, header_part));
   auto chunk = ParseChunk(file.bytes, file.owner, PayloadCheck::kTrusted);
   if (!chunk.ok()) return absl::DataLossError(chunk.status().message());
   if ((*chunk)->key() != key) return absl::DataLossError("the file holds a chunk of another key");
-  CACHECLIP_RETURN_IF_ERROR(CheckLayers(**chunk));
+  CACHECLIP_RETURN_IF_ERROR(CheckLayers(**chunk, file));
   return *std::move(chunk);
 }
 

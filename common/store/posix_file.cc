@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -85,17 +87,17 @@ absl::Status StampFile(const FileDescriptor& file, absl::Time time, const std::s
 }
 
 absl::StatusOr<MappedFile> MapFile(const std::string& path, std::optional<absl::Time> used_at) {
-  CACHECLIP_ASSIGN_OR_RETURN(const FileDescriptor file, OpenFile(path, O_RDONLY));
-  struct stat status;
-  if (::fstat(file.get(), &status) != 0) return FileError(errno, "stat", path);
-  if (used_at.has_value())
-    StampFile(file, *used_at, path).IgnoreError();  // a reader without the right to stamp may still read
   MappedFile mapped;
+  CACHECLIP_ASSIGN_OR_RETURN(mapped.file, OpenFile(path, O_RDONLY));
+  struct stat status;
+  if (::fstat(mapped.file.get(), &status) != 0) return FileError(errno, "stat", path);
+  if (used_at.has_value())
+    StampFile(mapped.file, *used_at, path)
+        .IgnoreError();  // a reader without the right to stamp may still read
   mapped.inode = status.st_ino;
   if (status.st_size == 0) return mapped;
   const size_t num_bytes = status.st_size;
-  ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_WILLNEED);  // a hint
-  void* memory = ::mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  void* memory = ::mmap(nullptr, num_bytes, PROT_READ, MAP_PRIVATE, mapped.file.get(), 0);
   if (memory == MAP_FAILED) return FileError(errno, "map", path);
   mapped.owner = std::shared_ptr<const void>(
       memory, [num_bytes](const void* address) { ::munmap(const_cast<void*>(address), num_bytes); });
@@ -103,10 +105,42 @@ absl::StatusOr<MappedFile> MapFile(const std::string& path, std::optional<absl::
   return mapped;
 }
 
-absl::Status LoadPages(std::span<const std::byte> bytes) {
+namespace {
+
+constexpr int64_t kReadStepBytes = int64_t{1} << 20;
+
+// Whether the byte at `offset` is in the page cache; also true where the kernel cannot tell.
+bool IsCached(int fd, int64_t offset) {
+  char byte;
+  const iovec target{&byte, 1};
+  return ::preadv2(fd, &target, 1, offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
+}
+
+// Reads what is not in the page cache and throws the copy away: the pages stay.
+absl::Status ReadIntoCache(int fd, int64_t offset, int64_t size) {
+  thread_local const auto scratch = std::make_unique_for_overwrite<std::byte[]>(kReadStepBytes);
+  for (const int64_t end = offset + size; offset < end;) {
+    const int64_t step = std::min(kReadStepBytes, end - offset);
+    if (IsCached(fd, offset) && IsCached(fd, offset + step - 1)) {
+      offset += step;
+      continue;
+    }
+    const ssize_t count = ::pread(fd, scratch.get(), static_cast<size_t>(step), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return absl::UnavailableError("a mapped file cannot be read");
+    if (count == 0) return absl::OkStatus();  // the file got shorter: populating the pages says so
+    offset += count;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status LoadPages(const MappedFile& mapped, int64_t offset, int64_t size) {
   static const auto page_bytes = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(bytes.data()) / page_bytes * page_bytes;
-  const uintptr_t end = reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size();
+  CACHECLIP_RETURN_IF_ERROR(ReadIntoCache(mapped.file.get(), offset, size));
+  const auto address = reinterpret_cast<uintptr_t>(mapped.bytes.data()) + static_cast<uintptr_t>(offset);
+  const uintptr_t begin = address / page_bytes * page_bytes, end = address + static_cast<uintptr_t>(size);
   for (;;) {
     if (::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_READ) == 0) break;
     if (errno == EINTR) continue;

@@ -51,15 +51,16 @@ absl::Status StampFile(const FileDescriptor& file, absl::Time time, const std::s
 struct MappedFile {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;  // unmaps when the last copy goes; the file may be unlinked before
+  FileDescriptor file;
   uint64_t inode = 0;
 };
-// NOT_FOUND when there is no such file. Stamps it with `used_at` if that is given. What is not in the page
-// cache is on its way when this returns; LoadPages() waits for a part of it, so that earlier parts are used
-// while later ones come.
+// NOT_FOUND when there is no such file. Stamps it with `used_at` if that is given. Reads nothing yet: bytes
+// are touched after LoadPages().
 absl::StatusOr<MappedFile> MapFile(const std::string& path, std::optional<absl::Time> used_at);
 
-// Brings this part of a mapped file into memory and into the page table, in one call instead of a fault for
-// every few pages. UNAVAILABLE: the disk does not give it (touching it would end the process).
-absl::Status LoadPages(std::span<const std::byte> bytes);
+// Brings `size` bytes from `offset` into memory and into the page table, so that touching them neither waits
+// nor faults. What is not in the page cache comes by read calls: the kernel reads ahead better for them than
+// for mappings (docs/testing.md). UNAVAILABLE: the disk does not give it (touching it would end the process).
+absl::Status LoadPages(const MappedFile& mapped, int64_t offset, int64_t size);
 
 }  // namespace cacheclip

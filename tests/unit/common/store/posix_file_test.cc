@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "tests/support/temp_folder.h"
@@ -61,8 +64,22 @@ TEST(LoadPages, TakesAnyPartOfAMapping) {
   std::ofstream(path) << std::string(100'000, 'x');
   const auto mapped = MapFile(path, absl::UnixEpoch()).value();
   for (const auto& [offset, size] :
-       {std::pair<size_t, size_t>{0, 100'000}, {4095, 2}, {50'000, 1}, {99'999, 1}})
-    EXPECT_TRUE(LoadPages(mapped.bytes.subspan(offset, size)).ok()) << offset;
+       {std::pair<int64_t, int64_t>{0, 100'000}, {4095, 2}, {50'000, 1}, {99'999, 1}, {0, 0}})
+    EXPECT_TRUE(LoadPages(mapped, offset, size).ok()) << offset;
+}
+
+TEST(LoadPages, BringsWhatThePageCacheLost) {
+  TempFolder temp;
+  const std::string path = temp.path() + "/file";
+  std::string content(3'000'000, 'x');
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i % 251);
+  std::ofstream(path) << content;
+  const FileDescriptor file = OpenFile(path, O_RDONLY).value();
+  ASSERT_TRUE(SyncFile(file, path).ok());
+  ASSERT_EQ(::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED), 0);
+  const auto mapped = MapFile(path, std::nullopt).value();
+  ASSERT_TRUE(LoadPages(mapped, 5, 2'999'995).ok());
+  EXPECT_EQ(std::memcmp(mapped.bytes.data(), content.data(), content.size()), 0);
 }
 
 TEST(LoadPages, PagesThatTheFileNoLongerHasAreAnErrorAndNoSignal) {
@@ -71,8 +88,8 @@ TEST(LoadPages, PagesThatTheFileNoLongerHasAreAnErrorAndNoSignal) {
   std::ofstream(path) << std::string(100'000, 'x');
   const auto mapped = MapFile(path, absl::UnixEpoch()).value();
   std::filesystem::resize_file(path, 4096);
-  EXPECT_TRUE(LoadPages(mapped.bytes.first(4096)).ok());
-  const absl::Status status = LoadPages(mapped.bytes.subspan(50'000));
+  EXPECT_TRUE(LoadPages(mapped, 0, 4096).ok());
+  const absl::Status status = LoadPages(mapped, 50'000, 50'000);
   if (status.ok()) GTEST_SKIP() << "this kernel has no MADV_POPULATE_READ";
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
 }
