@@ -34,7 +34,8 @@ absl::Status CheckFingerprints(const Runtime& runtime, const Prefix& record) {
   return FieldError(absl::StatusCode::kFailedPrecondition, "prefix_id",
                     absl::StrCat("prefix ", record.prefix_id, " was registered for model ",
                                  record.model_fingerprint, " and tokenizer ", record.tokenizer_fingerprint,
-                                 "; loaded are model ", model, " and tokenizer ", tokenizer));
+                                 "; loaded are model ", model, " and tokenizer ", tokenizer,
+                                 ": another model needs another namespace, or a prefix of its own"));
 }
 
 bool SameTexts(const Prefix& record, const PrefixSpec& spec) {
