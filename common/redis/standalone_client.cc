@@ -1,5 +1,6 @@
 #include "common/redis/standalone_client.h"
 
+#include <optional>
 #include <utility>
 
 #include "common/base/status.h"
@@ -26,15 +27,18 @@ void StandaloneClient::Stream(std::span<const RedisCommand> commands, const Redi
   CommandRun run(commands, options, options_, on_reply);
   const bool was_left_alone = Node().is_left_alone();
   size_t num_moves_left = nodes_.size() - 1;
+  std::optional<size_t> next;  // behind a replica; also one left alone, which may be a primary that is back
   absl::Status failure;
   while (!run.is_done()) {
     const std::vector<size_t> indices = run.pending();
-    const size_t index = Choose();
+    const size_t index = next.has_value() ? *next : Choose();
+    const bool is_probe = next.has_value() && nodes_[index]->is_left_alone();
     failure =
         run.Send(*nodes_[index], indices, /*asking=*/false, [](size_t, const std::string&) { return false; });
     if (run.is_done()) return;
-    if (run.MetReplica()) {
-      first_ = (index + 1) % nodes_.size();
+    next.reset();
+    if (run.MetReplica()) first_ = *(next = (index + 1) % nodes_.size());
+    if (next.has_value() || is_probe) {
       if (num_moves_left-- > 0) continue;  // at once: the command was not executed
       num_moves_left = nodes_.size() - 1;  // none takes writes now: once around again after a pause
     }

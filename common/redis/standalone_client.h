@@ -1,7 +1,8 @@
 // RedisClient for servers that are no cluster. Several endpoints are tried in order: a call goes to the first
 // one whose circuit breaker lets it, so that a second name for the same server (or a replica that was
 // promoted) takes over. One that answers READONLY or MASTERDOWN is a replica: this and all later calls begin
-// at the next endpoint. Thread-safe.
+// at the next endpoint, and this one is sent there even if that is left alone, as often as its breaker lets a
+// probe through: a primary that was only restarted is found again. Thread-safe.
 #pragma once
 
 #include <atomic>

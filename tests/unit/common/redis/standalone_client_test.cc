@@ -71,6 +71,44 @@ TEST_F(StandaloneClientTest, WritesMoveFromADemotedServerToTheOther) {
   EXPECT_GE(first.MakeClient()->Execute({.args = {"GET", "n"}})->text, "1");
 }
 
+TEST_F(StandaloneClientTest, APrimaryThatOnlyRestartsTakesWritesAgain) {
+  RedisServer primary, replica;
+  FailOver(replica, primary);
+  RedisClientOptions options = primary.client_options();
+  options.endpoints.push_back({"127.0.0.1", replica.port()});
+  options.max_breaker_backoff = options.breaker_backoff = absl::Milliseconds(10);
+  StandaloneClient client(options, nullptr);
+  const RedisCallOptions at_once{.retry_for = absl::ZeroDuration()};
+  const auto write = [&] { return client.Execute({.args = {"SET", "k", "1"}}, at_once).status(); };
+  ASSERT_TRUE(write().ok());
+
+  primary.Kill();
+  // More than enough to open the breaker: from then on the replica is asked first.
+  for (int i = 0; i < 3 * options.breaker_failures; ++i) EXPECT_TRUE(absl::IsUnavailable(write())) << write();
+  EXPECT_TRUE(client.Execute(kPing, at_once).ok()) << "the replica serves reads";
+  primary.Restart();
+  EXPECT_TRUE(PollUntil([&] { return write().ok(); })) << write();
+  EXPECT_TRUE(write().ok()) << "and keeps taking them";
+}
+
+TEST_F(StandaloneClientTest, ADeadServerBetweenAReplicaAndThePrimaryIsPassedOver) {
+  RedisServer first, second;
+  FailOver(second, first);
+  RedisClientOptions options = first.client_options();
+  options.endpoints.push_back({"127.0.0.1", FreePort()});
+  options.endpoints.push_back({"127.0.0.1", second.port()});
+  options.max_breaker_backoff = options.breaker_backoff = absl::Hours(1);
+  StandaloneClient client(options, nullptr);
+  const RedisCallOptions at_once{.retry_for = absl::ZeroDuration()};
+  const auto write = [&] { return client.Execute({.args = {"SET", "k", "1"}}, at_once).status(); };
+  FailOver(first, second);
+  ASSERT_TRUE(PollUntil([&] { return write().ok(); })) << "the dead one's breaker opens";
+  FailOver(second, first);
+  ASSERT_TRUE(write().ok());
+  FailOver(first, second);
+  EXPECT_TRUE(write().ok()) << write();
+}
+
 TEST_F(StandaloneClientTest, WithoutAPrimaryAWriteIsUnavailable) {
   RedisServer first, second, elsewhere;
   FailOver(first, elsewhere);
