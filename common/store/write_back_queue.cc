@@ -121,7 +121,8 @@ void WriteBackQueue::Loop() {
   for (;;) {
     changed_.wait(lock, [this] { return is_stopping_ || !order_.empty(); });
     if (retry_delay_ > absl::ZeroDuration())
-      changed_.wait_for(lock, absl::ToChronoNanoseconds(retry_delay_), [this] { return is_stopping_; });
+      changed_.wait_for(lock, absl::ToChronoNanoseconds(retry_delay_),
+                        [this] { return is_stopping_ || retry_delay_ == absl::ZeroDuration(); });
     if (is_stopping_) return;
     if (order_.empty()) continue;
     const ChunkKey key = order_.front();
@@ -160,6 +161,8 @@ void WriteBackQueue::Settle(const ChunkKey& key, int64_t entry, const absl::Stat
 
 bool WriteBackQueue::WaitUntilEmpty(absl::Duration timeout) {
   std::unique_lock lock(mutex_);
+  retry_delay_ = absl::ZeroDuration();
+  changed_.notify_all();
   return changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [this] { return chunks_.empty(); });
 }
 

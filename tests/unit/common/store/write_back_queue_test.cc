@@ -20,10 +20,11 @@ ChunkKey Key(int seed) { return MakeTestChunk(seed)->key(); }
 
 class WriteBackQueueTest : public testing::Test {
  protected:
-  std::unique_ptr<WriteBackQueue> Open(WriteBackOptions options = {}) {
+  std::unique_ptr<WriteBackQueue> Open(WriteBackOptions options = {},
+                                       absl::Duration first_retry_delay = absl::Milliseconds(1)) {
     options.folder = folder_.path() + "/journal";
-    options.first_retry_delay = absl::Milliseconds(1);
-    options.max_retry_delay = absl::Milliseconds(4);
+    options.first_retry_delay = first_retry_delay;
+    options.max_retry_delay = 4 * first_retry_delay;
     auto queue = WriteBackQueue::Open(options, [this](const ChunkKey& key) { return Write(key); }).value();
     queue->Start();
     return queue;
@@ -114,6 +115,16 @@ TEST_F(WriteBackQueueTest, TriesAgainUntilTheTierIsBack) {
   FailWith(absl::OkStatus());
   ASSERT_TRUE(queue->WaitUntilEmpty(absl::Seconds(60)));
   EXPECT_EQ(written().size(), 2u);
+}
+
+TEST_F(WriteBackQueueTest, WaitingForTheEndDoesNotSitOutTheRetryDelay) {
+  FailWith(absl::UnavailableError("down"));
+  const auto queue = Open({}, absl::Hours(1));
+  ASSERT_TRUE(queue->Add(Key(1), 100).ok());
+  ASSERT_TRUE(PollUntil([&] { return queue->stats().retries == 1; }));
+  FailWith(absl::OkStatus());
+  EXPECT_TRUE(queue->WaitUntilEmpty(absl::Seconds(60)));
+  EXPECT_EQ(written(), std::vector<ChunkKey>{Key(1)});
 }
 
 TEST_F(WriteBackQueueTest, SurvivesARestart) {
