@@ -31,7 +31,12 @@ end
 )lua";
 
 constexpr char kPublish[] = R"lua(
-if redis.call('EXISTS', header) == 1 then return 'PRESENT' end
+if redis.call('EXISTS', header) == 1 then
+  -- Of the same version, so its slices are those just written, with the short TTL of unpublished ones.
+  local is_same_version = redis.call('GETRANGE', header, -8, -1) == string.sub(ARGV[3], -8)
+  if is_same_version and not settle() then return 'HALF' end
+  return 'PRESENT'
+end
 redis.call('SET', header, ARGV[3])
 if settle() then return 'DONE' end
 return 'HALF'

@@ -33,7 +33,8 @@ class ChunkScripts {
   // `client` must outlive it. `ttl`: how long an unpinned chunk lives after its last use.
   ChunkScripts(RedisClient* client, absl::Duration ttl) : client_(client), ttl_(ttl) {}
 
-  // Makes a chunk visible whose slices are all there.
+  // Makes a chunk visible whose slices are all there. One that is visible already keeps its header; if that
+  // is the same one, everything gets its expiry anew.
   absl::StatusOr<ScriptOutcome> Publish(const std::vector<std::string>& keys, std::string_view header,
                                         const RedisCallOptions& options);
   // A use: sets the expiry anew.

@@ -43,6 +43,23 @@ TEST_F(ChunkScriptsTest, PublishedChunkHasTheTtlAndSlicesOutliveTheHeader) {
   EXPECT_EQ(client_->Execute({.args = {"GET", keys_[0]}})->text, header_);
 }
 
+TEST_F(ChunkScriptsTest, ASecondWriterOfTheSameBytesLeavesTheirTtlAsItWas) {
+  const auto write_slices = [&] {
+    for (size_t i = 2; i < keys_.size(); ++i)
+      EXPECT_TRUE(client_->Execute({.args = {"PSETEX", keys_[i], "60000", "slice"}}).ok());
+  };
+  ASSERT_EQ(scripts_->Publish(keys_, header_, {}).value(), ScriptOutcome::kDone);
+  write_slices();
+  EXPECT_EQ(scripts_->Publish(keys_, "another 87654321", {}).value(), ScriptOutcome::kPresent);
+  EXPECT_TRUE(IsNear(Ttl(2), absl::Minutes(1))) << "not its slices: " << Ttl(2);
+  EXPECT_EQ(scripts_->Publish(keys_, header_, {}).value(), ScriptOutcome::kPresent);
+  for (size_t i = 2; i < keys_.size(); ++i)
+    EXPECT_TRUE(IsNear(Ttl(i), kTtl + ChunkScripts::kSliceSlack)) << Ttl(i);
+  client_->Execute({.args = {"DEL", keys_[3]}}).IgnoreError();
+  EXPECT_EQ(scripts_->Publish(keys_, header_, {}).value(), ScriptOutcome::kHalf);
+  EXPECT_TRUE(client_->Execute({.args = {"GET", keys_[0]}})->is_nil());
+}
+
 TEST_F(ChunkScriptsTest, ChunkWithoutAllItsSlicesIsNeverVisible) {
   client_->Execute({.args = {"DEL", keys_[3]}}).IgnoreError();
   EXPECT_EQ(scripts_->Publish(keys_, header_, {}).value(), ScriptOutcome::kHalf);

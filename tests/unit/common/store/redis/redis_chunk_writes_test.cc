@@ -76,6 +76,30 @@ TEST_F(RedisChunkWritesTest, AChunkPutAgainWhileItIsDeletedKeepsItsSlices) {
   EXPECT_TRUE(std::ranges::equal(hit->chunk->image(), chunk->image()));
 }
 
+TEST_F(RedisChunkWritesTest, TwoWritersOfOneChunkLeaveItItsFullTtl) {
+  Start();
+  const auto chunk = MakeTestChunk(1);
+  const auto slices = static_cast<int>(chunk->slices().size());
+  const std::string slice = RedisSliceKey(chunk->key(), chunk->header_bytes(), 0);
+  // The second writer has to begin again, and finds that the first has published meanwhile.
+  bool is_first_attempt = true;
+  RedisChunkStoreOptions options;
+  options.on_put_step = [&](int step) {
+    if (!is_first_attempt) return;
+    if (step == slices - 1) EXPECT_TRUE(admin_->Execute({.args = {"DEL", slice}}).ok());
+    if (step < slices) return;
+    is_first_attempt = false;
+    EXPECT_TRUE(store_->Put(chunk).ok());
+  };
+  const auto second = RedisChunkStore::Make(server_->MakeClient(), options).value();
+  ASSERT_TRUE(second->Put(chunk).ok());
+  EXPECT_FALSE(is_first_attempt);
+  EXPECT_EQ(store_->stats().puts, 1);
+  EXPECT_EQ(second->stats().puts, 0);
+  for (const std::string& name : KeysOf(*admin_, chunk->key()))
+    EXPECT_GT(TtlOf(*admin_, name), options.ttl - absl::Minutes(1)) << name;
+}
+
 TEST_F(RedisChunkWritesTest, EveryKeyHasATtl) {
   Start();
   for (int seed = 1; seed <= 20; ++seed) ASSERT_TRUE(store_->Put(MakeTestChunk(seed)).ok());
