@@ -1,7 +1,7 @@
 // How chunks rise in a stack of tiers (common/store/tiered_chunk_store.h): into the first tier at once, into
-// the others in the background, local and remote ones each in a queue of their own: a remote tier that is
-// slow holds up, and fills, nothing but its own. Every copy is made under the key's lock and only if no
-// deletion came since the chunk was read.
+// the others in the background, the local ones in one queue, all remote ones in another: a remote tier that
+// is slow holds up, and fills, no more than the queue it shares with the other remote tiers. Every copy is
+// made under the key's lock and only if no deletion came since the chunk was read.
 #include <algorithm>
 #include <utility>
 
@@ -79,7 +79,7 @@ void TieredChunkStore::PromoteInto(const Promotion& promotion, size_t begin, siz
     // A tier that refuses is full of pins: the hit is as good without it.
     if (PutInto(i, promotion.chunk, promotion.group).ok()) monitor(i).RecordPromotion();
   }
-  ScheduleEviction();
+  if (begin < num_local_) ScheduleEviction();  // remote work gave local tiers nothing
 }
 
 bool TieredChunkStore::AcquireInFlight(int64_t bytes, absl::Time deadline) {
