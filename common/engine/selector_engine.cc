@@ -160,12 +160,12 @@ absl::StatusOr<int> SelectorEngine::Prepare(std::string_view namespace_name, std
   int num_encoded = 0;
   for (const AuxiliaryChunk& chunk : resolved) {
     ChunkStore& store = *auxiliary_->runtime().store;
-    CACHECLIP_ASSIGN_OR_RETURN(const bool is_stored, store.Contains(chunk.resolved.key));
-    if (is_stored) continue;
+    CACHECLIP_ASSIGN_OR_RETURN(const bool is_kept, store.EnsureKept(chunk.resolved.key, namespace_name));
+    if (is_kept) continue;
     CACHECLIP_ASSIGN_OR_RETURN(
         auto kv,
         chunk.resolved.context->Encode(chunk.resolved.encoding, TaskPriority::kBackground, cancellation));
-    CACHECLIP_RETURN_IF_ERROR(store.Put(std::move(kv)));
+    CACHECLIP_RETURN_IF_ERROR(store.PutInGroup(std::move(kv), namespace_name));
     ++num_encoded;
   }
   return num_encoded;

@@ -41,8 +41,8 @@ class SelectorEngine : public TokenSelector {
   absl::StatusOr<std::vector<HeadScores>> ScoreHeads(const SelectRequest& request,
                                                      const CancellationToken& cancellation);
 
-  // Makes sure the auxiliary's KV of these chunks is stored. Returns how many had to be encoded; 0 for a
-  // truncated primary.
+  // Makes sure the auxiliary's KV of these chunks is kept: in the slowest tier that is written. Returns how
+  // many had to be encoded; 0 for a truncated primary.
   absl::StatusOr<int> Prepare(std::string_view namespace_name, std::string_view prefix_id,
                               std::span<const SelectChunk> chunks, const CancellationToken& cancellation);
 

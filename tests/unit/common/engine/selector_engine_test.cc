@@ -4,6 +4,8 @@
 
 #include "common/base/status.h"
 #include "common/engine/planner.h"
+#include "common/store/memory_chunk_store.h"
+#include "common/store/tiered_chunk_store.h"
 #include "tests/support/auxiliary_model.h"
 #include "tests/support/generate_harness.h"
 
@@ -88,6 +90,24 @@ TEST(SelectorEngine, ItsOwnKvIsKeptOrMadeAhead) {
   const int64_t puts = f.server.store.stats().puts;
   ASSERT_TRUE(f.selector.Select(f.request, CancellationToken()).ok());
   EXPECT_EQ(f.server.store.stats().puts, puts);
+}
+
+TEST(SelectorEngine, ItsOwnKvIsCopiedToWhereItIsKeptWithoutModelWork) {
+  Fixture f(ByteTokenModel());
+  const auto disk = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  const auto object = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  const auto prepare = [&] {
+    return f.selector.Prepare("docs", f.request.prefix_id, f.request.chunks, CancellationToken());
+  };
+  f.runtime.store = disk.get();
+  const int num_chunks = static_cast<int>(f.request.chunks.size());
+  ASSERT_EQ(prepare().value(), num_chunks);
+
+  const auto stack = TieredChunkStore::Open({{disk, Tier::kDisk}, {object, Tier::kObject, true}}).value();
+  f.runtime.store = stack.get();  // the object tier came later
+  EXPECT_EQ(prepare().value(), 0);
+  EXPECT_EQ(object->stats().objects, num_chunks);
+  EXPECT_EQ(disk->group_bytes("docs"), disk->stats().bytes) << "counted to its namespace";
 }
 
 TEST(SelectorEngine, ScoresOverInt8ChunksStoredOrEncodedAgain) {
