@@ -72,7 +72,7 @@ absl::Status IngestPipeline::IngestInto(const SourceDocument& document, const In
   CACHECLIP_RETURN_IF_ERROR(CheckDocument(document));
   CACHECLIP_ASSIGN_OR_RETURN(auto context, contexts_->Get(options.namespace_name, options.prefix_id));
   std::string digest = ContentDigest(document, options, context->record());
-  if (IsWholeAlready(document, *context, digest, result)) return absl::OkStatus();
+  if (IsWholeAlready(document, options, *context, digest, result)) return absl::OkStatus();
   CACHECLIP_ASSIGN_OR_RETURN(const auto chunks, PlanChunks(*context, document, options, result));
   CACHECLIP_RETURN_IF_ERROR(StoreChunks(*context, chunks, cancellation, progress, result));
   CACHECLIP_RETURN_IF_ERROR(EnterCatalog(document, *context, std::move(digest), chunks, result));
@@ -81,8 +81,9 @@ absl::Status IngestPipeline::IngestInto(const SourceDocument& document, const In
 
 // Without splitting the text again, and true only if every chunk's bytes are still held. What goes wrong here
 // is left to the long way, which meets it again and reports it.
-bool IngestPipeline::IsWholeAlready(const SourceDocument& document, const PrefixContext& context,
-                                    std::string_view content_digest, DocumentResult& result) const {
+bool IngestPipeline::IsWholeAlready(const SourceDocument& document, const IngestOptions& options,
+                                    const PrefixContext& context, std::string_view content_digest,
+                                    DocumentResult& result) const {
   Catalog& catalog = *contexts_->runtime().catalog;
   const std::string& namespace_name = context.record().namespace_name;
   const auto existing = catalog.GetDocument(namespace_name, document.document_id);
@@ -97,13 +98,11 @@ bool IngestPipeline::IsWholeAlready(const SourceDocument& document, const Prefix
     auto found = catalog.ResolveChunks(namespace_name, std::span(ids).subspan(begin, count));
     if (!found.ok()) return false;
     for (std::optional<ChunkRecord>& record : *found) {
-      const auto key = record.has_value() ? ChunkKey::FromHex(record->chunk_id) : ChunkKey{};
-      if (!record.has_value() || !key.ok() ||
-          !contexts_->runtime().store->EnsureKept(*key, namespace_name).value_or(false))
-        return false;
+      if (!record.has_value()) return false;
       records.push_back(*std::move(record));
     }
   }
+  if (!AreHeld(records, options, document.document_id)) return false;
   // The digest does not cover everything that a key does, the namespace's salt for one; keys change together.
   if (!records.empty()) {
     const auto encoding = context.TokenizeChunk(records[0].text, records[0].title);
@@ -113,6 +112,30 @@ bool IngestPipeline::IsWholeAlready(const SourceDocument& document, const Prefix
   result.num_chunks = result.chunks_reused = static_cast<int>(records.size());
   result.chunks = std::move(records);
   result.unchanged = true;
+  return true;
+}
+
+// Where they are kept; or at all, while that tier is away.
+bool IngestPipeline::AreHeld(std::span<const ChunkRecord> records, const IngestOptions& options,
+                             std::string_view document_id) const {
+  ChunkStore& store = *contexts_->runtime().store;
+  absl::Status away;
+  for (const ChunkRecord& record : records) {
+    const auto key = ChunkKey::FromHex(record.chunk_id);
+    if (!key.ok()) return false;
+    if (away.ok()) {  // else not every chunk has to find that out
+      const auto kept = store.EnsureKept(*key, record.namespace_name);
+      if (kept.ok() && !*kept) return false;
+      away = kept.status();
+    }
+    if (away.ok()) continue;
+    const bool may_pass = absl::IsUnavailable(away) || absl::IsDeadlineExceeded(away);
+    if (options.require_kept || !may_pass || !store.Contains(*key).value_or(false)) return false;
+  }
+  if (!away.ok()) {
+    CACHECLIP_LOG(Warning) << "document " << document_id << " is unchanged, but whether its "
+                           << records.size() << " chunks are kept is not known: " << away;
+  }
   return true;
 }
 

@@ -1,6 +1,7 @@
 // Documents in, chunks out: split, tokenise, key, encode what is missing, store, then enter the catalogue in
 // one step. A document becomes visible only when all its chunks are stored. The same content again is a no-op
-// (no model work); a chunk that only a faster tier holds is copied to where it is kept. A changed document
+// (no model work); a chunk that only a faster tier holds is copied to where it is kept, or, while that cannot
+// be reached, left where it is (IngestOptions::require_kept). A changed document
 // replaces its chunks, and chunks nobody refers to any more are deleted from the store. Replicas that share
 // catalogue and store may delete at the same time what this one has just found stored: both look again, the
 // one after entering the document, the other after deleting, and encode what is referenced and gone (across
@@ -43,6 +44,9 @@ struct IngestOptions {
   std::string prefix_id;  // "" = the namespace's default
   ChunkerOptions chunker;
   bool title_in_chunks = true;
+  // Whether an unchanged document fails while the tier that should keep its chunks cannot be reached. For who
+  // promises that they lie there; else it is enough that some tier holds them.
+  bool require_kept = false;
 };
 
 struct DocumentProgress {
@@ -83,8 +87,11 @@ class IngestPipeline {
   absl::Status IngestInto(const SourceDocument& document, const IngestOptions& options,
                           const CancellationToken& cancellation, const ProgressCallback& progress,
                           DocumentResult& result);
-  bool IsWholeAlready(const SourceDocument& document, const PrefixContext& context,
-                      std::string_view content_digest, DocumentResult& result) const;
+  bool IsWholeAlready(const SourceDocument& document, const IngestOptions& options,
+                      const PrefixContext& context, std::string_view content_digest,
+                      DocumentResult& result) const;
+  bool AreHeld(std::span<const ChunkRecord> records, const IngestOptions& options,
+               std::string_view document_id) const;
   absl::StatusOr<std::vector<PlannedChunk>> PlanChunks(const PrefixContext& context,
                                                        const SourceDocument& document,
                                                        const IngestOptions& options,

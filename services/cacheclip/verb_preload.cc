@@ -148,7 +148,8 @@ absl::StatusOr<PreloadReport> Preload(const Flags& flags, const Config& config) 
   IngestionBackend backend(primary, selector.get());
   CACHECLIP_ASSIGN_OR_RETURN(const auto prefix, PreparePrefix(backend, *primary, flags));
   CACHECLIP_ASSIGN_OR_RETURN(const auto queue, OpenQueue(flags, config, shard, documents, *prefix));
-  const IngestOptions options = IngestOptionsOf(flags.ingest, flags.namespace_name);
+  IngestOptions options = IngestOptionsOf(flags.ingest, flags.namespace_name);
+  options.require_kept = true;
   CACHECLIP_RETURN_IF_ERROR(backend.Begin(options));
   const auto ingest = [&](const SourceDocument& document, const CancellationToken& token) {
     return backend.Ingest(document, options, token, {});

@@ -8,6 +8,7 @@
 #include "common/kv/chunk_key.h"
 #include "common/store/tiered_chunk_store.h"
 #include "tests/support/engine_harness.h"
+#include "tests/support/fake_tier.h"
 
 namespace cacheclip {
 namespace {
@@ -95,6 +96,30 @@ TEST(IngestPipeline, WhatOnlyAFastTierHoldsIsCopiedToTheLastWithoutModelWork) {
   EXPECT_EQ(again.tokens_encoded, 0);
   for (const ChunkRecord& chunk : first.chunks)
     EXPECT_TRUE(object->Contains(ChunkKey::FromHex(chunk.chunk_id).value()).value()) << chunk.chunk_id;
+}
+
+TEST(IngestPipeline, OnlyWhatIsNewNeedsTheTierThatKeepsIt) {
+  EngineHarness server;
+  const auto disk = std::make_shared<MemoryChunkStore>(MemoryChunkStoreOptions{});
+  const auto object = std::make_shared<FakeTier>();
+  const auto stack = TieredChunkStore::Open({{disk, Tier::kDisk}, {object, Tier::kObject, true}}).value();
+  server.runtime.store = stack.get();
+  const std::vector<std::string> ids = server.IngestChunkIds();
+
+  object->FailWith(absl::UnavailableError("down"));
+  const DocumentResult again = server.Ingest();
+  ASSERT_TRUE(again.status.ok()) << again.status;
+  EXPECT_TRUE(again.unchanged);
+  EXPECT_EQ(again.chunks_reused, static_cast<int>(ids.size()));
+  EXPECT_TRUE(absl::IsUnavailable(server.Ingest("new", "The tower was sold in 1950.").status));
+  server.ingest_options.require_kept = true;
+  EXPECT_TRUE(absl::IsUnavailable(server.Ingest().status)) << "who preloads wants it there";
+
+  server.ingest_options.require_kept = false;
+  ASSERT_TRUE(disk->Delete(ChunkKey::FromHex(ids.back()).value()).ok());
+  EXPECT_TRUE(absl::IsUnavailable(server.Ingest().status)) << "held nowhere that answers";
+  object->FailWith(absl::OkStatus());
+  EXPECT_TRUE(server.Ingest().unchanged);
 }
 
 TEST(IngestPipeline, AChangedDocumentReplacesItsChunks) {
