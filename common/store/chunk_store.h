@@ -118,7 +118,7 @@ class ChunkStore {
   virtual void MarkUsed(const ChunkKey& /*key*/) {}
 
   // Hint that these chunks will be asked for soon: a stack brings them into its fast tiers in the background,
-  // as long as that is done by `deadline`.
+  // as long as that is done by `deadline`. For embedding callers (docs/architecture.md says why).
   virtual void Prefetch(std::span<const ChunkKey> /*keys*/, absl::Time /*deadline*/) {}
 
   // Whether a chunk of this size could be put without an eviction.
@@ -135,8 +135,7 @@ class ChunkStore {
 
   virtual StoreStats stats() const = 0;
 
-  // Calls `visitor` for every chunk held when the call began (a chunk that comes or goes meanwhile may be
-  // missed).
+  // Calls `visitor` for every chunk held when the call began; one that comes or goes meanwhile may be missed.
   using Visitor = std::function<void(const ChunkKey& key, int64_t bytes)>;
   virtual absl::Status ForEach(const Visitor& visitor) = 0;
 
