@@ -61,7 +61,7 @@ std::shared_ptr<const EncodedChunk> ChunkBuilder::Finish() && {
 }
 
 absl::StatusOr<std::shared_ptr<const EncodedChunk>> CopyToHeap(const EncodedChunk& chunk) {
-  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes copy, AllocateImage(chunk.total_bytes()));
+  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes copy, AllocateImageToFill(chunk.total_bytes()));
   std::memcpy(copy.data.get(), chunk.image().data(), chunk.image().size());
   return ParseChunk(copy.span(), copy.data, PayloadCheck::kTrusted);
 }

@@ -5,6 +5,10 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +20,52 @@ namespace {
 constexpr int64_t kHugePageBytes = int64_t{2} << 20;
 
 int64_t RoundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+
+struct Mapping {
+  std::byte* image = nullptr;
+  int64_t num_bytes = 0;  // whole pages
+};
+
+class SpareImages {
+ public:
+  // One that `num_bytes` fill to seven eighths at least.
+  std::optional<Mapping> Take(int64_t num_bytes) {
+    const std::lock_guard lock(mutex_);
+    for (Mapping& spare : spares_) {
+      if (spare.num_bytes < num_bytes || spare.num_bytes - num_bytes > spare.num_bytes / 8) continue;
+      const Mapping taken = std::exchange(spare, spares_.back());
+      spares_.pop_back();
+      num_bytes_ -= taken.num_bytes;
+      return taken;
+    }
+    return std::nullopt;
+  }
+
+  bool Keep(Mapping mapping) {
+    const std::lock_guard lock(mutex_);
+    if (num_bytes_ + mapping.num_bytes > kMaxSpareImageBytes) return false;
+    spares_.push_back(mapping);
+    num_bytes_ += mapping.num_bytes;
+    return true;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Mapping> spares_;
+  int64_t num_bytes_ = 0;
+};
+
+SpareImages& Spares() {
+  static auto* const spares = new SpareImages;  // images may go after the end of main()
+  return *spares;
+}
+
+AlignedBytes Own(Mapping mapping, int64_t num_bytes) {
+  const auto give_back = [mapping](std::byte*) {
+    if (!Spares().Keep(mapping)) ::munmap(mapping.image, mapping.num_bytes);
+  };
+  return {std::shared_ptr<std::byte[]>(mapping.image, give_back), num_bytes};
+}
 
 absl::StatusOr<AlignedBytes> AllocateOnHeap(int64_t num_bytes) {
   const int64_t rounded = RoundUp(num_bytes, kChunkAlignment);
@@ -43,8 +93,13 @@ absl::StatusOr<AlignedBytes> AllocateImage(int64_t num_bytes) {
   if (before > 0) ::munmap(begin, before);
   ::munmap(image + image_bytes, kHugePageBytes - before);
   ::madvise(image, image_bytes, MADV_HUGEPAGE);  // a hint: ordinary pages do as well
-  const auto unmap = [image_bytes](std::byte* bytes) { ::munmap(bytes, image_bytes); };
-  return AlignedBytes{std::shared_ptr<std::byte[]>(image, unmap), num_bytes};
+  return Own({image, image_bytes}, num_bytes);
+}
+
+absl::StatusOr<AlignedBytes> AllocateImageToFill(int64_t num_bytes) {
+  if (num_bytes >= kHugePageBytes)
+    if (const auto spare = Spares().Take(num_bytes)) return Own(*spare, num_bytes);
+  return AllocateImage(num_bytes);
 }
 
 }  // namespace cacheclip

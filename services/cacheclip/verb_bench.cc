@@ -56,7 +56,9 @@ void AddStoreBenchmark(CLI::App& app, const std::shared_ptr<Flags>& flags) {
   store->add_option("--repeat", options.repeat, "rounds; medians and ranges are reported")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
-  store->add_option("--threads", options.num_threads, "threads, and connections to Redis; 0 = one per core")
+  store
+      ->add_option("--threads", options.num_threads,
+                   "threads, and connections to Redis (one less, for a Redis started here); 0 = one per core")
       ->capture_default_str()
       ->check(CLI::Range(0, kMaxBenchThreads));
   store->add_option("--tiers", options.tiers, "which to measure")

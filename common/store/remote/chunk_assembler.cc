@@ -31,7 +31,7 @@ absl::StatusOr<std::unique_ptr<ChunkAssembler>> ChunkAssembler::Start(std::span<
 
 absl::StatusOr<std::unique_ptr<ChunkAssembler>> ChunkAssembler::Start(
     ChunkPreamble preamble, std::span<const std::byte> header_bytes) {
-  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes image, AllocateImage(preamble.total_bytes));
+  CACHECLIP_ASSIGN_OR_RETURN(AlignedBytes image, AllocateImageToFill(preamble.total_bytes));
   std::memcpy(image.data.get(), header_bytes.data(), preamble.payload_offset);
   return std::unique_ptr<ChunkAssembler>(new ChunkAssembler(std::move(preamble), std::move(image)));
 }

@@ -54,7 +54,8 @@ std::string OutputOf(const std::string& command) {
 
 class RedisBench {
  public:
-  RedisBench(const StoreBench& bench, std::string url) : bench_(bench), url_(std::move(url)) {
+  RedisBench(const StoreBench& bench, std::string url, int num_threads)
+      : bench_(bench), url_(std::move(url)), num_threads_(num_threads) {
     for (const auto& chunk : bench_.chunks) num_slices_ += static_cast<int>(chunk->slices().size());
     slice_bytes_ = bench_.chunks[0]->slices()[0].num_bytes;
   }
@@ -75,7 +76,7 @@ class RedisBench {
   }
 
  private:
-  int num_threads() const { return bench_.options.num_threads; }
+  int num_threads() const { return num_threads_; }
   // Slices that one connection has under way: what the client's bound on bytes in flight allows.
   int pipelining() const {
     const int64_t fitting = RedisClientOptions().max_bytes_in_flight / slice_bytes_;
@@ -155,6 +156,7 @@ class RedisBench {
 
   const StoreBench& bench_;
   const std::string url_;
+  const int num_threads_;
   std::string server_;
   int num_slices_ = 0;
   int64_t slice_bytes_ = 0;
@@ -165,10 +167,12 @@ class RedisBench {
 }  // namespace
 
 absl::Status BenchRedisTier(const StoreBench& bench) {
-  if (!bench.config.redis_url.empty()) return RedisBench(bench, bench.config.redis_url).Run();
+  const int num_threads = bench.options.num_threads;
+  if (!bench.config.redis_url.empty()) return RedisBench(bench, bench.config.redis_url, num_threads).Run();
   CACHECLIP_ASSIGN_OR_RETURN(const auto server,
                              RedisProcess::Start(4 * TotalBytes(bench.chunks) + kSpareBytes));
-  return RedisBench(bench, server->url()).Run();
+  // A server of its own takes one of the machine's cores.
+  return RedisBench(bench, server->url(), std::max(1, num_threads - 1)).Run();
 }
 
 }  // namespace cacheclip

@@ -23,6 +23,29 @@ TEST(ImageMemory, IsAlignedZeroedAndWritableToItsEnd) {
   }
 }
 
+TEST(ImageMemory, AnImageToFillMayTakeTheMemoryOfOneThatHasGone) {
+  constexpr int64_t kBytes = int64_t{5} << 20;
+  const std::byte* const first = AllocateImageToFill(kBytes)->data.get();
+  const auto again = AllocateImageToFill(kBytes - 100'000);
+  EXPECT_EQ(again->data.get(), first);
+  EXPECT_EQ(again->span().size(), kBytes - 100'000);
+  const auto other = AllocateImageToFill(kBytes);
+  EXPECT_NE(other->data.get(), first) << "while it is in use";
+}
+
+TEST(ImageMemory, AnImageOfZerosNeverDoes) {
+  constexpr int64_t kBytes = int64_t{6} << 20;
+  std::ranges::fill(AllocateImage(kBytes)->span(), std::byte{1});
+  const auto image = AllocateImage(kBytes);
+  EXPECT_TRUE(std::ranges::all_of(image->span(), [](std::byte byte) { return byte == std::byte{0}; }));
+}
+
+TEST(ImageMemory, MuchSmallerImagesDoNotSitInLargeOnes) {
+  constexpr int64_t kBytes = int64_t{16} << 20;
+  const std::byte* const large = AllocateImageToFill(kBytes)->data.get();
+  EXPECT_NE(AllocateImageToFill(kBytes / 2)->data.get(), large);
+}
+
 TEST(ImageMemory, TooMuchIsAnError) {
   EXPECT_TRUE(absl::IsResourceExhausted(AllocateImage(int64_t{1} << 60).status()));
 }
