@@ -4,30 +4,25 @@
 # `docker/build.sh build/image` left; BASE. The stages up to the last are the same in all four files, so a build cache
 # compiles once for all images. Details: docker/README.md
 ARG BASE=debian:bookworm-slim
-ARG PROGRAMS=build
 
 FROM ${BASE} AS build
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 WORKDIR /src
 ENV CACHECLIP_CACHE=/cache CCACHE_DIR=/cache/ccache CCACHE_COMPILERCHECK=content
+ARG PROGRAMS=build
 COPY tools/setup tools/setup
-RUN --mount=type=cache,target=/cache tools/setup/install.sh
+RUN --mount=type=cache,target=/cache [ "${PROGRAMS}" = prebuilt ] || tools/setup/install.sh
 COPY . .
 ARG ACCELERATOR=cpu
-RUN --mount=type=cache,target=/cache docker/build.sh /opt/cacheclip
-
-FROM scratch AS prebuilt
-COPY build/image /opt/cacheclip
-
-# hadolint ignore=DL3006
-FROM ${PROGRAMS} AS programs
+RUN --mount=type=cache,target=/cache \
+    if [ "${PROGRAMS}" = prebuilt ]; then mv build/image /opt/cacheclip; else docker/build.sh /opt/cacheclip; fi
 
 FROM ${BASE}
 RUN groupadd --gid 10001 cacheclip \
     && useradd --uid 10001 --gid 10001 --no-log-init --home-dir /var/lib/cacheclip --create-home cacheclip
-COPY --from=programs /opt/cacheclip/share/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=programs /opt/cacheclip/lib /opt/cacheclip/lib
-COPY --from=programs /opt/cacheclip/bin/cacheclip /opt/cacheclip/bin/cacheclip-generation /opt/cacheclip/bin/
+COPY --from=build /opt/cacheclip/share/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /opt/cacheclip/lib /opt/cacheclip/lib
+COPY --from=build /opt/cacheclip/bin/cacheclip /opt/cacheclip/bin/cacheclip-generation /opt/cacheclip/bin/
 ENV PATH=/opt/cacheclip/bin:$PATH LD_LIBRARY_PATH=/opt/cacheclip/lib CACHECLIP_DATA_DIR=/var/lib/cacheclip
 USER 10001:10001
 VOLUME /var/lib/cacheclip
