@@ -119,7 +119,12 @@ absl::StatusOr<GenerateResult> GenerationEngine::Impl::Generate(const GenerateRe
 absl::Status GenerationEngine::Impl::Prepare(RequestState& state) {
   CACHECLIP_RETURN_IF_ERROR(state.cancellation.Check());
   CACHECLIP_ASSIGN_OR_RETURN(state.prompt, PreparePrompt(*contexts_, source_, state.request));
-  CACHECLIP_ASSIGN_OR_RETURN(state.plan, Plan(state, state.request.options.method));
+  Method method = state.request.options.method;
+  if (method != Method::kFull && !options_.reason_against_reuse.empty()) {
+    method = Method::kFull;
+    state.usage().fallbacks.push_back({"method", "reuse_diverges", options_.reason_against_reuse});
+  }
+  CACHECLIP_ASSIGN_OR_RETURN(state.plan, Plan(state, method));
   state.usage().prompt_tokens = state.prompt.tokens.size();
   state.usage().context_tokens = state.prompt.tokens.context_size();
   return absl::OkStatus();

@@ -34,6 +34,8 @@ struct GenerationEngineOptions {
   int64_t max_put_back_bytes = int64_t{256} << 20;  // encoded chunks that wait to be stored
   ScoringHeads probe;                               // whose attention primary_probe looks at
   SelectionOptions selection;                       // grouping, window, seam tokens
+  std::string
+      reason_against_reuse;  // if not empty: every request is prefilled in full, and its usage says why
 };
 
 // What the observers of a request learn; called on the request's thread.

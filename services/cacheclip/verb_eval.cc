@@ -1,5 +1,5 @@
 // cacheclip eval: how close each method's answers come to full prefill's, on tasks that are made up here or
-// read from a file. eval/ does the work.
+// read from a file. services/evaluation does the work.
 #include <algorithm>
 #include <cstdio>
 #include <map>
@@ -11,9 +11,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/cacheclip/console.h"
-#include "services/cacheclip/eval/comparison.h"
-#include "services/cacheclip/eval/eval_records.h"
-#include "services/cacheclip/eval/eval_run.h"
+#include "services/evaluation/comparison.h"
+#include "services/evaluation/eval_records.h"
+#include "services/evaluation/eval_run.h"
 #include "services/cacheclip/verb.h"
 #include "services/runtime/program_options.h"
 

@@ -7,6 +7,7 @@
 #include "common/engine/generation_engine.h"
 #include "common/rpc/shutdown_signal.h"
 #include "services/cacheclip/verb.h"
+#include "services/evaluation/quality_probe.h"
 #include "services/generation/generation_service.h"
 #include "services/ingestion/ingestion_backend.h"
 #include "services/ingestion/ingestion_service.h"
@@ -21,12 +22,13 @@ namespace cacheclip {
 namespace {
 
 absl::Status Serve(const Config& config, bool json) {
+  CACHECLIP_ASSIGN_OR_RETURN(const auto against_reuse, ReasonAgainstReuse(config, config.selector));
   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadWrite));
   CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts * primary, runtime->LoadPrimary());
   Metrics& metrics = runtime->metrics();
   const bool runs_selector = config.selector && config.selector_target.empty();
   const std::unique_ptr<RpcTokenSelector> selector = config.selector ? MakeSelectorLink(config) : nullptr;
-  GenerationEngine engine(primary, selector.get(), runtime->generation_options());
+  GenerationEngine engine(primary, selector.get(), runtime->generation_options(against_reuse));
   engine.WarmUp();
   PublishLoad(engine, metrics);
   IngestionBackend ingestion(primary, selector.get());

@@ -1,4 +1,5 @@
-// cacheclip tune: profiles a model and its auxiliary on made-up questions. eval/tune.h does the work.
+// cacheclip tune: profiles a model and its auxiliary on made-up questions. services/evaluation/tune.h does
+// the work.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -8,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/cacheclip/console.h"
-#include "services/cacheclip/eval/tune.h"
+#include "services/evaluation/tune.h"
 #include "services/cacheclip/verb.h"
 #include "services/runtime/model_profile.h"
 #include "services/runtime/program_options.h"

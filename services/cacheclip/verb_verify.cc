@@ -3,6 +3,7 @@
 // the catalogue right where that can be done, deletes damaged chunks (their KV is computed again when asked
 // for) and copies what the last tier lacks from a tier that has it. Exit code 1 if anything was damaged or
 // unreadable, if the catalogue (still) has problems, or if the one that catalog_url names does not answer.
+// --quality: instead, whether reuse answers as full prefill does (services/evaluation/quality_probe.h).
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -14,15 +15,19 @@
 #include "services/cacheclip/console.h"
 #include "services/cacheclip/stored/upkeep.h"
 #include "services/cacheclip/verb.h"
+#include "services/evaluation/quality_probe.h"
 #include "services/runtime/program_options.h"
 
 namespace cacheclip {
 namespace {
 
+constexpr double kDefaultMaxDivergence = 0.1;  // where the settings have no bound
+
 struct Flags {
   ProgramOptions program;
   std::string tier;
   bool repair = false, dry_run = false;
+  bool quality = false;
 };
 
 struct Findings {
@@ -121,6 +126,28 @@ void Report(const Findings& findings, bool is_repair) {
       is_repair ? "copied from" : "are in", (long long)repair.not_held);
 }
 
+int VerifyQuality(const Flags& flags, const Config& config) {
+  ProgressLine line;
+  const auto report = ProbeQuality(
+      config, {}, [&](const EvalProgress& at) { line.Update("quality", at.samples_done, at.num_samples); });
+  if (!report.ok()) return ReportError(report.status());
+  const double bound = config.max_divergence > 0 ? config.max_divergence : kDefaultMaxDivergence;
+  const bool is_good = report->reuse_kl <= bound;
+  if (flags.program.json) {
+    PrintJson({{"budget", report->budget},
+               {"questions", report->num_samples},
+               {"kl", report->reuse_kl},
+               {"kl_without_recompute", report->none_kl},
+               {"top1_agreement", report->top1_agreement},
+               {"max_divergence", bound},
+               {"ok", is_good}});
+  } else {
+    std::printf("%s\n%s the bound of %g (--max-divergence)\n", report->ToString().c_str(),
+                is_good ? "within" : "beyond", bound);
+  }
+  return is_good ? kExitOk : kExitFailure;
+}
+
 }  // namespace
 
 VerbRun AddVerify(CLI::App& app) {
@@ -130,10 +157,15 @@ VerbRun AddVerify(CLI::App& app) {
                "set the catalogue right; delete damaged chunks; copy what the last tier lacks from a tier "
                "that has it");
   app.add_flag("--dry-run", flags->dry_run, "with --repair: only count");
+  app.add_flag(
+      "--quality", flags->quality,
+      "instead: how far answers with reuse are from full prefill's, on made-up questions; exit code 1 "
+      "beyond --max-divergence (0.1 if not set)");
   AddSettings(app, &flags->program);
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
   return [flags] {
     return RunWithConfig(flags->program, [&](const Config& config) {
+      if (flags->quality) return VerifyQuality(*flags, config);
       const absl::StatusOr<Findings> findings = Verify(*flags, config);
       if (!findings.ok()) return ReportError(findings.status());
       if (flags->program.json) {

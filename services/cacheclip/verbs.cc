@@ -33,7 +33,8 @@ constexpr Verb kVerbs[] = {
      AddInspect},
     {"verify", "check every stored chunk, and the catalogue against the tiers",
      "  cacheclip verify\n  cacheclip verify --data-dir /srv/cacheclip --json\n"
-     "  cacheclip verify --repair --object-url s3://bucket/kv",
+     "  cacheclip verify --repair --object-url s3://bucket/kv\n"
+     "  cacheclip verify --quality --model Qwen2.5-0.5B-Instruct --max-divergence 0.05",
      AddVerify},
     {"purge", "remove documents and chunks from every tier; says first what would go",
      "  cacheclip purge --namespace team-a\n  cacheclip purge --writer-version \"cacheclip 0.1.0\" --yes\n"

@@ -1,6 +1,7 @@
 // cacheclip-generation: answers questions over stored chunks. Reads the catalogue, never writes it.
 #include "common/base/status.h"
 #include "common/engine/generation_engine.h"
+#include "services/evaluation/quality_probe.h"
 #include "services/generation/generation_service.h"
 #include "services/runtime/program_options.h"
 #include "services/runtime/readiness_watch.h"
@@ -12,10 +13,12 @@ namespace cacheclip {
 namespace {
 
 absl::Status Run(const Config& config, bool json) {
+  CACHECLIP_ASSIGN_OR_RETURN(const auto against_reuse,
+                             ReasonAgainstReuse(config, !config.selector_target.empty()));
   CACHECLIP_ASSIGN_OR_RETURN(auto runtime, ServiceRuntime::Open(config, CatalogAccess::kReadOnly));
   CACHECLIP_ASSIGN_OR_RETURN(PrefixContexts * primary, runtime->LoadPrimary());
   CACHECLIP_ASSIGN_OR_RETURN(auto selector, ConnectSelector(config));
-  GenerationEngine engine(primary, selector.get(), runtime->generation_options());
+  GenerationEngine engine(primary, selector.get(), runtime->generation_options(against_reuse));
   engine.WarmUp();
   PublishLoad(engine, runtime->metrics());
   std::vector<RpcService> services;

@@ -33,6 +33,7 @@ struct Config {
   std::string selector_target, selector_model, selector_tls_ca;
   int64_t selector_layers = 0;
   double selector_timeout_seconds = 2;
+  double max_divergence = 0;
   std::string profile;
   std::string grouping = "windows";
   int64_t window = 8, seam_tokens = -1;

@@ -67,6 +67,10 @@ constexpr Setting kSettings[] = {
      512},
     {"selector_timeout_seconds", &Config::selector_timeout_seconds,
      "longest wait for a selection, then primary_probe", 0.001, kMaxSeconds},
+    {"max_divergence", &Config::max_divergence,
+     "largest mean KL to full prefill, nats per token, with which reuse is served: generation measures it at "
+     "start and prefills in full beyond; 0: not measured",
+     0, 100},
     {"profile", &Config::profile,
      "file of `cacheclip tune`; empty: cacheclip_profile.json in the model's folder, if there is one; none"},
     Choice("grouping", &Config::grouping, "how scores become groups of tokens",

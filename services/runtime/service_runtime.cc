@@ -194,8 +194,9 @@ SelectionOptions ServiceRuntime::selection_options() const {
   return options;
 }
 
-GenerationEngineOptions ServiceRuntime::generation_options() const {
+GenerationEngineOptions ServiceRuntime::generation_options(const std::string& reason_against_reuse) const {
   GenerationEngineOptions options;
+  options.reason_against_reuse = reason_against_reuse;
   options.max_waiting_requests = static_cast<int>(config_.max_waiting_requests);
   options.max_running_requests = static_cast<int>(config_.max_running_requests);
   options.max_kv_bytes = config_.kv_bytes;

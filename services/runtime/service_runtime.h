@@ -47,7 +47,8 @@ class ServiceRuntime {
   absl::StatusOr<std::unique_ptr<SelectorEngine>> MakeSelector(SelectorEngineOptions options) const;
   std::string auxiliary_name() const;  // "SmolLM2-135M-Instruct, 20 layers"; "" before LoadSelector()
 
-  GenerationEngineOptions generation_options() const;
+  // `reason_against_reuse`: see the option of that name.
+  GenerationEngineOptions generation_options(const std::string& reason_against_reuse = "") const;
   SelectionOptions selection_options() const;
   // As the profile says, if there is one for the loaded auxiliary.
   AuxiliaryOptions auxiliary_options() const;

@@ -78,6 +78,16 @@ TEST(Serve, AsksAnAuxiliaryOfAnotherFamilyThatHasItsOwnTokenizer) {
   }
 }
 
+TEST(Serve, PrefillsInFullWhereReuseDivergesTooFar) {
+  Cluster cluster;
+  const Server server = cluster.Start("cacheclip", {"--max-divergence", "1e-9"});  // random weights: no chance
+  const auto result = Generate(server, RequestOver(cluster.Ingest(server, 2), Method::kAuto));
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->usage.method, Method::kFull);
+  ASSERT_EQ(result->usage.fallbacks.size(), 1);
+  EXPECT_EQ(result->usage.fallbacks[0].reason, "reuse_diverges");
+}
+
 TEST(Serve, AFullDiskFailsWritesAndNothingElse) {
   Cluster cluster;
   const Server server = cluster.Start("cacheclip");

@@ -22,12 +22,14 @@ ARROWS = {
     "rpc": _PARTS | {"ingest", "engine"},
 }
 # Services never include each other; `cacheclip serve` is the composition of all of them in one process. All build their
-# parts from configuration with services/runtime, which includes none of them.
+# parts from configuration with services/runtime, which includes none of them; services/evaluation measures the parts of
+# such a runtime (ADR 0016).
 SERVICE_ARROWS = {
-    "cacheclip": {"ingestion", "selector", "generation", "runtime"},
+    "cacheclip": {"ingestion", "selector", "generation", "runtime", "evaluation"},
     "ingestion": {"runtime"},
     "selector": {"runtime"},
-    "generation": {"runtime"},
+    "generation": {"runtime", "evaluation"},
+    "evaluation": {"runtime"},
 }
 
 # (include prefixes, where they are allowed as path prefixes with an optional "*suffix", what to say)

@@ -31,6 +31,19 @@ void ExpectFallbackToProbe(TokenSelector* selector, const std::string& reason, C
   }
 }
 
+TEST(GenerationFaults, WhereReuseDivergesEveryRequestIsPrefilledInFull) {
+  GenerateHarness refusing(nullptr, {.reason_against_reuse = "KL 0.9, at most 0.1"}), sound;
+  const auto expected = sound.Generate(Method::kFull);
+  for (const Method method : {Method::kAuto, Method::kPrimaryProbe, Method::kNone}) {
+    const auto result = refusing.Generate(method);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->usage.method, Method::kFull);
+    EXPECT_EQ(Reasons(result->usage), std::vector<std::string>{"reuse_diverges"});
+    EXPECT_EQ(result->token_ids, expected->token_ids);
+  }
+  EXPECT_TRUE(refusing.Generate(Method::kFull)->usage.fallbacks.empty()) << "as asked";
+}
+
 TEST(GenerationFaults, WithoutASelectorAuxiliaryFallsBack) {
   ExpectFallbackToProbe(nullptr, "selector_not_configured");
 }

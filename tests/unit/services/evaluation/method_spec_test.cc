@@ -1,0 +1,46 @@
+#include "services/evaluation/method_spec.h"
+
+#include <gtest/gtest.h>
+
+#include "common/base/status.h"
+
+namespace cacheclip {
+namespace {
+
+TEST(MethodSpec, KeepsTheDefaultsWithoutSettings) {
+  const auto spec = ParseMethodSpec("auxiliary", {.selection = {.seam_tokens = 4}});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->method, Method::kAuxiliary);
+  EXPECT_EQ(spec->selection.seam_tokens, 4);
+  EXPECT_TRUE(spec->has_budget());
+  EXPECT_FALSE(ParseMethodSpec("none", {})->has_budget());
+}
+
+TEST(MethodSpec, AppliesEverySetting) {
+  const auto spec = ParseMethodSpec(
+      "auxiliary+layers=15-22+heads=3.1/4.0+pool=max+norm=chunk+pass=chunk+group=sentences+window=4+seam=2",
+      {});
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->auxiliary.from.band.begin, 15);
+  EXPECT_EQ(spec->auxiliary.from.band.end, 22);
+  ASSERT_EQ(spec->auxiliary.from.heads.size(), 2);
+  EXPECT_EQ(spec->auxiliary.from.heads[1].layer, 4);
+  EXPECT_EQ(spec->auxiliary.from.pooling, HeadPooling::kMax);
+  EXPECT_EQ(spec->auxiliary.normalisation, ScoreNormalisation::kPerChunk);
+  EXPECT_EQ(spec->auxiliary.pass, AuxiliaryPass::kPerChunk);
+  EXPECT_EQ(spec->selection.grouping, Grouping::kSegments);
+  EXPECT_EQ(spec->selection.window, 4);
+  EXPECT_EQ(spec->selection.seam_tokens, 2);
+}
+
+TEST(MethodSpec, RefusesWhatItDoesNotKnow) {
+  for (const char* text :
+       {"nonsense", "auxiliary+", "auxiliary+layers=3", "auxiliary+pool=min", "auxiliary+colour=red"})
+    EXPECT_EQ(FieldOf(ParseMethodSpec(text, {}).status()), "methods") << text;
+  EXPECT_FALSE(ParseMethodSpec("auxiliary+window=1000", {}).ok());
+  EXPECT_EQ(FieldOf(ParseMethodSpecs("", {}).status()), "methods");
+  EXPECT_EQ(ParseMethodSpecs("auto,none", {})->size(), 2);
+}
+
+}  // namespace
+}  // namespace cacheclip
