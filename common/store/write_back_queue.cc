@@ -136,6 +136,7 @@ void WriteBackQueue::Loop() {
     lock.lock();
     writing_.reset();
     Settle(key, entry, status);
+    changed_.notify_all();
   }
 }
 
@@ -163,7 +164,8 @@ bool WriteBackQueue::WaitUntilEmpty(absl::Duration timeout) {
   std::unique_lock lock(mutex_);
   retry_delay_ = absl::ZeroDuration();
   changed_.notify_all();
-  return changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout), [this] { return chunks_.empty(); });
+  return changed_.wait_for(lock, absl::ToChronoNanoseconds(timeout),
+                           [this] { return chunks_.empty() && !writing_; });
 }
 
 WriteBackStats WriteBackQueue::stats() const {

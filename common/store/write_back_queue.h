@@ -55,7 +55,8 @@ class WriteBackQueue {
   void Forget(const ChunkKey& key);
   bool IsQueued(const ChunkKey& key) const;
 
-  // Tries at once, also what failed a moment ago, and waits until nothing is queued. False: not by then.
+  // Tries at once, also what failed a moment ago, and waits until nothing is queued or being written. False:
+  // not by then.
   bool WaitUntilEmpty(absl::Duration timeout);
 
   WriteBackStats stats() const;
