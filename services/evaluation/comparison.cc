@@ -1,6 +1,8 @@
 #include "services/evaluation/comparison.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <map>
 #include <numeric>
 #include <utility>
 

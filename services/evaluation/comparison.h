@@ -2,13 +2,10 @@
 // change for the worse from noise. Pure functions on records.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
-
-#include "absl/status/statusor.h"
 
 namespace cacheclip {
 

@@ -104,6 +104,11 @@ absl::StatusOr<Questions> FindQuestions(const EvalOptions& options) {
   return questions;
 }
 
+// Of samples at the `index`th chunk size.
+SampleShape ShapeOf(const EvalOptions& options, size_t index) {
+  return {.context_tokens = options.context_tokens, .chunk_tokens = options.chunk_tokens[index]};
+}
+
 // In the order in which they are measured: all tasks get their first sample before any gets its second, so
 // that a run that is stopped has something about each. Passages of a file have the sizes they have.
 std::vector<ShapedSample> MakeSamples(const EvalOptions& options, const Questions& questions,
@@ -142,10 +147,6 @@ absl::StatusOr<std::vector<nlohmann::json>> RunEvaluation(
     if (on_progress) on_progress(progress);
   }
   return run.TakeResults();
-}
-
-SampleShape ShapeOf(const EvalOptions& options, size_t index) {
-  return {.context_tokens = options.context_tokens, .chunk_tokens = options.chunk_tokens[index]};
 }
 
 absl::StatusOr<int> WriteSamples(Config config, const EvalOptions& options, const std::string& path) {

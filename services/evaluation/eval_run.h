@@ -29,9 +29,6 @@ struct EvalOptions {
   std::string qa_file;  // questions with passages (qa_file.h), as task `qa`
 };
 
-// The shape of samples at the `index`th chunk size.
-SampleShape ShapeOf(const EvalOptions& options, size_t index);
-
 // Every cell that the options ask for, those that `out` held already included. `on_progress` is called after
 // each sample. INVALID_ARGUMENT names the option; FAILED_PRECONDITION: `out` exists and `resume` is not set,
 // or holds another model's lines.
