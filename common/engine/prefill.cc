@@ -21,21 +21,22 @@ class Assembly {
   // Prefix and complete chunks; of the others the first `num_layers` layers.
   absl::Status Begin(int num_layers) {
     num_placed_ = num_layers;
+    std::vector<ChunkPlace> complete;
+    if (input_.prefix != nullptr) complete.push_back({input_.prefix.get(), 0, 0});
     int32_t slot = input_.prompt.prefix_size();
-    if (input_.prefix != nullptr) CACHECLIP_RETURN_IF_ERROR(session_.Place(*input_.prefix, 0, 0));
     for (size_t i = 0; i < input_.chunks.size(); ++i) {
-      const EncodedChunk& chunk = *input_.chunks[i];
-      CACHECLIP_RETURN_IF_ERROR(cancellation_.Check());
+      const ChunkPlace place{input_.chunks[i].get(), slot, slot};
       const bool is_arriving = i < input_.arrivals.size() && input_.arrivals[i] != nullptr;
       if (is_arriving) {
-        arriving_.push_back({&chunk, input_.arrivals[i].get(), slot});
-        CACHECLIP_RETURN_IF_ERROR(Place(arriving_.back(), 0, num_layers));
+        arriving_.push_back({place, input_.arrivals[i].get()});
       } else {
-        CACHECLIP_RETURN_IF_ERROR(session_.Place(chunk, slot, slot));
+        complete.push_back(place);
       }
-      slot += static_cast<int32_t>(chunk.num_tokens());
+      slot += static_cast<int32_t>(input_.chunks[i]->num_tokens());
     }
     CACHECLIP_CHECK(slot == input_.prompt.suffix_begin()) << "chunks end at " << slot;
+    CACHECLIP_RETURN_IF_ERROR(session_.PlaceLayers(complete, 0, input_.model->num_layers()));
+    for (const Arriving& chunk : arriving_) CACHECLIP_RETURN_IF_ERROR(Place(chunk, 0, num_layers));
     return absl::OkStatus();
   }
 
@@ -52,9 +53,8 @@ class Assembly {
 
  private:
   struct Arriving {
-    const EncodedChunk* chunk;
+    ChunkPlace place;
     const ChunkArrival* arrival;
-    int32_t slot;
   };
 
   absl::Status Place(const Arriving& chunk, int first_layer, int last_layer) {
@@ -63,8 +63,7 @@ class Assembly {
         WaitForLayer(*chunk.arrival, last_layer - 1, input_.layer_deadline, clock_, cancellation_));
     const absl::Time arrived = clock_.Now();
     wait_duration_ += arrived - begin;
-    CACHECLIP_RETURN_IF_ERROR(
-        session_.PlaceLayers(*chunk.chunk, chunk.slot, chunk.slot, first_layer, last_layer));
+    CACHECLIP_RETURN_IF_ERROR(session_.PlaceLayers({&chunk.place, 1}, first_layer, last_layer));
     place_duration_ += clock_.Now() - arrived;
     return absl::OkStatus();
   }

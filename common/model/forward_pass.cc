@@ -33,7 +33,7 @@ ForwardPass::ForwardPass(const ModelTensors& tensors, const ModelConfig& config,
       config_(config),
       cache_(cache),
       rows_(rows),
-      rotation_(MakeRotationTable(tensors.inverse_frequencies, IndexTensor(rows.positions, tensors.device))),
+      rotation_(tensors.rotations->Of(rows.positions)),
       hidden_(at::embedding(tensors.embedding, IndexTensor(rows.ids, tensors.device))) {}
 
 Projections ForwardPass::Project(const LayerTensors& layer) const {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/InferenceMode.h>
 
@@ -80,38 +79,46 @@ int64_t InferenceSession::CacheBytes(const LanguageModel& model, int32_t capacit
 int32_t InferenceSession::capacity() const { return cache_->capacity(); }
 
 absl::Status InferenceSession::Place(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position) {
-  return PlaceLayers(chunk, first_slot, first_position, 0, model_->num_layers());
+  const ChunkPlace place{.chunk = &chunk, .first_slot = first_slot, .first_position = first_position};
+  return PlaceLayers({&place, 1}, 0, model_->num_layers());
 }
 
-absl::Status InferenceSession::PlaceLayers(const EncodedChunk& chunk, int32_t first_slot,
-                                           int32_t first_position, int first_layer, int last_layer) {
+absl::Status InferenceSession::CheckPlace(const ChunkPlace& place, int first_layer, int last_layer) const {
   const ModelConfig& config = model_->config();
+  const EncodedChunk& chunk = *place.chunk;
   const KvShape& shape = chunk.shape();
   if (shape.num_kv_heads != config.num_kv_heads || shape.head_dim != config.head_dim ||
       shape.num_layers < last_layer || first_layer < 0 || last_layer > model_->num_layers())
     return absl::InvalidArgumentError(absl::StrCat("chunk ", chunk.key().ToHex(), " has shape ",
                                                    shape.ToString(), ", which is not model ", model_->name(),
                                                    "'s"));
-  if (chunk.num_tokens() == 0) return absl::OkStatus();
-  if (first_slot < 0 || first_slot + chunk.num_tokens() > cache_->capacity())
+  if (place.first_slot < 0 || place.first_slot + chunk.num_tokens() > cache_->capacity())
     return absl::InvalidArgumentError(absl::StrCat("chunk of ", chunk.num_tokens(), " tokens at slot ",
-                                                   first_slot, " exceeds the session's capacity ",
+                                                   place.first_slot, " exceeds the session's capacity ",
                                                    cache_->capacity()));
+  return absl::OkStatus();
+}
+
+absl::Status InferenceSession::PlaceLayers(std::span<const ChunkPlace> places, int first_layer,
+                                           int last_layer) {
   const c10::InferenceMode inference;
-  const ModelTensors& tensors = model_->tensors();
-  const at::Tensor positions = at::arange(first_position, first_position + chunk.num_tokens(),
-                                          at::TensorOptions().dtype(at::kLong).device(tensors.device));
-  const RotationTable rotation = MakeRotationTable(tensors.inverse_frequencies, positions);
-  const auto place = [&](int64_t begin, int64_t end) {
+  std::vector<RotationTable> rotations;
+  for (const ChunkPlace& place : places) {
+    CACHECLIP_RETURN_IF_ERROR(CheckPlace(place, first_layer, last_layer));
+    rotations.push_back(model_->tensors().rotations->Of(place.first_position,
+                                                        static_cast<int32_t>(place.chunk->num_tokens())));
+  }
+  const auto place_all = [&](int64_t begin, int64_t end) {
     const c10::InferenceMode on_each_thread;
-    for (int layer = static_cast<int>(begin); layer < end; ++layer)
-      PlaceLayer(*cache_, chunk, layer, first_slot, rotation);
+    for (size_t i = 0; i < places.size(); ++i)
+      for (int layer = static_cast<int>(begin); layer < end && places[i].chunk->num_tokens() > 0; ++layer)
+        PlaceLayer(*cache_, *places[i].chunk, layer, places[i].first_slot, rotations[i]);
   };
   // Waking the threads once for all layers: for each layer it would cost as much as the layer's copy.
   if (cache_->PlacesLayersSideBySide() && last_layer - first_layer >= at::get_num_threads()) {
-    at::parallel_for(first_layer, last_layer, /*grain_size=*/1, place);
+    at::parallel_for(first_layer, last_layer, /*grain_size=*/1, place_all);
   } else {
-    place(first_layer, last_layer);
+    place_all(first_layer, last_layer);
   }
   return absl::OkStatus();
 }

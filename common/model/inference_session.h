@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -28,6 +29,11 @@ class KvCache;  // kv_cache.h, for common/model only
 
 using Logits = std::vector<float>;  // [vocab_size]
 
+struct ChunkPlace {
+  const EncodedChunk* chunk;
+  int32_t first_slot, first_position;
+};
+
 class InferenceSession {
  public:
   // RESOURCE_EXHAUSTED when memory for the cache cannot be had.
@@ -38,12 +44,11 @@ class InferenceSession {
   // Bytes a session of this capacity takes: what admission reserves.
   static int64_t CacheBytes(const LanguageModel& model, int32_t capacity);
 
-  // Lays a chunk's stored KV at slots first_slot …, its keys rotated to positions first_position …. All
-  // layers of the loaded model, or layers [first_layer, last_layer). INVALID_ARGUMENT if the shapes differ or
-  // it does not fit.
+  // Lays a chunk's stored KV at slots first_slot …, its keys rotated to positions first_position …: all
+  // layers of the loaded model. INVALID_ARGUMENT if the shapes differ or it does not fit.
   absl::Status Place(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position);
-  absl::Status PlaceLayers(const EncodedChunk& chunk, int32_t first_slot, int32_t first_position,
-                           int first_layer, int last_layer);
+  // Layers [first_layer, last_layer) of several, none if one of them is refused: the threads are woken once.
+  absl::Status PlaceLayers(std::span<const ChunkPlace> places, int first_layer, int last_layer);
 
   // Runs `rows` through all layers, writing their fresh KV, and returns the logits of the last row.
   // `before_layer`, if set, is called ahead of each layer (e.g. to place that layer's stored KV).
@@ -68,6 +73,7 @@ class InferenceSession {
 
  private:
   InferenceSession(std::shared_ptr<const LanguageModel> model, std::unique_ptr<KvCache> cache);
+  absl::Status CheckPlace(const ChunkPlace& place, int first_layer, int last_layer) const;
 
   std::shared_ptr<const LanguageModel> model_;
   std::unique_ptr<KvCache> cache_;

@@ -1,10 +1,13 @@
 #include "common/model/rope.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/sin.h>
@@ -45,6 +48,33 @@ at::Tensor InverseFrequencies(const ModelConfig& config) {
 RotationTable MakeRotationTable(const at::Tensor& inverse_frequencies, const at::Tensor& positions) {
   const at::Tensor angles = positions.to(at::kFloat).view({-1, 1, 1}) * inverse_frequencies.view({1, 1, -1});
   return {at::cos(angles), at::sin(angles)};
+}
+
+RotationTables::RotationTables(at::Tensor inverse_frequencies)
+    : inverse_frequencies_(std::move(inverse_frequencies)) {}
+
+RotationTable RotationTables::UpTo(int64_t num_positions) const {
+  const std::lock_guard lock(mutex_);
+  const int64_t known = all_.cosine.defined() ? all_.cosine.size(0) : 0;
+  if (known < num_positions) {
+    constexpr int64_t kFewest = 1024;
+    const auto options = at::TensorOptions().dtype(at::kLong).device(inverse_frequencies_.device());
+    all_ = MakeRotationTable(inverse_frequencies_,
+                             at::arange(std::max({num_positions, 2 * known, kFewest}), options));
+  }
+  return all_;
+}
+
+RotationTable RotationTables::Of(int32_t first_position, int32_t num_tokens) const {
+  const RotationTable all = UpTo(int64_t{first_position} + num_tokens);
+  return {all.cosine.narrow(0, first_position, num_tokens), all.sine.narrow(0, first_position, num_tokens)};
+}
+
+RotationTable RotationTables::Of(std::span<const int32_t> positions) const {
+  const RotationTable all = UpTo(int64_t{*std::ranges::max_element(positions)} + 1);
+  const at::Tensor indices =
+      at::tensor(at::ArrayRef<int32_t>(positions.data(), positions.size())).to(inverse_frequencies_.device());
+  return {all.cosine.index_select(0, indices), all.sine.index_select(0, indices)};
 }
 
 at::Tensor Rotate(const at::Tensor& x, const RotationTable& table) {

@@ -118,7 +118,7 @@ absl::StatusOr<ModelTensors> LoadModelTensors(const Checkpoint& checkpoint, cons
     CACHECLIP_ASSIGN_OR_RETURN(tensors.head,
                                reader.Read("lm_head.weight", {config.vocab_size, config.hidden_size}));
   }
-  tensors.inverse_frequencies = InverseFrequencies(config).to(device);
+  tensors.rotations = std::make_shared<RotationTables>(InverseFrequencies(config).to(device));
   return tensors;
 }
 

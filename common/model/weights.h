@@ -2,6 +2,7 @@
 // in another. Internal to common/model (includes libtorch). Immutable after loading; thread-safe.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -9,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/model/config.h"
 #include "common/model/language_model.h"
+#include "common/model/rope.h"
 #include "common/model/safetensors.h"
 
 namespace cacheclip {
@@ -28,9 +30,9 @@ struct LayerTensors {
 struct ModelTensors {
   at::Tensor embedding;  // [vocab, hidden]
   std::vector<LayerTensors> layers;
-  at::Tensor final_norm;           // [hidden]
-  at::Tensor head;                 // [vocab, hidden]; aliases embedding when tied
-  at::Tensor inverse_frequencies;  // fp32 [head_dim / 2], on the device
+  at::Tensor final_norm;  // [hidden]
+  at::Tensor head;        // [vocab, hidden]; aliases embedding when tied
+  std::shared_ptr<const RotationTables> rotations;
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kBFloat16;
 };

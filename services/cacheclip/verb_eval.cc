@@ -11,10 +11,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "services/cacheclip/console.h"
+#include "services/cacheclip/verb.h"
 #include "services/evaluation/comparison.h"
 #include "services/evaluation/eval_records.h"
 #include "services/evaluation/eval_run.h"
-#include "services/cacheclip/verb.h"
 #include "services/runtime/program_options.h"
 
 namespace cacheclip {

@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "services/cacheclip/console.h"
-#include "services/evaluation/tune.h"
 #include "services/cacheclip/verb.h"
+#include "services/evaluation/tune.h"
 #include "services/runtime/model_profile.h"
 #include "services/runtime/program_options.h"
 

@@ -20,12 +20,14 @@ absl::StatusOr<std::vector<HeadScores>> Evaluator::ScorePrimaryHeads(const Prepa
   const PromptTokens& tokens = prepared.prompt.tokens;
   CACHECLIP_ASSIGN_OR_RETURN(const std::unique_ptr<InferenceSession> session,
                              InferenceSession::Create(runtime.model, prepared.prompt.capacity));
-  if (prepared.prefix != nullptr) CACHECLIP_RETURN_IF_ERROR(session->Place(*prepared.prefix, 0, 0));
+  std::vector<ChunkPlace> places;
+  if (prepared.prefix != nullptr) places.push_back({prepared.prefix.get(), 0, 0});
   int32_t slot = tokens.prefix_size();
   for (const auto& chunk : prepared.chunks) {
-    CACHECLIP_RETURN_IF_ERROR(session->Place(*chunk, slot, slot));
+    places.push_back({chunk.get(), slot, slot});
     slot += static_cast<int32_t>(chunk->num_tokens());
   }
+  CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(places, 0, runtime.model->num_layers()));
   absl::StatusOr<std::vector<HeadScores>> heads = absl::InternalError("not run");
   runtime.executor->Run(TaskPriority::kInteractive, [&] {
     heads = ScoreHeadsByPrimaryProbe(*session, tokens, {0, runtime.model->num_layers()});

@@ -80,7 +80,8 @@ TEST(Serve, AsksAnAuxiliaryOfAnotherFamilyThatHasItsOwnTokenizer) {
 
 TEST(Serve, PrefillsInFullWhereReuseDivergesTooFar) {
   Cluster cluster;
-  const Server server = cluster.Start("cacheclip", {"--max-divergence", "1e-9"});  // random weights: no chance
+  const Server server =
+      cluster.Start("cacheclip", {"--max-divergence", "1e-9"});  // random weights: no chance
   const auto result = Generate(server, RequestOver(cluster.Ingest(server, 2), Method::kAuto));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->usage.method, Method::kFull);

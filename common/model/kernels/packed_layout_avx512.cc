@@ -94,13 +94,14 @@ inline void StoreValue(const CacheSlice& cache, int kv_head, int slot, const Bf1
 template <StoreMode kMode>
 inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const Bf16* first,
                            const Bf16* second) {
+  const __m512i low_half = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8,  //
+                                            39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  const __m512i high_half = _mm512_or_si512(low_half, _mm512_set1_epi16(16));
   Pair* to = reinterpret_cast<Pair*>(ValueSlot(cache, kv_head, slot));
-  for (int i = 0; i < cache.head_dim; i += 16) {
-    const __m512i low =
-        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(first + i)));
-    const __m512i high =
-        _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(second + i)));
-    StoreLine<kMode>(to + i, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+  for (int i = 0; i < cache.head_dim; i += 32) {
+    const __m512i a = _mm512_loadu_si512(first + i), b = _mm512_loadu_si512(second + i);
+    StoreLine<kMode>(to + i, _mm512_permutex2var_epi16(a, low_half, b));
+    StoreLine<kMode>(to + i + 16, _mm512_permutex2var_epi16(a, high_half, b));
   }
 }
 
@@ -153,6 +154,13 @@ inline void DequantiseHead(const int8_t* head, float scale, int head_dim, Bf16* 
   for (int i = 0; i < head_dim; i += 16) Narrow(out + i, _mm512_mul_ps(Widen(head + i), scales));
 }
 
+// A block ahead of its use: the core's own prefetching stops at the end of each page, and rows of keys and of
+// values lie on different ones.
+inline void PrefetchRow(const Bf16* row, size_t num_elements) {
+  for (size_t i = 0; i < num_elements; i += 32)
+    _mm_prefetch(reinterpret_cast<const char*>(row + i), _MM_HINT_T0);
+}
+
 constexpr int kTokenBlock = 16;  // tokens per piece of work
 
 void StorePastCache(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots,
@@ -195,13 +203,18 @@ void RotateAndStore(const CacheSlice& cache, const Bf16* keys, const Bf16* value
   const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
   ForEachBlock(first_slot, num_tokens, num_threads, kTokenBlock * token_stride,
                [&](int begin, int end, const int32_t* slots, Bf16* rotated) {
-                 for (int i = begin; i < end; ++i)
+                 for (int i = begin; i < end; ++i) {
+                   if (i + kTokenBlock < num_tokens) {
+                     PrefetchRow(keys + (i + kTokenBlock) * token_stride, token_stride);
+                     PrefetchRow(values + (i + kTokenBlock) * token_stride, token_stride);
+                   }
                    for (int head = 0; head < cache.num_kv_heads; ++head)
                      RotateHead(
                          keys + i * token_stride + static_cast<size_t>(head) * cache.head_dim,
                          cosine + static_cast<size_t>(i) * cache.head_dim / 2,
                          sine + static_cast<size_t>(i) * cache.head_dim / 2, cache.head_dim,
                          rotated + static_cast<size_t>(i - begin) * token_stride + head * cache.head_dim);
+                 }
                  StorePastCache(cache, rotated, values + begin * token_stride, slots, end - begin);
                });
 }

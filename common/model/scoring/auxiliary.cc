@@ -74,13 +74,15 @@ class AuxiliaryScorer {
     CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<InferenceSession> session,
                                InferenceSession::Create(model_, prefix + context + rows.size()));
     CACHECLIP_RETURN_IF_ERROR(session->CheckRows(rows));
-    if (input_.prefix) CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*input_.prefix, 0, 0, 0, band_.end));
+    std::vector<ChunkPlace> places;
+    if (input_.prefix) places.push_back({input_.prefix.get(), 0, 0});
     int32_t slot = prefix;
     for (const auto& chunk : chunks) {
-      CACHECLIP_RETURN_IF_ERROR(cancellation_.Check());
-      CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(*chunk, slot, prefix, 0, band_.end));
+      places.push_back({chunk.get(), slot, prefix});
       slot += static_cast<int32_t>(chunk->num_tokens());
     }
+    CACHECLIP_RETURN_IF_ERROR(cancellation_.Check());
+    CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(places, 0, band_.end));
     return RunQuestion(*session, rows, prefix, prefix + context);
   }
 

@@ -42,12 +42,15 @@ class Assembly {
     return absl::OkStatus();
   }
   absl::Status Run() {
+    std::vector<StoreHit> hits;
+    std::vector<ChunkPlace> places;
     for (size_t i = 0; i < bench_.chunks.size(); ++i) {
-      CACHECLIP_ASSIGN_OR_RETURN(const StoreHit hit, store_.Get(bench_.chunks[i]->key()));
+      CACHECLIP_ASSIGN_OR_RETURN(StoreHit hit, store_.Get(bench_.chunks[i]->key()));
       const int32_t slot = static_cast<int32_t>(i) % num_places_ * bench_.options.chunk_tokens;
-      CACHECLIP_RETURN_IF_ERROR(session_->Place(*hit.chunk, slot, slot));
+      places.push_back({hit.chunk.get(), slot, slot});
+      hits.push_back(std::move(hit));
     }
-    return absl::OkStatus();
+    return session_->PlaceLayers(places, 0, bench_.model->num_layers());
   }
   // As many bytes as the cache takes.
   int64_t num_places() const { return num_places_; }

@@ -103,9 +103,20 @@ TEST_F(Session, ChunkMustFit) {
 
 TEST_F(Session, OnlyLayersThatExistArePlaced) {
   const ChunkPointer chunk = MakeTestChunk({.shape = model_->kv_shape()});
-  EXPECT_TRUE(session_->PlaceLayers(*chunk, 0, 0, 1, 2).ok());
-  EXPECT_EQ(session_->PlaceLayers(*chunk, 0, 0, 0, 3).code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(session_->PlaceLayers(*chunk, 0, 0, -1, 1).code(), absl::StatusCode::kInvalidArgument);
+  const std::vector<ChunkPlace> places = {{chunk.get(), 0, 0}};
+  EXPECT_TRUE(session_->PlaceLayers(places, 1, 2).ok());
+  EXPECT_EQ(session_->PlaceLayers(places, 0, 3).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(session_->PlaceLayers(places, -1, 1).code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(Session, WhereOneChunkIsRefusedNoneIsPlaced) {
+  const ChunkPointer chunk = MakeTestChunk({.num_tokens = 4, .shape = model_->kv_shape()});
+  const std::vector<ChunkPlace> places = {{chunk.get(), 0, 0}, {chunk.get(), 14, 4}};
+  const at::Tensor before = session_->cache().Values(0, 0, 4);
+  EXPECT_EQ(session_->PlaceLayers(places, 0, 2).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(session_->cache().Values(0, 0, 4).equal(before));
+  EXPECT_TRUE(session_->PlaceLayers(std::span(places).first(1), 0, 2).ok());
+  EXPECT_FALSE(session_->cache().Values(0, 0, 4).equal(before));
 }
 
 TEST_F(Session, DeeperChunksServeATruncatedModel) {
@@ -139,8 +150,8 @@ TEST_F(Session, PlacingLayerByLayerIsPlacingAtOnce) {
   const Rows rows = SelectiveRows(prompt, {});
   const auto at_once = Assemble(model_, prompt)->Run(rows).value();
   const auto by_layer = session_->Run(rows, CancellationToken(), [&](int layer) {
-    const absl::Status status = session_->PlaceLayers(*encoded.prefix, 0, 0, layer, layer + 1);
-    return status.ok() ? session_->PlaceLayers(*encoded.chunks[0], 2, 2, layer, layer + 1) : status;
+    const std::vector<ChunkPlace> places = {{encoded.prefix.get(), 0, 0}, {encoded.chunks[0].get(), 2, 2}};
+    return session_->PlaceLayers(places, layer, layer + 1);
   });
   EXPECT_EQ(by_layer.value(), at_once);
 }

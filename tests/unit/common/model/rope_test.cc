@@ -61,6 +61,24 @@ INSTANTIATE_TEST_SUITE_P(
                     RopeParameters{
                         .scaling = RopeScaling::kLlama3, .factor = 32, .original_max_positions = 4096}));
 
+TEST(RotationTables, AreTheRotationsOfThePositionsHoweverTheyGrow) {
+  const at::Tensor frequencies = InverseFrequencies(Config({}));
+  const RotationTables tables(frequencies);
+  const auto expect_same = [](const RotationTable& a, const RotationTable& b) {
+    EXPECT_TRUE(a.cosine.equal(b.cosine));
+    EXPECT_TRUE(a.sine.equal(b.sine));
+  };
+  const RotationTable early = tables.Of(3, 20);
+  for (int32_t first : {0, 1000, 1024, 5000}) {
+    SCOPED_TRACE(first);
+    expect_same(tables.Of(first, 30), MakeRotationTable(frequencies, Positions(first, 30)));
+  }
+  expect_same(early, MakeRotationTable(frequencies, Positions(3, 20)));
+  const std::vector<int32_t> scattered = {9, 0, 7000, 9};
+  expect_same(tables.Of(scattered),
+              MakeRotationTable(frequencies, at::tensor(std::vector<int64_t>{9, 0, 7000, 9})));
+}
+
 TEST(Rotate, RoundsOnceToTheKeysDtype) {
   const at::Tensor keys = at::randn({7, 2, 64}).to(at::kBFloat16);
   const RotationTable table = MakeRotationTable(InverseFrequencies(Config({})), Positions(100, 7));
@@ -82,8 +100,7 @@ TEST(Rotate, StoredKeyOfLayer0RotatedToAnyPositionIsTheDirectlyComputedOne) {
     Rows rows;
     rows.Append(ids, 0, position);
     ASSERT_TRUE(session->Run(rows).ok());
-    const at::Tensor placed =
-        Rotate(stored, MakeRotationTable(model->tensors().inverse_frequencies, Positions(position, 11)));
+    const at::Tensor placed = Rotate(stored, model->tensors().rotations->Of(position, 11));
     EXPECT_LT(MaxAbs(session->cache().Keys(0, 0, 11) - placed.transpose(0, 1)), 1e-5) << position;
   }
 }

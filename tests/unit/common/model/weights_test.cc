@@ -85,7 +85,7 @@ TEST_F(Weights, TransposedMatrixIsNotTakenForTheRightOne) {
 TEST_F(Weights, AreConvertedToTheComputeDtypeButFrequenciesStayFp32) {
   const ModelTensors tensors = Load(tensors_, 2, at::kBFloat16).value();
   EXPECT_EQ(tensors.layers[0].down.scalar_type(), at::kBFloat16);
-  EXPECT_EQ(tensors.inverse_frequencies.scalar_type(), at::kFloat);
+  EXPECT_EQ(tensors.rotations->Of(0, 1).cosine.scalar_type(), at::kFloat);
   const at::Tensor wide = Load(tensors_).value().layers[0].down;
   EXPECT_TRUE(tensors.layers[0].down.equal(wide.to(at::kBFloat16)));
 }
