@@ -1,6 +1,7 @@
 #include "common/engine/planner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -63,12 +64,28 @@ absl::StatusOr<RecomputePlan> PlanDeviation(const PlanInput& input, RecomputePla
   return plan;
 }
 
+// Chosen tokens run through the first layers only, and what this saves pays for more of them. A budget that
+// pays for every selectable token buys layers instead, so that all of it is always full prefill.
+void SetDepth(const PlanInput& input, RecomputePlan& plan) {
+  const int64_t num_tokens = input.context.num_tokens();
+  const int64_t selectable =
+      num_tokens - (plan.selection.first_chunk_selectable ? 0 : FirstChunkTokens(input.context));
+  const int64_t affordable = BudgetOf(plan.selection.budget, input.num_layers * num_tokens);
+  const int64_t layers = std::max<int64_t>(std::lround(plan.selection.depth * input.num_layers), 1);
+  plan.recompute_layers =
+      static_cast<int>(std::clamp<int64_t>(affordable / selectable, layers, input.num_layers));
+  const int64_t chosen = std::min(selectable, affordable / plan.recompute_layers);
+  if (chosen > BudgetTokens(plan.selection.budget, input.context.num_tokens()))
+    plan.selection.budget = static_cast<double>(chosen) / num_tokens;
+}
+
 }  // namespace
 
 absl::StatusOr<RecomputePlan> PlanRecompute(const PlanInput& input) {
   CACHECLIP_RETURN_IF_ERROR(ValidateSelectionOptions(input.selection));
   CACHECLIP_RETURN_IF_ERROR(input.context.Validate());
-  RecomputePlan plan{.method = Resolve(input), .selection = input.selection};
+  RecomputePlan plan{
+      .method = Resolve(input), .selection = input.selection, .recompute_layers = input.num_layers};
   switch (plan.method) {
     case Method::kFull:
       plan = Decided(std::move(plan), SelectAll(input.context));
@@ -92,6 +109,7 @@ absl::StatusOr<RecomputePlan> PlanRecompute(const PlanInput& input) {
   if (NothingSelectable(input.context, input.selection))
     return Decided(std::move(plan), SelectNone(input.context));
   plan.step = plan.method == Method::kPrimaryProbe ? Step::kProbe : Step::kAskSelector;
+  if (plan.method != Method::kAuxiliaryPaper) SetDepth(input, plan);  // published as it is
   return plan;
 }
 
@@ -118,10 +136,10 @@ absl::Status CheckSelected(const ContextMap& context, const SelectionOptions& se
 
 ChargedBudget ChargeOf(const RecomputePlan& plan, std::span<const int32_t> indices, const ContextMap& context,
                        int num_layers) {
-  const auto selected = static_cast<int64_t>(indices.size());
-  if (plan.step != Step::kDeviation) return ChargeUniform(num_layers, selected, context.num_tokens());
-  std::vector<int64_t> fresh(num_layers, selected);
-  std::fill_n(fresh.begin(), plan.check_layer + 1, context.num_tokens() - FirstChunkTokens(context));
+  std::vector<int64_t> fresh(num_layers, 0);
+  std::fill_n(fresh.begin(), plan.recompute_layers, static_cast<int64_t>(indices.size()));
+  if (plan.step == Step::kDeviation)
+    std::fill_n(fresh.begin(), plan.check_layer + 1, context.num_tokens() - FirstChunkTokens(context));
   return ChargePerLayer(fresh, context.num_tokens());
 }
 

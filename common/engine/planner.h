@@ -44,9 +44,11 @@ struct RecomputePlan {
   Method method = Method::kNone;  // never kAuto
   Step step = Step::kDecided;
   std::vector<int32_t> indices;
-  SelectionOptions
-      selection;  // kProbe, kDeviation: how to choose, with the budget that is left for the chosen tokens
-  int check_layer = -1;  // kDeviation
+  // How to choose, with the budget as a share of tokens: what is left for the chosen ones (kDeviation), or
+  // more than was asked where they run through fewer layers.
+  SelectionOptions selection;
+  int recompute_layers = 0;  // chosen tokens are computed anew in layers 0 … recompute_layers - 1
+  int check_layer = -1;      // kDeviation
 
   bool UsesStoredKv() const { return step != Step::kFullPrefill; }
 };

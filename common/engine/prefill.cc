@@ -145,9 +145,10 @@ absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& cl
   if (input.plan.step != RecomputePlan::Step::kDecided) end_stage(Stage::kSelect);
   const Rows rows = SelectiveRows(input.prompt, output.recomputed_indices);
   const absl::Duration placed_before = assembly.place_duration(), waited_before = assembly.wait_duration();
-  std::function<absl::Status(int)> before_layer;
-  if (assembly.has_arriving()) before_layer = [&](int layer) { return assembly.BeforeLayer(layer); };
-  CACHECLIP_ASSIGN_OR_RETURN(output.logits, output.session->Run(rows, cancellation, before_layer));
+  RunOptions options{.num_shallow_rows = static_cast<int32_t>(output.recomputed_indices.size()),
+                     .shallow_layers = input.plan.recompute_layers};
+  if (assembly.has_arriving()) options.before_layer = [&](int layer) { return assembly.BeforeLayer(layer); };
+  CACHECLIP_ASSIGN_OR_RETURN(output.logits, output.session->Run(rows, cancellation, options));
   end_stage(Stage::kRecompute);
   if (assembly.has_arriving()) {  // what the pass spent on layers is not computing
     const absl::Duration placed = assembly.place_duration() - placed_before;

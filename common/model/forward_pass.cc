@@ -27,14 +27,13 @@ at::Tensor IndexTensor(std::span<const int32_t> values, at::Device device) {
 
 }  // namespace
 
-ForwardPass::ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache,
-                         const Rows& rows)
+ForwardPass::ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache, Rows rows)
     : tensors_(tensors),
       config_(config),
       cache_(cache),
-      rows_(rows),
-      rotation_(tensors.rotations->Of(rows.positions)),
-      hidden_(at::embedding(tensors.embedding, IndexTensor(rows.ids, tensors.device))) {}
+      rows_(std::move(rows)),
+      rotation_(tensors.rotations->Of(rows_.positions)),
+      hidden_(at::embedding(tensors.embedding, IndexTensor(rows_.ids, tensors.device))) {}
 
 Projections ForwardPass::Project(const LayerTensors& layer) const {
   const int64_t rows = rows_.size(), dim = config_.head_dim;
@@ -80,6 +79,12 @@ absl::Status ForwardPass::RunLayers(int begin, int end, const ForwardHooks& hook
            cache_.Attend(index, projections.queries, rows_.slots, scale));
   }
   return absl::OkStatus();
+}
+
+void ForwardPass::DropFirstRows(int32_t num_rows) {
+  rows_.DropFirst(num_rows);
+  hidden_ = hidden_.slice(0, num_rows).clone();
+  rotation_ = {rotation_.cosine.slice(0, num_rows), rotation_.sine.slice(0, num_rows)};
 }
 
 absl::Status ForwardPass::RunToProjections(int last, const ForwardHooks& hooks) {

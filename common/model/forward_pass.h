@@ -6,7 +6,7 @@
 //   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model.num_layers(), hooks));
 //   at::Tensor logits = pass.Logits(rows.size() - 1);
 //
-// Internal to common/model. One thread; refers to its arguments, which must outlive it.
+// Internal to common/model. One thread; refers to its arguments but the rows, which must outlive it.
 #pragma once
 
 #include <functional>
@@ -37,15 +37,18 @@ struct ForwardHooks {
 
 class ForwardPass {
  public:
-  ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache, const Rows& rows);
+  ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache, Rows rows);
 
   absl::Status RunLayers(int begin, int end, const ForwardHooks& hooks);
+
+  // The first `num_rows` go no further: what they computed stays in the cache.
+  void DropFirstRows(int32_t num_rows);
 
   // Runs the layers before `last`, and of `last` only projections and store: no attention, no MLP. For probes
   // and encoding, whose last layer needs no more.
   absl::Status RunToProjections(int last, const ForwardHooks& hooks);
 
-  // fp32 [num_rows - first_row, vocab_size]; after all layers.
+  // fp32 [num_rows - first_row, vocab_size]; after all layers, of the rows that are left.
   at::Tensor Logits(int32_t first_row) const;
 
  private:
@@ -57,7 +60,7 @@ class ForwardPass {
   const ModelTensors& tensors_;
   const ModelConfig& config_;
   KvCache& cache_;
-  const Rows& rows_;
+  Rows rows_;
   RotationTable rotation_;
   at::Tensor hidden_;  // residual stream [num_rows, hidden]
 };

@@ -139,14 +139,26 @@ absl::Status InferenceSession::CheckRows(const Rows& rows) const {
 }
 
 absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const CancellationToken& cancellation,
-                                             const std::function<absl::Status(int layer)>& before_layer) {
+                                             const RunOptions& options) {
   CACHECLIP_RETURN_IF_ERROR(CheckRows(rows));
+  const int32_t num_shallow = options.num_shallow_rows;
+  const int last_layer = model_->num_layers();
+  if (num_shallow < 0 || num_shallow >= rows.size() ||
+      (num_shallow > 0 && (options.shallow_layers < 0 || options.shallow_layers > last_layer)))
+    return absl::InvalidArgumentError(absl::StrCat(num_shallow, " of ", rows.size(), " rows through ",
+                                                   options.shallow_layers, " of ", last_layer, " layers"));
   const c10::InferenceMode inference;
+  const ForwardHooks hooks{.before_layer = options.before_layer, .cancellation = cancellation};
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
-  CACHECLIP_RETURN_IF_ERROR(
-      pass.RunLayers(0, model_->num_layers(), {.before_layer = before_layer, .cancellation = cancellation}));
+  int first_layer = 0;
+  if (num_shallow > 0) {
+    first_layer = options.shallow_layers;
+    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, first_layer, hooks));
+    pass.DropFirstRows(num_shallow);
+  }
+  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(first_layer, last_layer, hooks));
   length_ = std::max(length_, rows.slots.back() + 1);
-  return std::move(ToRows(pass.Logits(rows.size() - 1))[0]);
+  return std::move(ToRows(pass.Logits(rows.size() - num_shallow - 1))[0]);
 }
 
 absl::StatusOr<std::vector<Logits>> InferenceSession::RunAllLogits(const Rows& rows, int32_t first_row,

@@ -29,6 +29,15 @@ class KvCache;  // kv_cache.h, for common/model only
 
 using Logits = std::vector<float>;  // [vocab_size]
 
+struct RunOptions {
+  // If set, called ahead of each layer (e.g. to place that layer's stored KV).
+  std::function<absl::Status(int layer)> before_layer;
+  // The first so many rows, not all of them, run through layers 0 … shallow_layers - 1 only; what the cache
+  // holds of them in the other layers stays.
+  int32_t num_shallow_rows = 0;
+  int shallow_layers = 0;
+};
+
 struct ChunkPlace {
   const EncodedChunk* chunk;
   int32_t first_slot, first_position;
@@ -51,9 +60,8 @@ class InferenceSession {
   absl::Status PlaceLayers(std::span<const ChunkPlace> places, int first_layer, int last_layer);
 
   // Runs `rows` through all layers, writing their fresh KV, and returns the logits of the last row.
-  // `before_layer`, if set, is called ahead of each layer (e.g. to place that layer's stored KV).
   absl::StatusOr<Logits> Run(const Rows& rows, const CancellationToken& cancellation = CancellationToken(),
-                             const std::function<absl::Status(int layer)>& before_layer = {});
+                             const RunOptions& options = {});
 
   // The same, with the logits of every row from `first_row` on: teacher forcing.
   absl::StatusOr<std::vector<Logits>> RunAllLogits(

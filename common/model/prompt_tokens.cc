@@ -21,6 +21,11 @@ void Rows::Append(std::span<const int32_t> run, int32_t first_slot, int32_t firs
     Append(run[i], first_slot + static_cast<int32_t>(i), first_position + static_cast<int32_t>(i));
 }
 
+void Rows::DropFirst(int32_t count) {
+  for (std::vector<int32_t>* column : {&ids, &slots, &positions})
+    column->erase(column->begin(), column->begin() + count);
+}
+
 Rows FullRows(const PromptTokens& prompt) {
   Rows rows;
   rows.Append(prompt.prefix_ids, 0, 0);

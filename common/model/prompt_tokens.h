@@ -38,6 +38,7 @@ struct Rows {
   int32_t size() const { return static_cast<int32_t>(ids.size()); }
   void Append(int32_t id, int32_t slot, int32_t position);
   void Append(std::span<const int32_t> run, int32_t first_slot, int32_t first_position);  // neighbours
+  void DropFirst(int32_t count);
 };
 
 // Every token of the prompt: full prefill.

@@ -15,9 +15,6 @@ struct ChargedBudget {
   double ratio() const;  // 0 for a request without chunks
 };
 
-// The same tokens in every layer.
-ChargedBudget ChargeUniform(int num_layers, int64_t num_fresh_tokens, int64_t num_chunk_tokens);
-
 // `fresh_tokens_per_layer`: [num_layers].
 ChargedBudget ChargePerLayer(std::span<const int64_t> fresh_tokens_per_layer, int64_t num_chunk_tokens);
 

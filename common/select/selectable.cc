@@ -31,6 +31,9 @@ absl::Status ValidateSelectionOptions(const SelectionOptions& options) {
   if (!(options.coverage > 0.0 && options.coverage <= 1.0))
     return InvalidField("options.coverage",
                         absl::StrCat("must be between 0 (exclusive) and 1, got ", options.coverage));
+  if (!(options.depth > 0.0 && options.depth <= 1.0))
+    return InvalidField("options.depth",
+                        absl::StrCat("must be between 0 (exclusive) and 1, got ", options.depth));
   if (options.window < 1 || options.window > SelectionOptions::kMaxWindow)
     return InvalidField("options.window", absl::StrCat("must be between 1 and ", SelectionOptions::kMaxWindow,
                                                        ", got ", options.window));

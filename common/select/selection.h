@@ -43,6 +43,10 @@ struct SelectionOptions {
   // Groups are taken until they hold this share of the selectable tokens' score, 0 (exclusive) … 1: below 1 a
   // question whose attention is concentrated spends less than the budget. Scores must then not be negative.
   double coverage = 1;
+  // Share of the model's layers, from the first on, in which chosen tokens are computed anew, 0 (exclusive) …
+  // 1; in the others their stored KV stays. Below 1 the same budget pays for more tokens. Seen to by the
+  // planner: Select() counts tokens.
+  double depth = 1;
   // Tokens per window (both window groupings), 1 … kMaxWindow. A shorter chunk is one window.
   int window = 8;
   // kPaperWindows: a window is taken if it holds at least so many of the top `budget` tokens; 1 … window.

@@ -5,7 +5,7 @@
 namespace cacheclip {
 namespace {
 
-constexpr double kScoringLayerShare = 2.0 / 3;  // the scoring band ends there
+constexpr double kScoringLayerShare = 3.0 / 4;  // the scoring band ends there
 
 PassCost Scaled(PassCost cost, double factor) {
   return {cost.linear_flops * factor, cost.attention_flops * factor, cost.exponentials * factor};

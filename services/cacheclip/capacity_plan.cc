@@ -22,7 +22,7 @@ constexpr int64_t kProgramBytes = int64_t{1} << 30;  // libraries, buffers, frag
 constexpr int64_t kRedisEntryBytes = 400;            // key, table entry and expiry of one slice
 constexpr int64_t kRedisStringBytes = 16;            // header and terminator of the value
 constexpr double kDecodeShareOfPrefill = 0.1;
-constexpr double kAuxiliaryLayers = 2.0 / 3;  // the primary, truncated
+constexpr double kAuxiliaryLayers = 3.0 / 4;  // the primary, truncated
 
 struct Bound {
   std::string_view field;

@@ -36,7 +36,7 @@ struct CapacityInput {
   // One replica's speed on its machine, measured or assumed. One request computes at a time.
   double prefill_tokens_per_second = 0;
   double decode_tokens_per_second = 0;  // 0: a tenth of prefill
-  double selection_seconds = 0;         // 0: the question through two thirds of the model
+  double selection_seconds = 0;         // 0: the question through three quarters of the model
   double utilisation = 0.6;             // share of a replica's time that is planned with
   int64_t spare_replicas = 1;           // of each kind, for restarts and failures
   double ingest_hours = 24;             // in which the whole corpus is to be encoded

@@ -148,7 +148,7 @@ void AddSpeeds(CLI::App& app, Flags& flags) {
   app.add_option("--decode-tokens-per-second", input.decode_tokens_per_second, "0: a tenth of prefill")
       ->capture_default_str();
   app.add_option("--selection-seconds", input.selection_seconds,
-                 "0: the question through two thirds of the model")
+                 "0: the question through three quarters of the model")
       ->capture_default_str();
   app.add_flag("--measure", flags.measure, "measure prefill and selection here, with the model");
   app.add_option("--utilisation", input.utilisation, "share of a replica's time to plan with")

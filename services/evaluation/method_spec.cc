@@ -55,6 +55,7 @@ bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
   if (key == "seam") return absl::SimpleAtoi(value, &spec->selection.seam_tokens);
   if (key == "follow") return absl::SimpleAtod(value, &spec->selection.follow);
   if (key == "coverage") return absl::SimpleAtod(value, &spec->selection.coverage);
+  if (key == "depth") return absl::SimpleAtod(value, &spec->selection.depth);
   if (key == "pool")
     return Choose<HeadPooling>(value, {{"mean", HeadPooling::kMean}, {"max", HeadPooling::kMax}},
                                &heads.pooling);
@@ -107,7 +108,7 @@ absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, 
 std::string MethodSettingsHelp() {
   return "layers=BEGIN-END, heads=LAYER.HEAD/…, pool=mean|max, norm=joint|chunk, pass=parallel|chunk, "
          "group=windows|paper|tokens|sentences, window=N, seam=N, "
-         "follow=SHARE, coverage=SHARE";
+         "follow=SHARE, coverage=SHARE, depth=SHARE";
 }
 
 }  // namespace cacheclip

@@ -25,7 +25,7 @@ struct MethodSpec {
 
 // The settings: layers=BEGIN-END (half open), heads=LAYER.HEAD/LAYER.HEAD…, pool=mean|max, norm=joint|chunk,
 // pass=parallel|chunk, group=windows|paper|tokens|sentences, window=N, seam=N, follow=SHARE,
-// coverage=SHARE. INVALID_ARGUMENT naming "methods".
+// coverage=SHARE, depth=SHARE. INVALID_ARGUMENT naming "methods".
 // `defaults`: what a method without settings does.
 absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const MethodSpec& defaults);
 absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, const MethodSpec& defaults);

@@ -42,6 +42,8 @@ absl::Status CheckRanges(const ModelProfile& profile) {
       return absl::InvalidArgumentError(absl::StrCat("head ", id.layer, ".", id.head, " is not the model's"));
   if (profile.seam_tokens < 0 || profile.seam_tokens > kMaxSeamTokens)
     return absl::InvalidArgumentError(absl::StrCat("seam_tokens is not in 0 … ", kMaxSeamTokens));
+  if (!(profile.recompute_depth >= 0 && profile.recompute_depth <= 1))
+    return absl::InvalidArgumentError("recompute_depth is not in 0 … 1");
   return absl::OkStatus();
 }
 
@@ -59,6 +61,7 @@ json ToJson(const ModelProfile& profile) {
           {"auxiliary", {{"name", profile.auxiliary}, {"heads", HeadsToJson(profile.auxiliary_heads)}}},
           {"probe", {{"heads", HeadsToJson(profile.probe_heads)}}},
           {"seam_tokens", profile.seam_tokens},
+          {"recompute_depth", profile.recompute_depth},
           {"measured", profile.measured}};
 }
 
@@ -75,6 +78,7 @@ absl::StatusOr<ModelProfile> ParseModelProfile(const json& value) {
     profile.auxiliary_heads = HeadsFromJson(value.at("auxiliary").at("heads"));
     profile.probe_heads = HeadsFromJson(value.at("probe").at("heads"));
     profile.seam_tokens = value.value("seam_tokens", 0);
+    profile.recompute_depth = value.value("recompute_depth", 0.0);
     profile.measured = value.value("measured", json());
   } catch (const json::exception& error) {
     return absl::InvalidArgumentError(error.what());

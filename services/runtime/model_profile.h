@@ -24,6 +24,7 @@ struct ModelProfile {
   ScoringHeads auxiliary_heads;           // of that auxiliary
   ScoringHeads probe_heads;               // of the primary
   int seam_tokens = 0;                    // first tokens of each chunk, inside the budget
+  double recompute_depth = 0;             // SelectionOptions::depth; 0: the default
   nlohmann::json measured;                // how it was found and what it was worth; for people
 };
 

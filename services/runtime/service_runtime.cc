@@ -55,7 +55,9 @@ WriteBackGauges GaugesOf(const WriteBackStats& stats) {
 }
 
 // What a chunk's first tokens say was computed without the chunk before them.
-constexpr int kDefaultSeamTokens = 4;
+// Measured on the demo model: docs/evaluation.md.
+constexpr int kDefaultSeamTokens = 8;
+constexpr double kDefaultRecomputeDepth = 0.85;
 
 Grouping GroupingOf(const std::string& name) {
   if (name == "paper") return Grouping::kPaperWindows;
@@ -134,7 +136,7 @@ absl::StatusOr<PrefixContexts*> ServiceRuntime::LoadTruncatedPrimary() {
                         absl::StrCat("the model has ", num_layers, " layers, got ", config_.selector_layers));
   }
   const int kept = config_.selector_layers > 0 ? static_cast<int>(config_.selector_layers)
-                                               : std::max(1, 2 * num_layers / 3);
+                                               : DefaultScoringBand(num_layers).end;
   absl::StatusOr<PrefixContexts*> contexts = Load(directory, kept);
   if (!contexts.ok()) return NameField(contexts.status(), "model");
   return contexts;
@@ -191,6 +193,9 @@ SelectionOptions ServiceRuntime::selection_options() const {
   const int profiled_seam_tokens = profile_.has_value() ? profile_->seam_tokens : kDefaultSeamTokens;
   options.seam_tokens =
       config_.seam_tokens >= 0 ? static_cast<int>(config_.seam_tokens) : profiled_seam_tokens;
+  options.depth = kDefaultRecomputeDepth;
+  if (profile_.has_value() && profile_->recompute_depth > 0) options.depth = profile_->recompute_depth;
+  if (config_.recompute_depth > 0) options.depth = config_.recompute_depth;
   return options;
 }
 

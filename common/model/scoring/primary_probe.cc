@@ -15,7 +15,7 @@
 namespace cacheclip {
 
 LayerBand DefaultScoringBand(int num_layers) {
-  return {num_layers / 3, std::max(num_layers / 3 + 1, 2 * num_layers / 3)};
+  return {num_layers / 2, std::max(num_layers / 2 + 1, 3 * num_layers / 4)};
 }
 
 absl::StatusOr<LayerBand> ResolveBand(const LanguageModel& model, const ScoringHeads& heads) {

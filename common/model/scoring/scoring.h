@@ -27,7 +27,7 @@ struct HeadId {
   friend bool operator==(const HeadId&, const HeadId&) = default;
 };
 
-// The band that finds answers in most models: [L/3, 2L/3) (method.md §9).
+// The band whose attention finds the tokens that matter in most models: [L/2, 3L/4) (docs/evaluation.md).
 LayerBand DefaultScoringBand(int num_layers);
 
 enum class HeadPooling { kMean, kMax };  // over heads (then mean over layers and question rows)

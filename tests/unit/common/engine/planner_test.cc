@@ -79,6 +79,42 @@ TEST(Planner, NothingSelectableAsksNobody) {
   EXPECT_EQ(PlanRecompute(InputFor(Method::kPrimaryProbe, 0.0))->step, Step::kDecided);
 }
 
+TEST(Planner, FewerLayersPayForMoreTokens) {
+  PlanInput input = InputFor(Method::kPrimaryProbe);
+  input.selection.depth = 0.8;
+  const auto plan = PlanRecompute(input);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_EQ(plan->recompute_layers, 8);
+  EXPECT_EQ(BudgetTokens(plan->selection.budget, 100), 31);  // 250 layer-tokens, 8 each
+  EXPECT_EQ(ChargeOf(*plan, Range(40, 71), input.context, 10).fresh_layer_tokens, 8 * 31);
+  for (const Method method : {Method::kAuxiliaryPaper, Method::kChunkHead, Method::kRandom}) {
+    input.method = method;  // as published
+    EXPECT_EQ(PlanRecompute(input)->recompute_layers, 10) << MethodId(method);
+  }
+}
+
+TEST(Planner, DepthNeverChargesMoreThanAskedAndABudgetForAllTokensBuysLayers) {
+  PlanInput input = InputFor(Method::kPrimaryProbe);
+  for (const double depth : {0.04, 0.5, 0.8, 1.0}) {
+    input.selection.depth = depth;
+    int64_t fresh_before = 0;
+    for (int percent = 1; percent < 100; ++percent) {
+      input.selection.budget = percent / 100.0;
+      const auto plan = PlanRecompute(input);
+      ASSERT_TRUE(plan.ok()) << percent;
+      const auto chosen = Range(40, 40 + std::min(BudgetTokens(plan->selection.budget, 100), 60));
+      const ChargedBudget charge = ChargeOf(*plan, chosen, input.context, 10);
+      EXPECT_LE(charge.ratio(), percent / 100.0) << depth;
+      // What one more token, or one more layer of all, would cost was not left over.
+      EXPECT_GT(charge.fresh_layer_tokens + std::max(plan->recompute_layers, 60),
+                std::min(percent * 10, 600));
+      if (percent >= 60) EXPECT_EQ(charge.fresh_layer_tokens, 60 * 10) << percent;
+      EXPECT_GE(charge.fresh_layer_tokens + plan->recompute_layers, fresh_before) << percent;
+      fresh_before = charge.fresh_layer_tokens;
+    }
+  }
+}
+
 TEST(Planner, KvDeviationPaysForItsCheckLayersFirst) {
   // 60 rescored tokens through 2 of 10 layers = 120 of 1000 layer-tokens; 250 - 120 = 130 pay 16 tokens in 8
   // layers.

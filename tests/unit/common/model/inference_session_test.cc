@@ -149,16 +149,55 @@ TEST_F(Session, PlacingLayerByLayerIsPlacingAtOnce) {
   const EncodedPrompt encoded = Encode(model_, prompt);
   const Rows rows = SelectiveRows(prompt, {});
   const auto at_once = Assemble(model_, prompt)->Run(rows).value();
-  const auto by_layer = session_->Run(rows, CancellationToken(), [&](int layer) {
-    const std::vector<ChunkPlace> places = {{encoded.prefix.get(), 0, 0}, {encoded.chunks[0].get(), 2, 2}};
-    return session_->PlaceLayers(places, layer, layer + 1);
-  });
+  const auto by_layer = session_->Run(rows, CancellationToken(), {.before_layer = [&](int layer) {
+                                        const std::vector<ChunkPlace> places = {
+                                            {encoded.prefix.get(), 0, 0}, {encoded.chunks[0].get(), 2, 2}};
+                                        return session_->PlaceLayers(places, layer, layer + 1);
+                                      }});
   EXPECT_EQ(by_layer.value(), at_once);
 }
 
+TEST_F(Session, ShallowRowsLeaveTheLayersAboveThemAsTheyWere) {
+  const PromptTokens prompt{.prefix_ids = {1, 2}, .chunk_ids = {{5, 6, 7}, {9, 10}}, .suffix_ids = {8, 9}};
+  const Rows rows = SelectiveRows(prompt, std::vector<int32_t>{3, 4});
+  const auto values = [&](InferenceSession& session, int layer) {
+    return session.cache().Values(layer, 5, 7);
+  };
+  const auto stale = Assemble(model_, prompt), fresh = Assemble(model_, prompt),
+             mixed = Assemble(model_, prompt);
+  const Logits of_fresh = fresh->Run(rows).value();
+  const Logits of_mixed =
+      mixed->Run(rows, CancellationToken(), {.num_shallow_rows = 2, .shallow_layers = 1}).value();
+  EXPECT_TRUE(values(*mixed, 0).equal(values(*fresh, 0)));
+  EXPECT_TRUE(values(*mixed, 1).equal(values(*stale, 1)));
+  EXPECT_FALSE(values(*fresh, 1).equal(values(*stale, 1)));
+  EXPECT_NE(of_mixed, of_fresh);
+  EXPECT_EQ(mixed->length(), 9);
+}
+
+TEST_F(Session, ShallowRowsThroughAllOrNoLayersAreTheCasesKnown) {
+  const PromptTokens prompt{.prefix_ids = {1, 2}, .chunk_ids = {{5, 6, 7}, {9, 10}}, .suffix_ids = {8, 9}};
+  const Rows rows = SelectiveRows(prompt, std::vector<int32_t>{3, 4});
+  const auto run = [&](const Rows& some, const RunOptions& options) {
+    return Assemble(model_, prompt)->Run(some, CancellationToken(), options).value();
+  };
+  EXPECT_LT(MaxDifference(run(rows, {.num_shallow_rows = 2, .shallow_layers = 2}), run(rows, {})), 1e-5);
+  EXPECT_LT(MaxDifference(run(rows, {.num_shallow_rows = 2}), run(SelectiveRows(prompt, {}), {})), 1e-5);
+}
+
+TEST_F(Session, ShallowRowsAreChecked) {
+  const Rows rows = MakeRows({1, 2, 3}, {0, 1, 2});
+  for (const RunOptions& options : {RunOptions{.num_shallow_rows = 3}, RunOptions{.num_shallow_rows = -1},
+                                    RunOptions{.num_shallow_rows = 1, .shallow_layers = 3},
+                                    RunOptions{.num_shallow_rows = 1, .shallow_layers = -1}})
+    EXPECT_EQ(session_->Run(rows, CancellationToken(), options).status().code(),
+              absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(Session, AFailingLayerStopsTheRun) {
-  const auto result = session_->Run(MakeRows({1}, {0}), CancellationToken(),
-                                    [](int layer) { return absl::DataLossError(std::to_string(layer)); });
+  const auto result =
+      session_->Run(MakeRows({1}, {0}), CancellationToken(),
+                    {.before_layer = [](int layer) { return absl::DataLossError(std::to_string(layer)); }});
   EXPECT_EQ(result.status(), absl::DataLossError("0"));
   EXPECT_EQ(session_->length(), 0);
 }

@@ -154,10 +154,10 @@ TEST_P(Gates, CancelledRunStopsAtALayer) {
   CancellationToken token;
   const auto session = *InferenceSession::Create(model_, prompt.size());
   int layers = 0;
-  const auto result = session->Run(FullRows(prompt), token, [&](int) {
-    if (++layers == 2) token.Cancel();
-    return absl::OkStatus();
-  });
+  const auto result = session->Run(FullRows(prompt), token, {.before_layer = [&](int) {
+                                     if (++layers == 2) token.Cancel();
+                                     return absl::OkStatus();
+                                   }});
   EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(layers, 2);
 }

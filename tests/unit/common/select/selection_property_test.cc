@@ -63,8 +63,8 @@ TEST(SelectionProperty, BudgetIsMetExactlyAndNeverExceeded) {
       ASSERT_LE(set.indices.size(), allowed) << seed;
     else
       ASSERT_EQ(set.indices.size(), allowed) << seed;
-    const ChargedBudget charged = ChargeUniform(30, set.indices.size(), c.map.num_tokens());
-    ASSERT_LE(charged.ratio(), c.options.budget) << seed;
+    const std::vector<int64_t> fresh(30, static_cast<int64_t>(set.indices.size()));
+    ASSERT_LE(ChargePerLayer(fresh, c.map.num_tokens()).ratio(), c.options.budget) << seed;
   }
 }
 

@@ -35,7 +35,7 @@ TEST_F(TuneTest, FindsHeadsOfTheLayersThatAreLoaded) {
     EXPECT_GE(tuned.recall, 0);
     EXPECT_LE(tuned.recall, 1);
   }
-  for (const HeadId& id : result->auxiliary.heads) EXPECT_LT(id.layer, 4) << "two thirds of six layers";
+  for (const HeadId& id : result->auxiliary.heads) EXPECT_LT(id.layer, 4) << "three quarters of six layers";
 }
 
 TEST_F(TuneTest, AnAuxiliaryOfAnotherTokenizerIsScoredInThePrimarysTokens) {

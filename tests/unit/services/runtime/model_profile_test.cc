@@ -25,7 +25,8 @@ ModelProfile Profile() {
           .num_heads = 4,
           .auxiliary_heads = {.heads = {{2, 1}, {3, 0}}},
           .probe_heads = {.heads = {{5, 3}}},
-          .seam_tokens = 4};
+          .seam_tokens = 4,
+          .recompute_depth = 0.9};
 }
 
 class ModelProfileFile : public testing::Test {
@@ -47,6 +48,7 @@ TEST_F(ModelProfileFile, IsReadBackFromTheModelsFolder) {
   EXPECT_EQ((*profile)->auxiliary_heads.heads, Profile().auxiliary_heads.heads);
   EXPECT_EQ((*profile)->probe_heads.heads, Profile().probe_heads.heads);
   EXPECT_EQ((*profile)->seam_tokens, 4);
+  EXPECT_EQ((*profile)->recompute_depth, 0.9);
 }
 
 TEST_F(ModelProfileFile, NeedNotExistUnlessItIsNamed) {
@@ -75,6 +77,7 @@ TEST_F(ModelProfileFile, WithWrongContentIsRefused) {
   for (const auto& [pointer, value] :
        std::vector<std::pair<const char*, nlohmann::json>>{{"/format", 2},
                                                            {"/seam_tokens", 1000},
+                                                           {"/recompute_depth", 1.5},
                                                            {"/probe/heads", {{6, 0}}},
                                                            {"/probe/heads", {{0, 4}}},
                                                            {"/auxiliary/heads", {{-1, 0}}},

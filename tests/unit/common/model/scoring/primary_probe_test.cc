@@ -106,13 +106,13 @@ TEST_F(PrimaryProbe, CancellationStopsIt) {
             absl::StatusCode::kCancelled);
 }
 
-TEST(DefaultScoringBand, IsTheMiddleThirdAndNeverEmpty) {
+TEST(DefaultScoringBand, IsTheThirdQuarterAndNeverEmpty) {
   const auto band = [](int layers) {
     return std::pair(DefaultScoringBand(layers).begin, DefaultScoringBand(layers).end);
   };
-  EXPECT_EQ(band(30), std::pair(10, 20));
-  EXPECT_EQ(band(24), std::pair(8, 16));
-  EXPECT_EQ(band(2), std::pair(0, 1));
+  EXPECT_EQ(band(30), std::pair(15, 22));
+  EXPECT_EQ(band(24), std::pair(12, 18));
+  EXPECT_EQ(band(2), std::pair(1, 2));
   EXPECT_EQ(band(1), std::pair(0, 1));
 }
 
