@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 namespace cacheclip {
 namespace {
@@ -57,6 +58,51 @@ json TinyConfig(const TinyModelOptions& options) {
           {"hidden_act", "silu"}};
 }
 
+void CopyTokenizer(const std::string& directory) {
+  for (const auto& entry : fs::directory_iterator(CACHECLIP_SOURCE_DIR "/tests/data/text/tiny-chatml"))
+    fs::copy_file(entry.path(), fs::path(directory) / entry.path().filename(),
+                  fs::copy_options::overwrite_existing);
+}
+
+// The values of a tensor of this name and shape.
+using TensorValues = std::function<std::vector<float>(const std::string&, const std::vector<int64_t>&)>;
+
+void WriteCheckpoint(const std::string& directory, const json& config,
+                     const std::map<std::string, std::vector<int64_t>>& tensors,
+                     const TensorValues& values_of) {
+  fs::create_directories(directory);
+  std::ofstream(directory + "/config.json") << config.dump(2);
+  json header;
+  uint64_t offset = 0;
+  for (const auto& [name, shape] : tensors) {
+    const uint64_t end = offset + static_cast<uint64_t>(Product(shape)) * sizeof(float);
+    header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  const std::string text = header.dump();
+  const uint64_t header_bytes = text.size();
+  std::ofstream file(directory + "/model.safetensors", std::ios::binary);
+  file.write(reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes) << text;
+  for (const auto& [name, shape] : tensors) {
+    const std::vector<float> values = values_of(name, shape);
+    file.write(reinterpret_cast<const char*>(values.data()),
+               static_cast<std::streamsize>(values.size() * sizeof(float)));
+  }
+}
+
+// [heads × head_dim, hidden]: each head reads the dimensions that its KV head reads, `scale` times.
+std::vector<float> MatchingProjection(const std::vector<int64_t>& shape, const TinyModelOptions& options,
+                                      int num_heads, float scale) {
+  std::vector<float> values(static_cast<size_t>(Product(shape)));
+  const int heads_per_kv_head = num_heads / options.num_kv_heads;
+  for (int64_t row = 0; row < shape[0]; ++row) {
+    const int64_t kv_head = row / options.head_dim / heads_per_kv_head;
+    const int64_t column = (kv_head * options.head_dim + row % options.head_dim) % shape[1];
+    values[static_cast<size_t>(row * shape[1] + column)] = scale;
+  }
+  return values;
+}
+
 }  // namespace
 
 std::vector<float> FormulaValues(std::string_view name, int64_t num_values, std::string_view seed) {
@@ -101,34 +147,37 @@ std::map<std::string, std::vector<int64_t>> FormulaTensors(const json& config) {
 std::string WriteFormulaModel(const std::string& directory, const json& config,
                               const std::map<std::string, std::vector<int64_t>>& tensors,
                               const std::string& seed) {
-  fs::create_directories(directory);
-  std::ofstream(directory + "/config.json") << config.dump(2);
-  json header;
-  uint64_t offset = 0;
-  for (const auto& [name, shape] : tensors) {
-    const uint64_t end = offset + static_cast<uint64_t>(Product(shape)) * sizeof(float);
-    header[name] = {{"dtype", "F32"}, {"shape", shape}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  const std::string text = header.dump();
-  const uint64_t header_bytes = text.size();
-  std::ofstream file(directory + "/model.safetensors", std::ios::binary);
-  file.write(reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes) << text;
-  for (const auto& [name, shape] : tensors) {
-    const std::vector<float> values = FormulaValues(name, Product(shape), seed);
-    file.write(reinterpret_cast<const char*>(values.data()),
-               static_cast<std::streamsize>(values.size() * sizeof(float)));
-  }
+  WriteCheckpoint(directory, config, tensors,
+                  [&](const std::string& name, const std::vector<int64_t>& shape) {
+                    return FormulaValues(name, Product(shape), seed);
+                  });
   return directory;
 }
 
 std::string WriteTinyModel(const std::string& directory, const TinyModelOptions& options) {
   const json config = TinyConfig(options);
   WriteFormulaModel(directory, config, FormulaTensors(config), options.seed);
-  if (options.with_tokenizer)
-    for (const auto& entry : fs::directory_iterator(CACHECLIP_SOURCE_DIR "/tests/data/text/tiny-chatml"))
-      fs::copy_file(entry.path(), fs::path(directory) / entry.path().filename(),
-                    fs::copy_options::overwrite_existing);
+  if (options.with_tokenizer) CopyTokenizer(directory);
+  return directory;
+}
+
+std::string WriteMatchingModel(const std::string& directory, TinyModelOptions options) {
+  constexpr float kScale =
+      1.5f;                  // equal tokens: logits of about 18 in heads of 64 dimensions; others: about 2
+  options.family = "llama";  // no biases, no norms of heads
+  json config = TinyConfig(options);
+  config["rope_theta"] = 1e9;  // most pairs hardly turn: words match at any distance
+  const auto values_of = [&](const std::string& name,
+                             const std::vector<int64_t>& shape) -> std::vector<float> {
+    if (name.ends_with("embed_tokens.weight")) return FormulaValues(name, Product(shape), options.seed);
+    if (name.ends_with("q_proj.weight")) return MatchingProjection(shape, options, options.num_heads, kScale);
+    if (name.ends_with("k_proj.weight"))
+      return MatchingProjection(shape, options, options.num_kv_heads, kScale);
+    return std::vector<float>(static_cast<size_t>(Product(shape)),
+                              name.ends_with("norm.weight") ? 1.0f : 0.0f);
+  };
+  WriteCheckpoint(directory, config, FormulaTensors(config), values_of);
+  if (options.with_tokenizer) CopyTokenizer(directory);
   return directory;
 }
 

@@ -26,6 +26,12 @@ struct TinyModelOptions {
 // Writes the model into `directory` (created if missing) and returns it.
 std::string WriteTinyModel(const std::string& directory, const TinyModelOptions& options = {});
 
+// A model of the same shape that finds by matching words: its queries and keys are the embeddings of the
+// tokens, and nothing is added to those from layer to layer, so that every row attends to the tokens it is
+// equal to. Its answers are nonsense; as an auxiliary it points at the text that repeats the question's rare
+// tokens.
+std::string WriteMatchingModel(const std::string& directory, TinyModelOptions options = {});
+
 // Takes the merges out of the tokenizer in `directory`, so that every byte is a token of its own.
 void MakeByteTokenizer(const std::string& directory);
 

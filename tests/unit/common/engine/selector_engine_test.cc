@@ -4,8 +4,11 @@
 
 #include "common/base/status.h"
 #include "common/engine/planner.h"
+#include "common/model/chunk_encoder.h"
+#include "common/model/scoring/scoring.h"
 #include "common/store/memory_chunk_store.h"
 #include "common/store/tiered_chunk_store.h"
+#include "common/text/token_alignment.h"
 #include "tests/support/auxiliary_model.h"
 #include "tests/support/generate_harness.h"
 
@@ -25,8 +28,8 @@ struct Fixture {
                .prefix_id = server.prefix.prefix_id,
                .primary_fingerprint = server.prefix.model_fingerprint,
                .question = "Who keeps the bees?"};
-    const DocumentResult document = server.Ingest();
-    for (const ChunkRecord& chunk : document.chunks) {
+    chunks = server.Ingest().chunks;
+    for (const ChunkRecord& chunk : chunks) {
       request.chunks.push_back({.chunk_id = chunk.chunk_id, .num_tokens = chunk.num_tokens});
       context.chunk_lengths.push_back(chunk.num_tokens);
     }
@@ -38,6 +41,7 @@ struct Fixture {
   bool is_primary;
   SelectorEngine selector;
   GenerationEngine engine;
+  std::vector<ChunkRecord> chunks;
   SelectRequest request;
   ContextMap context;
 };
@@ -46,7 +50,8 @@ const LoadedModel& Truncated() { return TinyModel("", 3); }
 const LoadedModel& SameTokenizer() { return TinyModel("auxiliary"); }
 
 TEST(SelectorEngine, EveryKindOfAuxiliaryAnswersWithinTheBudgetTwiceTheSame) {
-  for (const LoadedModel* auxiliary : {&Truncated(), &SameTokenizer(), &ByteTokenModel()}) {
+  for (const LoadedModel* auxiliary :
+       {&Truncated(), &SameTokenizer(), &ByteTokenModel(), &SentencePieceModel(), &WordPieceModel()}) {
     Fixture f(*auxiliary);
     EXPECT_EQ(f.selector.is_truncated_primary(), auxiliary == &Truncated());
     for (const Method method : {Method::kAuxiliary, Method::kAuxiliaryPaper}) {
@@ -76,6 +81,41 @@ TEST(SelectorEngine, GenerationUsesItWithoutFallback) {
     EXPECT_EQ(result->usage.method, Method::kAuxiliary);
     EXPECT_TRUE(result->usage.fallbacks.empty()) << result->usage.fallbacks[0].detail;
     EXPECT_LE(result->usage.charged_budget, request.options.budget);
+  }
+}
+
+// The same by hand: each text under both tokenizers, the auxiliary's own KV of it, one number per auxiliary
+// token, carried over by the bytes that tokens share.
+TEST(SelectorEngine, WithAnotherTokenizerItChoosesWhatScoringByHandChooses) {
+  for (const LoadedModel* auxiliary : {&ByteTokenModel(), &SentencePieceModel(), &WordPieceModel()}) {
+    Fixture f(*auxiliary);
+    const PrefixSpec spec = SpecOf(f.server.prefix);
+    ChunkEncoder encoder(auxiliary->model, {.prefix_ids = auxiliary->layout->PrefixIds(spec).value()});
+    AuxiliaryInput input{.prefix = encoder.EncodePrefix(0).value()};
+    input.question_ids = auxiliary->tokenizer
+                             ->Encode(f.request.question, Tokenizer::SpecialTokens::kAsText,
+                                      Tokenizer::TextStart::kContinuation)
+                             ->ids;
+    std::vector<std::vector<TokenSpan>> own_spans, primary_spans;
+    for (const ChunkRecord& chunk : f.chunks) {
+      const Encoding own = auxiliary->layout->ChunkIds(spec, chunk.text, chunk.title).value();
+      input.chunks.push_back(encoder.Encode(own.ids, own.spans, 0).value());
+      own_spans.push_back(own.spans);
+      primary_spans.push_back(TinyModel().layout->ChunkIds(spec, chunk.text, chunk.title)->spans);
+    }
+    const std::vector<float> scores = ScoreByAuxiliary(auxiliary->model, input, {}).value();
+    std::vector<float> moved;
+    size_t begin = 0;
+    for (size_t i = 0; i < own_spans.size(); ++i) {
+      const std::span<const float> own = std::span(scores).subspan(begin, own_spans[i].size());
+      const std::vector<float> chunk = TransferScores(own_spans[i], own, primary_spans[i]);
+      moved.insert(moved.end(), chunk.begin(), chunk.end());
+      begin += own.size();
+    }
+    ASSERT_EQ(begin, scores.size());
+    const auto by_hand = Select(f.context, moved, {.budget = f.request.budget});
+    ASSERT_TRUE(by_hand.ok()) << by_hand.status();
+    EXPECT_EQ(f.selector.Select(f.request, CancellationToken())->indices, by_hand->indices);
   }
 }
 
