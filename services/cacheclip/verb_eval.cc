@@ -24,6 +24,7 @@ struct Flags {
   ProgramOptions program;
   EvalOptions eval;
   std::string compare;        // an older file of lines
+  double margin = 0;          // of the comparison
   std::string write_samples;  // instead of measuring
 };
 
@@ -130,7 +131,7 @@ int Run(const Flags& flags, const Config& config) {
   });
   if (!records.ok()) return ReportError(records.status());
   const std::map<RowKey, Row> rows = Summarise(*records);
-  const std::vector<KlChange> changes = CompareKl(old_records, *records);
+  const std::vector<KlChange> changes = CompareKl(old_records, *records, flags.margin);
   if (flags.program.json) {
     nlohmann::json result = ToJson(rows);
     if (!flags.compare.empty()) result["compared"] = ToJson(changes);
@@ -178,6 +179,12 @@ VerbRun AddEval(CLI::App& app) {
   app.add_option(
       "--compare", flags->compare,
       "lines of an earlier --out: the KL of the same samples then and now; exit code 1 if one is worse");
+  app.add_option(
+         "--margin", flags->margin,
+         "--compare: a rise by this share of the old mean KL is not worse yet (another machine rounds in "
+         "other ways)")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 10.0));
   app.add_option("--write-samples", flags->write_samples,
                  "measure nothing: write the samples as token ids, JSON lines, into a new file");
   app.add_flag("--json", flags->program.json, "stdout is exactly one JSON object");

@@ -50,7 +50,7 @@ Interval BootstrapMean(const std::vector<double>& values) {
 }
 
 std::vector<KlChange> CompareKl(const std::vector<nlohmann::json>& old_records,
-                                const std::vector<nlohmann::json>& new_records) {
+                                const std::vector<nlohmann::json>& new_records, double margin) {
   const Cells old_cells = ByCell(old_records), new_cells = ByCell(new_records);
   std::vector<KlChange> changes;
   for (const auto& [cell, new_samples] : new_cells) {
@@ -67,7 +67,7 @@ std::vector<KlChange> CompareKl(const std::vector<nlohmann::json>& old_records,
     if (differences.empty()) continue;
     const Interval interval = BootstrapMean(differences);
     changes.push_back({cell.first, cell.second, static_cast<int>(differences.size()), Mean(before),
-                       Mean(after), interval.low, interval.high});
+                       Mean(after), interval.low, interval.high, margin});
   }
   return changes;
 }

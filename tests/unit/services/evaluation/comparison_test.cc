@@ -30,6 +30,17 @@ TEST(Comparison, TellsAChangeForTheWorseFromNoise) {
   EXPECT_FALSE(CompareKl(worse, before).front().is_worse()) << "better is not worse";
 }
 
+TEST(Comparison, LetsARiseWithinTheMarginPass) {
+  std::vector<nlohmann::json> before, after;
+  for (int sample = 0; sample < 20; ++sample) {
+    before.push_back(Record(sample, "auto", 0.2, 0.1));
+    after.push_back(Record(sample, "auto", 0.2, 0.105));  // each 5 % more
+  }
+  EXPECT_TRUE(CompareKl(before, after).front().is_worse());
+  EXPECT_TRUE(CompareKl(before, after, 0.04).front().is_worse());
+  EXPECT_FALSE(CompareKl(before, after, 0.06).front().is_worse());
+}
+
 TEST(Comparison, PairsSamplesThatBothHave) {
   const std::vector<nlohmann::json> before = {Record(0, "auto", 0.2, 1), Record(1, "auto", 0.2, 2),
                                               Record(0, "none", 0, 5)};
