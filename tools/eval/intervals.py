@@ -36,17 +36,23 @@ def paired_difference(first: dict, second: dict) -> Estimate | None:
   return mean(first[sample] - second[sample] for sample in common) if common else None
 
 
-def closed_gap(method: dict, none: dict) -> Estimate | None:
-  """1 − KL(method) / KL(no recompute), over the samples both have: the ratio of means, resampled together."""
-  common = [sample for sample in method if sample in none]
+def ratio(numerators: dict, denominators: dict) -> Estimate | None:
+  """The ratio of the means over the samples both have, resampled together; None if there are none."""
+  common = [sample for sample in numerators if sample in denominators]
   if not common:
     return None
-  values = np.array([[method[sample], none[sample]] for sample in common])
+  values = np.array([[numerators[sample], denominators[sample]] for sample in common], dtype=float)
   random = np.random.default_rng(_SEED)
   means = values[random.integers(0, len(values), size=(_NUM_RESAMPLES, len(values)))].mean(axis=1)
-  low, high = np.percentile(1 - means[:, 0] / means[:, 1], [2.5, 97.5])
+  low, high = np.percentile(means[:, 0] / means[:, 1], [2.5, 97.5])
   total = values.mean(axis=0)
-  return Estimate(float(1 - total[0] / total[1]), float(low), float(high), len(common))
+  return Estimate(float(total[0] / total[1]), float(low), float(high), len(common))
+
+
+def closed_gap(method: dict, none: dict) -> Estimate | None:
+  """1 − KL(method) / KL(no recompute), over the samples both have."""
+  left = ratio(method, none)
+  return left and Estimate(1 - left.mean, 1 - left.high, 1 - left.low, left.num_samples)
 
 
 def worst_tenth(values) -> float:

@@ -5,6 +5,8 @@ import json
 import pathlib
 
 CROSS_CHUNK_TASKS = ("seam", "heading", "two_hop")
+MIN_LOSS = 0.1  # of accuracy without recompute, for a reuse task
+SETTINGS_FIELDS = ("model", "auxiliary", "context", "chunk")
 _CELL_FIELDS = ("kl", "score", "charged_budget", "seconds", "full_seconds", "same_answer", "top1_agreement")
 
 
@@ -19,6 +21,10 @@ def family(task: str) -> str:
   return "cross-chunk" if task in CROSS_CHUNK_TASKS else "RULER"
 
 
+def settings_of(record: dict) -> tuple:
+  return tuple(record[field] for field in SETTINGS_FIELDS)
+
+
 class Matrix:
   """All samples of one model, auxiliary, context and chunk size.
 
@@ -26,7 +32,7 @@ class Matrix:
   """
 
   def __init__(self, records: list[dict]):
-    settings = {tuple(record[field] for field in ("model", "auxiliary", "context", "chunk")) for record in records}
+    settings = {settings_of(record) for record in records}
     if len(settings) != 1:
       raise RecordError(f"one report is about one model, auxiliary, context and chunk size; found {sorted(settings)}")
     self.model, self.auxiliary, self.context, self.chunk = settings.pop()
@@ -37,6 +43,10 @@ class Matrix:
       self.full_scores[sample] = record["full_score"]
       self.cells[record["method"], record["budget"]][sample] = record
     self.samples = sorted(self.full_scores)
+
+  @property
+  def seeds(self) -> list[int]:
+    return sorted({seed for _, seed, _ in self.samples})
 
   @property
   def methods(self) -> list[str]:
@@ -53,28 +63,45 @@ class Matrix:
     cell = self.cells.get((method, budget), {})
     return {sample: float(cell[sample][field]) for sample in (samples or self.samples) if sample in cell}
 
+  def stages(self, method: str, budget: float) -> dict[str, dict]:
+    """stage → sample → seconds, for the samples whose line says so."""
+    found = collections.defaultdict(dict)
+    for sample, record in self.cells.get((method, budget), {}).items():
+      for stage, seconds in record.get("stage_seconds", {}).items():
+        found[stage][sample] = float(seconds)
+    return dict(found)
+
   def counting(self, task: str) -> list[tuple]:
     """The task's samples that full prefill answers exactly."""
     return [sample for sample in self.samples if sample[0] == task and self.full_scores[sample] >= 1]
 
-  def reuse_tasks(self, min_counting: int, min_loss: float = 0.1) -> list[str]:
-    """Tasks with enough counting samples on which no recompute at all loses at least `min_loss` of accuracy."""
-    found = []
-    for task in self.tasks():
-      counting = self.counting(task)
-      scores = self.values("none", 0.0, "score", counting)
-      if len(counting) >= min_counting and scores and sum(scores.values()) / len(scores) <= 1 - min_loss:
-        found.append(task)
-    return found
+  def why_no_reuse_task(self, task: str, min_counting: int) -> str:
+    """The reason; "" for a task with enough counting samples that loses `MIN_LOSS` where nothing is recomputed."""
+    counting = self.counting(task)
+    if len(counting) < min_counting:
+      return f"{len(counting)} counting samples, fewer than {min_counting}"
+    scores = self.values("none", 0.0, "score", counting) if counting else {}
+    if not scores:
+      return "not measured without recompute"
+    accuracy = sum(scores.values()) / len(scores)
+    if accuracy > 1 - MIN_LOSS:
+      return f"loses {100 * (1 - accuracy):.0f} points without recompute, fewer than {100 * MIN_LOSS:.0f}"
+    return ""
+
+  def reuse_tasks(self, min_counting: int) -> list[str]:
+    return [task for task in self.tasks() if not self.why_no_reuse_task(task, min_counting)]
 
 
-def load(path: pathlib.Path) -> Matrix:
-  """Reads a file of lines. RecordError names the line that is none."""
+def read_lines(path: pathlib.Path) -> list[dict]:
+  """The records of one file. RecordError names the line that is none."""
   records = []
   for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
     try:
       record = json.loads(line)
-      missing = [field for field in ("task", "method", *_CELL_FIELDS) if field not in record]
+      missing = [
+        field for field in ("task", "method", "sample", "seed", "budget", *SETTINGS_FIELDS, *_CELL_FIELDS)
+        if field not in record
+      ]
     except (ValueError, TypeError) as error:
       raise RecordError(f"{path}, line {number}: {error}") from error
     if missing:
@@ -82,4 +109,20 @@ def load(path: pathlib.Path) -> Matrix:
     records.append(record)
   if not records:
     raise RecordError(f"{path} holds no lines")
-  return Matrix(records)
+  return records
+
+
+def load(path: pathlib.Path) -> Matrix:
+  """One file that is about one model, auxiliary, context and chunk size."""
+  return Matrix(read_lines(path))
+
+
+def load_all(paths: list[pathlib.Path]) -> list[Matrix]:
+  """Files that complete each other: one matrix per model, auxiliary, context and chunk size, in the order of their
+  first lines. Of a cell that two files hold, the first counts."""
+  by_settings = collections.defaultdict(dict)
+  for path in paths:
+    for record in read_lines(path):
+      cell = tuple(record[field] for field in ("task", "seed", "sample", "method", "budget"))
+      by_settings[settings_of(record)].setdefault(cell, record)
+  return [Matrix(list(cells.values())) for cells in by_settings.values()]

@@ -7,29 +7,29 @@ from . import intervals, records
 _SCORED_METHODS_FIRST = ("auto", "auxiliary", "primary_probe")
 
 
-def _percent(estimate: intervals.Estimate | None, digits: int = 0) -> str:
+def percent(estimate: intervals.Estimate | None, digits: int = 0) -> str:
   if estimate is None:
     return "–"
   low, high = f"{100 * estimate.low:.{digits}f}", f"{100 * estimate.high:.{digits}f}"
   return f"{100 * estimate.mean:.{digits}f} % [{low}, {high}]"
 
 
-def _nats(estimate: intervals.Estimate | None) -> str:
+def nats(estimate: intervals.Estimate | None) -> str:
   return "–" if estimate is None else f"{estimate.mean:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
   lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
   return lines + ["| " + " | ".join(row) + " |" for row in rows] + [""]
 
 
-def _ordered(matrix: records.Matrix) -> list[str]:
+def ordered_methods(matrix: records.Matrix) -> list[str]:
   first = [method for method in _SCORED_METHODS_FIRST if method in matrix.methods]
   return first + [method for method in matrix.methods if method not in first]
 
 
 def _cells(matrix: records.Matrix):
-  for method in _ordered(matrix):
+  for method in ordered_methods(matrix):
     for budget in matrix.budgets(method):
       yield method, budget
 
@@ -45,10 +45,10 @@ def tasks_table(matrix: records.Matrix, min_counting: int) -> list[str]:
       task,
       records.family(task),
       f"{len(counting)} of {num_samples}",
-      _percent(intervals.mean(none.values())) if none else "–",
+      percent(intervals.mean(none.values())) if none else "–",
       "yes" if task in reuse else "no",
     ])
-  return _table(["task", "kind", "full prefill exact", "accuracy without recompute", "reuse task"], rows)
+  return table(["task", "kind", "full prefill exact", "accuracy without recompute", "reuse task"], rows)
 
 
 def kl_table(matrix: records.Matrix) -> list[str]:
@@ -63,14 +63,14 @@ def kl_table(matrix: records.Matrix) -> list[str]:
       method,
       f"{100 * budget:g} %",
       f"{100 * sum(charged.values()) / len(charged):.1f} %",
-      _nats(intervals.mean(kl.values())),
-      _percent(intervals.closed_gap(kl, none)),
+      nats(intervals.mean(kl.values())),
+      percent(intervals.closed_gap(kl, none)),
       f"{sorted(kl.values())[len(kl) // 2]:.4f}",
       f"{intervals.worst_tenth(kl.values()):.4f}",
       f"{100 * sum(seconds.values()) / sum(full.values()):.1f} %",
     ])
   header = ["method", "budget", "charged", "mean KL", "gap closed", "median", "worst tenth", "time ÷ full prefill"]
-  return _table(header, rows)
+  return table(header, rows)
 
 
 def accuracy_table(matrix: records.Matrix, min_counting: int) -> list[str]:
@@ -82,10 +82,10 @@ def accuracy_table(matrix: records.Matrix, min_counting: int) -> list[str]:
     for kind in kinds + ["all"]:
       samples = [s for task in reuse if kind in ("all", records.family(task)) for s in matrix.counting(task)]
       scores = matrix.values(method, budget, "score", samples) if samples else {}
-      row.append(_percent(intervals.mean(scores.values())) if scores else "–")
+      row.append(percent(intervals.mean(scores.values())) if scores else "–")
     agreement = matrix.values(method, budget, "same_answer")
-    rows.append(row + [_percent(intervals.mean(agreement.values()))])
-  return _table(["method", "budget", *kinds, "all reuse tasks", "same answer as full prefill"], rows)
+    rows.append(row + [percent(intervals.mean(agreement.values()))])
+  return table(["method", "budget", *kinds, "all reuse tasks", "same answer as full prefill"], rows)
 
 
 def difference_table(matrix: records.Matrix, default: str) -> list[str]:
@@ -99,8 +99,8 @@ def difference_table(matrix: records.Matrix, default: str) -> list[str]:
       difference = intervals.paired_difference(own, other)
       if difference is not None:
         verdict = "better" if difference.high < 0 else "worse" if difference.low > 0 else "no difference shown"
-        rows.append([f"{100 * budget:g} %", method, _nats(difference), verdict])
-  return _table(["budget", f"{default} against", "KL difference, paired", ""], rows)
+        rows.append([f"{100 * budget:g} %", method, nats(difference), verdict])
+  return table(["budget", f"{default} against", "KL difference, paired", ""], rows)
 
 
 def markdown(matrix: records.Matrix, *, default: str, min_counting: int, provenance: str, plots: list[str]) -> str:

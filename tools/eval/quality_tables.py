@@ -1,0 +1,182 @@
+"""The tables of docs/quality.md, each from one matrix: accuracy, KL, monotony, time, ablations."""
+
+import statistics
+
+from . import intervals, records
+from .report import nats, ordered_methods, percent, table
+
+# Published methods, and chance: what the project's own are compared with.
+BASELINES = {
+  "auxiliary_paper": "CacheClip as published",
+  "kv_deviation": "CacheBlend",
+  "chunk_head": "EPIC",
+  "random": "random tokens",
+}
+MAX_SELECTION_SHARE = 0.10  # of full prefill's time
+_KINDS = ("RULER", "cross-chunk", "documents")
+
+
+def _budget(budget: float) -> str:
+  return f"{100 * budget:g} %"
+
+
+def _with_budget(matrix: records.Matrix) -> list[str]:
+  """Methods that were given budgets, in the report's order: not `none`, not `full`."""
+  return [method for method in ordered_methods(matrix) if any(0 < budget < 1 for budget in matrix.budgets(method))]
+
+
+def _budgets(matrix: records.Matrix) -> list[float]:
+  found = {budget for method in _with_budget(matrix) for budget in matrix.budgets(method)}
+  return sorted(budget for budget in found if 0 < budget < 1)
+
+
+def tasks(matrix: records.Matrix, min_counting: int) -> list[str]:
+  rows = []
+  for task in matrix.tasks():
+    counting = matrix.counting(task)
+    num_samples = sum(1 for sample in matrix.samples if sample[0] == task)
+    none = matrix.values("none", 0.0, "score", counting) if counting else {}
+    reason = matrix.why_no_reuse_task(task, min_counting)
+    rows.append([
+      task, records.family(task), f"{len(counting)} of {num_samples}",
+      percent(intervals.mean(none.values())) if none else "–", f"no: {reason}" if reason else "yes",
+    ])  # fmt: skip
+  return table(["task", "kind", "counting samples", "accuracy without recompute", "reuse task"], rows)
+
+
+def accuracy(matrix: records.Matrix, min_counting: int) -> list[str]:
+  """Relative to full prefill: on counting samples its own score is 1."""
+  reuse = matrix.reuse_tasks(min_counting)
+  if not reuse:
+    return ["No task of these lines is a reuse task.", ""]
+  kinds = [kind for kind in _KINDS if any(records.family(task) == kind for task in reuse)]
+  lines = []
+  for title, chosen in [("All reuse tasks", reuse)] + [
+    (f"Reuse tasks, {kind}", [task for task in reuse if records.family(task) == kind]) for kind in kinds
+  ]:
+    samples = [sample for task in chosen for sample in matrix.counting(task)]
+    lines += [f"{title} ({', '.join(chosen)}; {len(samples)} samples):", "", *_by_budget(matrix, samples)]
+  return lines
+
+
+def _by_budget(matrix: records.Matrix, samples: list[tuple]) -> list[str]:
+  budgets = _budgets(matrix)
+  rows = []
+  for method in [*_with_budget(matrix), "none"]:
+    cells = []
+    for budget in budgets:
+      scores = matrix.values(method, 0.0 if method == "none" else budget, "score", samples)
+      cells.append(percent(intervals.mean(scores.values())) if scores else "–")
+    rows.append([method, *cells])
+  return table(["method", *map(_budget, budgets)], rows)
+
+
+def accuracy_by_task(matrix: records.Matrix, budget: float) -> list[str]:
+  """Each task's counting samples at one budget, whether the task counts or not."""
+  methods = [method for method in _with_budget(matrix) if budget in matrix.budgets(method)]
+  rows = []
+  for task in matrix.tasks():
+    samples = matrix.counting(task)
+    if not samples:
+      continue
+    cells = []
+    for method in [*methods, "none"]:
+      scores = matrix.values(method, 0.0 if method == "none" else budget, "score", samples)
+      cells.append(f"{100 * statistics.fmean(scores.values()):.0f} %" if scores else "–")
+    rows.append([task, str(len(samples)), *cells])
+  return table(["task", "samples", *methods, "none"], rows)
+
+
+def _cells(matrix: records.Matrix):
+  for method in ordered_methods(matrix):
+    if method != "full":
+      for budget in matrix.budgets(method):
+        yield method, budget
+
+
+def kl(matrix: records.Matrix, samples: list[tuple]) -> list[str]:
+  none = matrix.values("none", 0.0, "kl", samples)
+  rows = []
+  for method, budget in _cells(matrix):
+    values = matrix.values(method, budget, "kl", samples)
+    if not values:
+      continue
+    charged = matrix.values(method, budget, "charged_budget", samples)
+    rows.append([
+      method, _budget(budget), f"{100 * statistics.fmean(charged.values()):.1f} %", str(len(values)),
+      nats(intervals.mean(values.values())), f"{statistics.median(values.values()):.4f}",
+      f"{intervals.worst_tenth(values.values()):.4f}",
+      percent(intervals.closed_gap(values, none)) if method != "none" else "–",
+    ])  # fmt: skip
+  return table(
+    ["method", "budget", "charged", "samples", "mean KL", "median", "worst tenth", "gap closed"], rows
+  )
+
+
+def differences(matrix: records.Matrix, samples: list[tuple]) -> list[str]:
+  """KL of the project's methods minus that of each baseline at the same budget; below zero is better."""
+  baselines = [method for method in BASELINES if method in matrix.methods]
+  rows = []
+  for method in _with_budget(matrix):
+    if method in BASELINES:
+      continue
+    for budget in matrix.budgets(method):
+      own = matrix.values(method, budget, "kl", samples)
+      row = [_marked(intervals.paired_difference(own, matrix.values(b, budget, "kl", samples))) for b in baselines]
+      rows.append([method, _budget(budget), *row])
+  header = [f"against {method} ({BASELINES[method]})" for method in baselines]
+  return table(["method", "budget", *header], rows) if baselines else ["No baseline was measured.", ""]
+
+
+def _marked(estimate: intervals.Estimate | None) -> str:
+  return f"**{nats(estimate)}**" if estimate is not None and estimate.excludes_zero() else nats(estimate)
+
+
+def monotony(matrix: records.Matrix) -> list[str]:
+  """Whether more budget means less KL: each budget against the next smaller one, over the same samples."""
+  rows = []
+  for method in _with_budget(matrix):
+    budgets = matrix.budgets(method)
+    for smaller, larger in zip(budgets, budgets[1:]):
+      before, after = matrix.values(method, smaller, "kl"), matrix.values(method, larger, "kl")
+      difference = intervals.paired_difference(after, before)
+      if difference is None:
+        continue
+      rose = sum(1 for sample in after if sample in before and after[sample] > before[sample])
+      verdict = "rises" if difference.low > 0 else "falls" if difference.high < 0 else "no difference shown"
+      share = f"{100 * rose / difference.num_samples:.0f} %"
+      rows.append([method, f"{_budget(smaller)} → {_budget(larger)}", nats(difference), share, verdict])
+  header = ["method", "budgets", "KL difference, paired", "samples that rose", ""]
+  return table(header, rows) if rows else ["No method was measured at two budgets.", ""]
+
+
+def time(matrix: records.Matrix) -> list[str]:
+  """Stages as shares of full prefill's time in the same run."""
+  stages = list(dict.fromkeys(stage for cell in _cells(matrix) for stage in sorted(matrix.stages(*cell))))
+  rows = []
+  for method, budget in _cells(matrix):
+    full = matrix.values(method, budget, "full_seconds")
+    by_stage = matrix.stages(method, budget)
+    shares = [intervals.ratio(by_stage.get(stage, {}), full) for stage in stages]
+    total = intervals.ratio(matrix.values(method, budget, "seconds"), full)
+    select = shares[stages.index("select")] if "select" in stages else None
+    bound = "–" if select is None else "yes" if select.mean < MAX_SELECTION_SHARE else "no"
+    rows.append([method, _budget(budget), *(percent(share, 1) for share in shares), percent(total, 1), bound])
+  header = ["method", "budget", *stages, "all stages", f"selection below {100 * MAX_SELECTION_SHARE:.0f} %"]
+  return table(header, rows)
+
+
+def ablation(matrix: records.Matrix, main: records.Matrix | None, default: str) -> list[str]:
+  """One file beside the main lines. `main`: those of the same context and chunk size, None if there are none; then
+  samples differ and nothing is paired."""
+  none = matrix.values("none", 0.0, "kl") or (main.values("none", 0.0, "kl") if main else {})
+  rows = []
+  for method, budget in _cells(matrix):
+    values = matrix.values(method, budget, "kl")
+    reference = main.values(default, budget, "kl") if main else {}
+    rows.append([
+      method, _budget(budget), str(len(values)), nats(intervals.mean(values.values())),
+      percent(intervals.closed_gap(values, none)) if method != "none" else "–",
+      _marked(intervals.paired_difference(values, reference)),
+    ])  # fmt: skip
+  return table(["method", "budget", "samples", "mean KL", "gap closed", f"against {default}, paired"], rows)
