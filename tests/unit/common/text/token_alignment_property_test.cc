@@ -192,18 +192,42 @@ TEST(TokenAlignmentProperty, EveryChosenByteThatTheOtherCoversIsCovered) {
   });
 }
 
+float StrongestOverlap(const std::vector<TokenSpan>& from, const std::vector<float>& scores,
+                       const TokenSpan& to) {
+  float strongest = 0;  // scores here are positive
+  for (size_t i = 0; i < from.size(); ++i)
+    if (Overlap(from[i], to)) strongest = std::max(strongest, scores[i]);
+  return strongest;
+}
+
 // The strongest of what overlaps: nothing that another token covers gets lost, nothing appears from nowhere.
 TEST(TokenAlignmentProperty, AScoreArrivesAtEveryTokenThatOverlapsAndAtNoOther) {
   ForEachPair([](const Pair& pair) {
     const std::vector<float> scores = SomeScores(pair.from.size());
     const std::vector<float> moved = TransferScores(pair.from, scores, pair.to);
     ASSERT_EQ(moved.size(), pair.to.size());
-    for (size_t i = 0; i < pair.to.size(); ++i) {
-      float strongest = 0;
-      for (size_t j = 0; j < pair.from.size(); ++j)
-        if (Overlap(pair.from[j], pair.to[i])) strongest = std::max(strongest, scores[j]);
-      ASSERT_EQ(moved[i], strongest) << "token " << i;
-    }
+    for (size_t i = 0; i < pair.to.size(); ++i)
+      ASSERT_EQ(moved[i], StrongestOverlap(pair.from, scores, pair.to[i])) << "token " << i;
+  });
+}
+
+// Tokens of both at once, in no order: some lie inside others.
+TEST(TokenAlignmentProperty, NeitherOrderNorNestingOfTokensMatters) {
+  std::mt19937 random(31);
+  ForEachPair([&](const Pair& pair) {
+    std::vector<TokenSpan> both = pair.from;
+    both.insert(both.end(), pair.to.begin(), pair.to.end());
+    std::shuffle(both.begin(), both.end(), random);
+    const std::vector<float> scores = SomeScores(both.size());
+    const std::vector<float> moved = TransferScores(both, scores, pair.to);
+    for (size_t i = 0; i < pair.to.size(); ++i)
+      ASSERT_EQ(moved[i], StrongestOverlap(both, scores, pair.to[i])) << "token " << i;
+    const std::vector<TokenSpan> chosen(both.begin(), both.begin() + static_cast<int>(both.size() / 4));
+    std::vector<int> expected;
+    for (size_t i = 0; i < both.size(); ++i)
+      if (std::ranges::any_of(chosen, [&](const TokenSpan& span) { return Overlap(span, both[i]); }))
+        expected.push_back(static_cast<int>(i));
+    ASSERT_EQ(TokensOverlapping(both, chosen), expected);
   });
 }
 
