@@ -17,7 +17,7 @@ define heading
 @printf '\n== %s\n' '$(1)'
 endef
 
-.PHONY: help install test-servers models build demo test test-asan test-asan-sample test-tsan test-slow test-deploy bench format format-check clean
+.PHONY: help install test-servers models build demo test test-asan test-asan-sample test-tsan test-slow test-deploy bench quality-baseline format format-check clean
 
 help:  ## this list
 	@echo 'Usage: make TARGET [JOBS=n]'
@@ -90,6 +90,14 @@ test-deploy:  ## Dockerfiles, compose file and Helm chart: lint and schemas (ins
 bench: build models  ## time to first token on this machine (BENCH='...')
 	$(call heading,cacheclip bench $(BENCH))
 	@build/release/bin/cacheclip bench $(BENCH)
+
+# Commit the file together with the change that moves the numbers, and say in the commit why.
+quality-baseline: install models  ## measure the baseline of the quality gate anew (tests/data/quality)
+	$(call heading,build cacheclip as the tests do)
+	@cmake --preset dev
+	@cmake --build --preset dev -j $(JOBS) --target cacheclip
+	$(call heading,measure)
+	@python3 -m tools.eval.gate build/dev/bin/cacheclip --renew
 
 format:  ## rewrite C++ sources with clang-format
 	@clang-format -i $(CXX_FILES)
