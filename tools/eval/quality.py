@@ -82,6 +82,12 @@ def section(matrix: records.Matrix, min_counting: int, images: list[str]) -> lis
   lines += ["### KL to full prefill", "All samples:", "", *quality_tables.kl(matrix, matrix.samples)]
   if counting:
     lines += ["Counting samples:", "", *quality_tables.kl(matrix, counting)]
+  if budget is not None:
+    lines += [
+      f"Mean over all samples, task by task at a budget of {100 * budget:g} %:",
+      "",
+      *quality_tables.kl_by_task(matrix, budget),
+    ]
   lines += [f"![{name}]({name})" for name in images]
   lines += [
     "",

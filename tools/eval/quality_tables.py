@@ -13,6 +13,7 @@ BASELINES = {
   "random": "random tokens",
 }
 MAX_SELECTION_SHARE = 0.10  # of full prefill's time
+_STAGES = ("assemble", "select", "recompute")  # in the order in which they run; others follow
 _KINDS = ("RULER", "cross-chunk", "documents")
 
 
@@ -30,11 +31,15 @@ def _budgets(matrix: records.Matrix) -> list[float]:
   return sorted(budget for budget in found if 0 < budget < 1)
 
 
+def task_samples(matrix: records.Matrix, task: str) -> list[tuple]:
+  return [sample for sample in matrix.samples if sample[0] == task]
+
+
 def tasks(matrix: records.Matrix, min_counting: int) -> list[str]:
   rows = []
   for task in matrix.tasks():
     counting = matrix.counting(task)
-    num_samples = sum(1 for sample in matrix.samples if sample[0] == task)
+    num_samples = len(task_samples(matrix, task))
     none = matrix.values("none", 0.0, "score", counting) if counting else {}
     reason = matrix.why_no_reuse_task(task, min_counting)
     rows.append([
@@ -50,10 +55,11 @@ def accuracy(matrix: records.Matrix, min_counting: int) -> list[str]:
   if not reuse:
     return ["No task of these lines is a reuse task.", ""]
   kinds = [kind for kind in _KINDS if any(records.family(task) == kind for task in reuse)]
+  groups = [("All reuse tasks", reuse)]
+  if len(kinds) > 1:
+    groups += [(f"Reuse tasks, {kind}", [task for task in reuse if records.family(task) == kind]) for kind in kinds]
   lines = []
-  for title, chosen in [("All reuse tasks", reuse)] + [
-    (f"Reuse tasks, {kind}", [task for task in reuse if records.family(task) == kind]) for kind in kinds
-  ]:
+  for title, chosen in groups:
     samples = [sample for task in chosen for sample in matrix.counting(task)]
     lines += [f"{title} ({', '.join(chosen)}; {len(samples)} samples):", "", *_by_budget(matrix, samples)]
   return lines
@@ -73,16 +79,25 @@ def _by_budget(matrix: records.Matrix, samples: list[tuple]) -> list[str]:
 
 def accuracy_by_task(matrix: records.Matrix, budget: float) -> list[str]:
   """Each task's counting samples at one budget, whether the task counts or not."""
+  return _by_task(matrix, budget, "score", matrix.counting, lambda value: f"{100 * value:.0f} %")
+
+
+def kl_by_task(matrix: records.Matrix, budget: float) -> list[str]:
+  """Mean KL of all of each task's samples at one budget."""
+  return _by_task(matrix, budget, "kl", lambda task: task_samples(matrix, task), lambda value: f"{value:.4f}")
+
+
+def _by_task(matrix: records.Matrix, budget: float, field: str, samples_of, show) -> list[str]:
   methods = [method for method in _with_budget(matrix) if budget in matrix.budgets(method)]
   rows = []
   for task in matrix.tasks():
-    samples = matrix.counting(task)
+    samples = samples_of(task)
     if not samples:
       continue
     cells = []
     for method in [*methods, "none"]:
-      scores = matrix.values(method, 0.0 if method == "none" else budget, "score", samples)
-      cells.append(f"{100 * statistics.fmean(scores.values()):.0f} %" if scores else "–")
+      values = matrix.values(method, 0.0 if method == "none" else budget, field, samples)
+      cells.append(show(statistics.fmean(values.values())) if values else "–")
     rows.append([task, str(len(samples)), *cells])
   return table(["task", "samples", *methods, "none"], rows)
 
@@ -152,7 +167,8 @@ def monotony(matrix: records.Matrix) -> list[str]:
 
 def time(matrix: records.Matrix) -> list[str]:
   """Stages as shares of full prefill's time in the same run."""
-  stages = list(dict.fromkeys(stage for cell in _cells(matrix) for stage in sorted(matrix.stages(*cell))))
+  found = {stage for cell in _cells(matrix) for stage in matrix.stages(*cell)}
+  stages = [stage for stage in _STAGES if stage in found] + sorted(found - set(_STAGES))
   rows = []
   for method, budget in _cells(matrix):
     full = matrix.values(method, budget, "full_seconds")

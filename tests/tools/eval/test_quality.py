@@ -83,7 +83,8 @@ def test_a_task_that_loses_exactly_ten_points_is_a_reuse_task():
 def test_accuracy_is_of_the_counting_samples_of_reuse_tasks(matrix):
   table = quality_tables.accuracy(matrix, min_counting=9)
   assert table[0] == "All reuse tasks (seam; 9 samples):"
-  header, *rows = rows_of(table[: table.index("Reuse tasks, cross-chunk (seam; 9 samples):")])
+  assert not any("cross-chunk" in row for row in table), "one kind alone is no group of its own"
+  header, *rows = rows_of(table)
   assert header == ["method", "10 %", "20 %"]
   by_method = {row[0]: row[1:] for row in rows}
   assert by_method["auto"][0].startswith("67 % [")  # 6 of 9
@@ -92,6 +93,22 @@ def test_accuracy_is_of_the_counting_samples_of_reuse_tasks(matrix):
   assert by_method["none"][0] == by_method["none"][1]
   assert by_method["none"][0].startswith("44 % [")  # samples 1, 3, 5, 7 of 9
   assert quality_tables.accuracy(matrix, min_counting=11)[0] == "No task of these lines is a reuse task."
+
+
+def test_accuracy_is_given_by_kind_where_there_are_several(lines):
+  lines += [line("vt", sample, "none", 0.0, 1.0, score=0.0, seed=2) for sample in range(9)]
+  table = quality_tables.accuracy(records.Matrix(lines), min_counting=9)
+  assert [row for row in table if row.endswith("samples):")] == [
+    "All reuse tasks (seam, vt; 21 samples):",
+    "Reuse tasks, RULER (vt; 12 samples):",
+    "Reuse tasks, cross-chunk (seam; 9 samples):",
+  ]
+
+
+def test_kl_by_task_is_of_all_samples(matrix):
+  rows = {row[0]: row[1:] for row in rows_of(quality_tables.kl_by_task(matrix, 0.2))}
+  assert rows["seam"] == ["10", "0.3900", "0.4000", "0.1350", "1.0000"]
+  assert rows["vt"] == ["10", "0.1000", "–", "–", "0.5000"]
 
 
 def test_accuracy_by_task_shows_tasks_that_do_not_count(matrix):
@@ -142,6 +159,7 @@ def test_monotony_compares_neighbouring_budgets(lines):
 def test_time_is_each_stage_over_full_prefill(matrix):
   header, *rows = rows_of(quality_tables.time(matrix))
   by_cell = {(row[0], row[1]): dict(zip(header, row)) for row in rows}
+  assert header[2:5] == ["assemble", "select", "recompute"]
   auto = by_cell["auto", "20 %"]
   assert auto["select"] == "5.0 % [5.0, 5.0]"
   assert auto["all stages"] == "30.0 % [30.0, 30.0]"
