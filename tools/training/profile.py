@@ -1,0 +1,47 @@
+"""cacheclip_profile.json (services/runtime/model_profile.h): which heads of the student the selector listens to."""
+
+import json
+import pathlib
+
+from . import errors
+from .model_config import Band, ModelConfig
+
+FILE_NAME = "cacheclip_profile.json"
+_FORMAT = 1
+_DEFAULT_SEAM_TOKENS = 4
+_MAX_LISTED_HEADS = 1024
+
+
+def make(
+  primary: pathlib.Path, primary_config: ModelConfig, student_name: str, num_layers: int, num_heads: int, band: Band,
+  measured: dict,
+) -> dict:
+  """Every head of the band counts alike, as in training. What an earlier profile in the primary's folder says about the
+  primary itself stays, because a server reads one profile."""
+  if (band.end - band.begin) * num_heads > _MAX_LISTED_HEADS:
+    raise errors.UnsupportedModelError(
+      f"the band {band} has more heads than the {_MAX_LISTED_HEADS} that a profile may list: narrow --student-band"
+    )
+  earlier = _earlier(primary / FILE_NAME)
+  return {
+    "format": _FORMAT,
+    "model": primary.name,
+    "num_layers": primary_config.num_layers,
+    "num_heads": primary_config.num_heads,
+    "auxiliary": {
+      "name": f"{student_name}, {num_layers} layers",
+      "heads": [[layer, head] for layer in range(band.begin, band.end) for head in range(num_heads)],
+    },
+    "probe": earlier.get("probe", {"heads": []}),
+    "seam_tokens": earlier.get("seam_tokens", _DEFAULT_SEAM_TOKENS),
+    "measured": measured,
+  }
+
+
+def _earlier(path: pathlib.Path) -> dict:
+  try:
+    return json.loads(path.read_text(encoding="utf-8"))
+  except FileNotFoundError:
+    return {}
+  except ValueError as error:
+    raise errors.UsageError(f"{path}: {error}") from error
