@@ -100,7 +100,7 @@ class Distiller:
     """False if there is no checkpoint yet."""
     if not folder.checkpoint.is_file():
       return False
-    content = torch.load(folder.checkpoint, weights_only=True)
+    content = masses.load_tensors(folder.checkpoint)
     with torch.no_grad():
       for name, parameter in self.parameters.items():
         parameter.copy_(content["parameters"][name])

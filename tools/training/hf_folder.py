@@ -57,7 +57,10 @@ def save_student(
       shutil.copyfile(base / name, folder / name)
   partial = folder / "model.safetensors.partial"
   tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
-  safetensors.torch.save_file(tensors, partial, metadata={"format": "pt"})
+  try:
+    safetensors.torch.save_file(tensors, partial, metadata={"format": "pt"})
+  except safetensors.SafetensorError as error:
+    raise errors.StorageError(f"{folder / 'model.safetensors'} cannot be written: {error}") from error
   partial.replace(folder / "model.safetensors")
   partial = folder / "config.json.partial"
   partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,16 +1,25 @@
 """Teacher and student: how much of the question's attention goes to each context token."""
 
 import pathlib
+import pickle
 
 import torch
 
-from . import transformer
+from . import errors, hf_folder, transformer
 from .model_config import Band
 from .run_folder import RunFolder
 from .samples import Sample
 from .tokenization import StudentSample
 
 _LEAST = 1e-9  # of a token's share: keeps the logarithm finite
+
+
+def load_tensors(path: pathlib.Path):
+  """What torch.save wrote. UsageError if it is damaged."""
+  try:
+    return torch.load(path, weights_only=True)
+  except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    raise errors.UsageError(f"{path} is damaged; without it, it is made again: {error}") from error
 
 
 class Teacher:
@@ -26,7 +35,7 @@ class Teacher:
     """[questions, context tokens of the primary]."""
     path = self._folder and self._folder.target(sample.digest)
     if path and path.is_file():
-      return torch.load(path, weights_only=True)
+      return load_tensors(path)
     mass = self._compute(sample)
     if path:
       RunFolder.write(path, lambda partial: torch.save(mass, partial))
@@ -76,7 +85,5 @@ def divergence(wanted: torch.Tensor, mass: torch.Tensor) -> torch.Tensor:
 
 
 def load_decoder(folder: pathlib.Path, config, num_layers: int, dtype: torch.dtype) -> transformer.Decoder:
-  from . import hf_folder
-
   weights = {name: tensor.to(dtype) for name, tensor in hf_folder.load_weights(folder, num_layers).items()}
   return transformer.Decoder(config, weights, dtype)

@@ -61,5 +61,8 @@ class RunFolder:
   def write(path: pathlib.Path, write_to) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    write_to(partial)
+    try:
+      write_to(partial)
+    except RuntimeError as error:  # torch's for a file that cannot be written
+      raise errors.StorageError(f"{path} cannot be written: {error}") from error
     partial.replace(path)

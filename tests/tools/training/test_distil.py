@@ -2,6 +2,9 @@
 was not ends."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import pytest
 import sample_lines
@@ -15,6 +18,7 @@ from safetensors.torch import load_file  # noqa: E402
 from tools.training import cli, distiller, errors, profile  # noqa: E402
 
 STEPS = 6
+_REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(name="work")
@@ -24,13 +28,16 @@ def fixture_work(tmp_path):
   return tmp_path
 
 
-def distil(work, out, *options, steps=STEPS) -> int:
-  arguments = [
+def arguments_of(work, out, steps=STEPS) -> list[str]:
+  return [
     "--primary", str(work / "primary"), "--samples", str(work / "samples.jsonl"), "--out", str(work / out),
     "--student-layers", "3", "--steps", str(steps), "--batch", "2", "--dtype", "fp32", "--threads", "1",
     "--checkpoint-steps", "2", "--learning-rate", "3e-3", "--json",
   ]
-  return cli.main(["distil", "--quiet", *arguments, *options])
+
+
+def distil(work, out, *options, steps=STEPS) -> int:
+  return cli.main(["distil", "--quiet", *arguments_of(work, out, steps), *options])
 
 
 def weights(folder) -> dict:
@@ -144,3 +151,37 @@ def test_damaged_weights_are_refused(work, capsys):
   (work / "primary" / "model.safetensors").write_bytes(b"\x00" * 7)
   assert distil(work, "out") == errors.EXIT_USAGE
   assert "model.safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ("distil/checkpoint.pt", "distil/targets"))
+def test_damaged_file_of_a_run_is_named(name, work, capsys):
+  assert distil(work, "out") == 0
+  path = work / "out" / name
+  path = min(path.iterdir()) if path.is_dir() else path
+  path.write_bytes(path.read_bytes()[:100])
+  # Measured again, and learnt again from the first step on: every target is read.
+  if "targets" in name:
+    (work / "out" / "distil" / "checkpoint.pt").unlink()
+  (work / "out" / "distil" / "before.json").unlink()
+  capsys.readouterr()
+  assert distil(work, "out", "--resume") == errors.EXIT_USAGE
+  assert f"{path} is damaged" in capsys.readouterr().err
+
+
+def test_full_disk_is_a_storage_error_and_the_run_goes_on(work):
+  assert distil(work, "whole") == 0
+  # A limit on file sizes stands for the disk: targets fit, the checkpoint does not.
+  program = (
+    "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
+    "from tools.training.cli import main; sys.exit(main(sys.argv[1:]))"
+  )
+  result = subprocess.run(
+    [sys.executable, "-c", program, "distil", "--quiet", *arguments_of(work, "parts")],
+    cwd=_REPOSITORY, capture_output=True, text=True, check=False,
+  )
+  assert result.returncode == errors.EXIT_STORAGE, result.stderr
+  assert "checkpoint.pt" in result.stderr
+  assert distil(work, "parts", "--resume") == 0
+  whole, parts = weights(work / "whole"), weights(work / "parts")
+  assert all(torch.equal(parts[name], tensor) for name, tensor in whole.items())
