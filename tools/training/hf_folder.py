@@ -55,13 +55,14 @@ def save_student(
   for name in _TEXT_FILES:
     if (base / name).is_file():
       shutil.copyfile(base / name, folder / name)
+  config = folder / "config.json.partial"
+  config.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
   partial = folder / "model.safetensors.partial"
   tensors = {name: tensor.detach().contiguous() for name, tensor in weights.items()}
   try:
     safetensors.torch.save_file(tensors, partial, metadata={"format": "pt"})
   except safetensors.SafetensorError as error:
     raise errors.StorageError(f"{folder / 'model.safetensors'} cannot be written: {error}") from error
+  partial.chmod(config.stat().st_mode)  # safetensors writes for its owner alone, a server may be somebody else
   partial.replace(folder / "model.safetensors")
-  partial = folder / "config.json.partial"
-  partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-  partial.replace(folder / "config.json")
+  config.replace(folder / "config.json")

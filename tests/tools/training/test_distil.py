@@ -60,6 +60,8 @@ def test_student_is_a_model_of_the_layers_that_are_run(work, capsys):
   changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
   trained = ("input_layernorm.weight", "self_attn.q_proj.weight", "self_attn.k_proj.weight")
   assert changed == {"model.layers.1." + name for name in trained}
+  modes = {(work / "out" / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+  assert len(modes) == 1  # whoever may read one may read the other
   assert (work / "out" / "tokenizer.json").read_bytes() == (work / "primary" / "tokenizer.json").read_bytes()
   made = json.loads((work / "out" / profile.FILE_NAME).read_text(encoding="utf-8"))
   assert made["auxiliary"]["name"] == "out, 2 layers"
