@@ -61,9 +61,22 @@ absl::Status CheckStop(const std::vector<std::string>& stop) {
   return absl::OkStatus();
 }
 
+absl::Status CheckDemand(const GenerateOptions& options) {
+  const bool is_detailed =
+      options.method != Method::kAuto || options.budget.has_value() || options.coverage.has_value();
+  if (options.quality != Quality::kUnspecified && is_detailed)
+    return InvalidField("options.quality", "stands for method, budget and coverage, so none may be given");
+  const SelectionDemand demand = DemandOf(options, {});
+  if (!(demand.budget >= 0.0 && demand.budget <= 1.0))  // also refuses NaN
+    return InvalidField("options.budget", absl::StrCat("must be between 0 and 1, got ", demand.budget));
+  if (!(demand.coverage > 0.0 && demand.coverage <= 1.0))
+    return InvalidField("options.coverage",
+                        absl::StrCat("must be between 0 (exclusive) and 1, got ", demand.coverage));
+  return absl::OkStatus();
+}
+
 absl::Status CheckOptions(const GenerateOptions& options) {
-  if (!(options.budget >= 0.0 && options.budget <= 1.0))  // also refuses NaN
-    return InvalidField("options.budget", absl::StrCat("must be between 0 and 1, got ", options.budget));
+  CACHECLIP_RETURN_IF_ERROR(CheckDemand(options));
   if (options.max_new_tokens < 1)
     return InvalidField("options.max_new_tokens",
                         absl::StrCat("must be at least 1, got ", options.max_new_tokens));
@@ -85,6 +98,13 @@ std::string_view FinishReasonName(FinishReason reason) {
       return "cancelled";
   }
   return "unknown";
+}
+
+SelectionDemand DemandOf(const GenerateOptions& options, const QualityLevels& levels) {
+  if (options.quality != Quality::kUnspecified) return DemandOf(options.quality, levels);
+  return {.method = options.method,
+          .budget = options.budget.value_or(kDefaultBudget),
+          .coverage = options.coverage.value_or(1)};
 }
 
 absl::Status ValidateGenerateRequest(const GenerateRequest& request) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "absl/time/time.h"
 #include "common/model/sampler.h"
 #include "common/select/method.h"
+#include "common/select/quality.h"
 #include "common/store/chunk_store.h"
 #include "common/telemetry/stage.h"
 #include "common/text/chat_template.h"
@@ -31,8 +33,10 @@ struct ChunkInput {
 };
 
 struct GenerateOptions {
+  Quality quality = Quality::kUnspecified;  // else in place of the next three, none of which is then given
   Method method = Method::kAuto;
-  double budget = 0.2;              // 0 … 1, charged
+  std::optional<double> budget;     // 0 … 1, charged; absent: kDefaultBudget
+  std::optional<double> coverage;   // SelectionOptions::coverage; absent: 1, the budget is spent
   bool write_back = false;          // store chunks given by text
   bool allow_other_prefix = false;  // serve chunks of another prefix of the namespace
   int32_t max_new_tokens = 256;
@@ -95,6 +99,9 @@ struct GenerateResult {
   std::vector<int32_t> token_ids;
   std::string text;
 };
+
+// What is to be recomputed, levels of quality looked up in `levels`. `options` have been validated.
+SelectionDemand DemandOf(const GenerateOptions& options, const QualityLevels& levels);
 
 // INVALID_ARGUMENT naming the field ("chunks[3].chunk_id", "options.budget", "messages", …);
 // RESOURCE_EXHAUSTED naming the field and its limit. The text of messages is checked by

@@ -29,6 +29,7 @@ struct RequestState {
   const GenerateRequest& request;
   const CancellationToken& cancellation;
   absl::Time begin;
+  SelectionDemand demand;
   PreparedPrompt prompt;
   RecomputePlan plan;
   std::optional<RequestChunks> chunks;
@@ -99,7 +100,10 @@ absl::StatusOr<GenerateResult> GenerationEngine::Impl::Generate(const GenerateRe
   CACHECLIP_RETURN_IF_ERROR(ValidateGenerateRequest(request));
   CACHECLIP_ASSIGN_OR_RETURN(const auto registration,
                              running_.Register(request.request_id, cancellation, options_.default_deadline));
-  RequestState state{.request = request, .cancellation = registration->cancellation(), .begin = Now()};
+  RequestState state{.request = request,
+                     .cancellation = registration->cancellation(),
+                     .begin = Now(),
+                     .demand = DemandOf(request.options, options_.quality_levels)};
   CACHECLIP_RETURN_IF_ERROR(Prepare(state));
   const absl::Time prepared = Now();
   state.usage().stage_durations[Stage::kResolve] = prepared - state.begin;
@@ -119,7 +123,7 @@ absl::StatusOr<GenerateResult> GenerationEngine::Impl::Generate(const GenerateRe
 absl::Status GenerationEngine::Impl::Prepare(RequestState& state) {
   CACHECLIP_RETURN_IF_ERROR(state.cancellation.Check());
   CACHECLIP_ASSIGN_OR_RETURN(state.prompt, PreparePrompt(*contexts_, source_, state.request));
-  Method method = state.request.options.method;
+  Method method = state.demand.method;
   if (method != Method::kFull && !options_.reason_against_reuse.empty()) {
     method = Method::kFull;
     state.usage().fallbacks.push_back({"method", "reuse_diverges", options_.reason_against_reuse});
@@ -137,7 +141,8 @@ absl::StatusOr<RecomputePlan> GenerationEngine::Impl::Plan(const RequestState& s
                   .num_layers = runtime_.model->num_layers(),
                   .selection = options_.selection,
                   .seed = state.request.options.sampling.seed};
-  input.selection.budget = state.request.options.budget;
+  input.selection.budget = state.demand.budget;
+  input.selection.coverage = state.demand.coverage;
   input.selection.first_chunk_selectable = state.prompt.first_chunk_selectable;
   return PlanRecompute(input);
 }
@@ -187,7 +192,7 @@ ComputeCosts GenerationEngine::Impl::Costs(const RequestState& state) const {
     return compute_speed_.Estimate(kind, operations).value_or(absl::InfiniteDuration());
   };
   const PromptTokens& tokens = state.prompt.tokens;
-  const auto recomputed = static_cast<int64_t>(state.request.options.budget * tokens.context_size());
+  const auto recomputed = static_cast<int64_t>(state.demand.budget * tokens.context_size());
   ComputeCosts costs{
       .full_prefill = estimate(PassKind::kFull, PassOperations(config, num_layers, FullPass(tokens.size()))),
       .selective_pass = estimate(PassKind::kSelective, SelectiveOperations(state, recomputed))};

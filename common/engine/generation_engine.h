@@ -20,6 +20,7 @@
 #include "common/engine/token_selector.h"
 #include "common/ingest/prefix_context.h"
 #include "common/model/scoring/scoring.h"
+#include "common/select/quality.h"
 #include "common/select/selection.h"
 
 namespace cacheclip {
@@ -34,6 +35,7 @@ struct GenerationEngineOptions {
   int64_t max_put_back_bytes = int64_t{256} << 20;  // encoded chunks that wait to be stored
   ScoringHeads probe;                               // whose attention primary_probe looks at
   SelectionOptions selection;                       // grouping, window, seam tokens
+  QualityLevels quality_levels;                     // what requests get that ask for a quality
   std::string
       reason_against_reuse;  // if not empty: every request is prefilled in full, and its usage says why
 };

@@ -39,6 +39,7 @@ SelectRequest MakeSelectRequest(const Runtime& runtime, const GenerateRequest& r
                        .question = prompt.question,
                        .method = plan.method,
                        .budget = plan.selection.budget,
+                       .coverage = plan.selection.coverage,
                        .first_chunk_selectable = prompt.first_chunk_selectable};
   for (size_t i = 0; i < prompt.chunks.size(); ++i) {
     const ResolvedChunk& chunk = prompt.chunks[i];

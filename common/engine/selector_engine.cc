@@ -134,6 +134,7 @@ absl::StatusOr<std::vector<float>> SelectorEngine::Score(const AuxiliaryInput& i
 SelectionOptions SelectorEngine::SelectionFor(const SelectRequest& request) const {
   SelectionOptions selection = options_.selection;
   selection.budget = request.budget;
+  selection.coverage = request.coverage;
   selection.first_chunk_selectable = request.first_chunk_selectable;
   if (request.method == Method::kAuxiliaryPaper) {  // the paper knows no seams
     selection.grouping = Grouping::kPaperWindows;

@@ -23,7 +23,7 @@ namespace cacheclip {
 
 struct SelectorEngineOptions {
   AuxiliaryOptions auxiliary;  // for Method::kAuxiliary
-  SelectionOptions selection;  // grouping, window, seam tokens; the budget comes with the request
+  SelectionOptions selection;  // grouping, window, seam tokens; budget and coverage come with the request
 };
 
 class SelectorEngine : public TokenSelector {

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "common/base/cancellation.h"
 #include "common/select/method.h"
+#include "common/select/quality.h"
 
 namespace cacheclip {
 
@@ -28,7 +29,8 @@ struct SelectRequest {
   std::vector<SelectChunk> chunks;
   std::string question;
   Method method = Method::kAuxiliary;  // kAuxiliary or kAuxiliaryPaper
-  double budget = 0.2;
+  double budget = kDefaultBudget;
+  double coverage = 1;  // SelectionOptions::coverage
   bool first_chunk_selectable = false;
 };
 

@@ -98,25 +98,12 @@ void TakeSeams(const Selectable& selectable, int32_t seam_tokens, GreedyGroups& 
   }
 }
 
-}  // namespace
-
-absl::StatusOr<RecomputeSet> Select(const ContextMap& map, std::span<const float> scores,
-                                    const SelectionOptions& options,
-                                    std::span<const int32_t> segment_begins) {
-  CACHECLIP_ASSIGN_OR_RETURN(const Selectable selectable, FindSelectable(map, options));
-  const int32_t num_tokens = map.num_tokens();
-  CACHECLIP_RETURN_IF_ERROR(CheckScores(scores, num_tokens, selectable));
-  if (options.budget >= 1.0) return SelectAll(map);
-
-  std::vector<float> credited;
-  if (options.follow > 0) {
-    credited = CreditSuccessors(scores, selectable.chunks, options.follow);
-    scores = credited;
-  }
+// The groups of `selectable` that are worth most, up to a sum of `enough`, seams first.
+absl::StatusOr<std::vector<int32_t>> ChooseGroups(const Selectable& selectable, std::span<const float> scores,
+                                                  const SelectionOptions& options, int seam_tokens,
+                                                  double enough, std::span<const int32_t> segment_begins) {
   GreedyGroups groups(scores, selectable.budget_tokens);
-  TakeSeams(selectable, options.seam_tokens, groups);
-  const double enough = options.coverage < 1 ? options.coverage * SumOf(scores, selectable.chunks)
-                                             : std::numeric_limits<double>::infinity();
+  TakeSeams(selectable, seam_tokens, groups);
   switch (options.grouping) {
     case Grouping::kBudgetExactWindows:
       groups.Choose(SlidingWindows(selectable.chunks, options.window), GroupValue::kSum, enough);
@@ -133,7 +120,47 @@ absl::StatusOr<RecomputeSet> Select(const ContextMap& map, std::span<const float
       break;
     }
   }
-  return RecomputeSet{groups.ChosenIndices(), num_tokens};
+  return groups.ChosenIndices();
+}
+
+// Leaves only the chunks that hold one of `indices`.
+void KeepChunksWith(std::span<const int32_t> indices, Selectable& selectable) {
+  std::erase_if(selectable.chunks, [&](const IndexRange& chunk) {
+    const auto first = std::ranges::lower_bound(indices, chunk.begin);
+    return first == indices.end() || *first >= chunk.end;
+  });
+  int32_t num_left = 0;
+  for (const IndexRange& chunk : selectable.chunks) num_left += chunk.size();
+  selectable.budget_tokens = std::min(selectable.budget_tokens, num_left);
+}
+
+}  // namespace
+
+absl::StatusOr<RecomputeSet> Select(const ContextMap& map, std::span<const float> scores,
+                                    const SelectionOptions& options,
+                                    std::span<const int32_t> segment_begins) {
+  CACHECLIP_ASSIGN_OR_RETURN(Selectable selectable, FindSelectable(map, options));
+  const int32_t num_tokens = map.num_tokens();
+  CACHECLIP_RETURN_IF_ERROR(CheckScores(scores, num_tokens, selectable));
+  if (options.budget >= 1.0) return SelectAll(map);
+
+  std::vector<float> credited;
+  if (options.follow > 0) {
+    credited = CreditSuccessors(scores, selectable.chunks, options.follow);
+    scores = credited;
+  }
+  double enough = std::numeric_limits<double>::infinity();
+  if (options.coverage < 1) {
+    // A seam is worth its tokens only where the question looks at the chunk behind it.
+    enough = options.coverage * SumOf(scores, selectable.chunks);
+    CACHECLIP_ASSIGN_OR_RETURN(const std::vector<int32_t> looked_at,
+                               ChooseGroups(selectable, scores, options, 0, enough, segment_begins));
+    KeepChunksWith(looked_at, selectable);
+  }
+  CACHECLIP_ASSIGN_OR_RETURN(
+      std::vector<int32_t> indices,
+      ChooseGroups(selectable, scores, options, options.seam_tokens, enough, segment_begins));
+  return RecomputeSet{std::move(indices), num_tokens};
 }
 
 }  // namespace cacheclip

@@ -18,6 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/select/context_map.h"
+#include "common/select/quality.h"
 
 namespace cacheclip {
 
@@ -30,7 +31,7 @@ enum class Grouping {
 
 struct SelectionOptions {
   // Share of all chunk tokens that may be recomputed, 0 … 1. 1 selects everything, the first chunk included.
-  double budget = 0.2;
+  double budget = kDefaultBudget;
   // True where the first chunk is not served right behind the prefix it was encoded with.
   bool first_chunk_selectable = false;
   // The first so many tokens of each selectable chunk are taken first, inside the budget. 4–8 help facts cut
@@ -41,7 +42,8 @@ struct SelectionOptions {
   // A question attends to the words it shares with the answer's sentence; the answer stands behind them.
   double follow = 0;
   // Groups are taken until they hold this share of the selectable tokens' score, 0 (exclusive) … 1: below 1 a
-  // question whose attention is concentrated spends less than the budget. Scores must then not be negative.
+  // question whose attention is concentrated spends less than the budget, and chunks that hold none of them
+  // get no seam tokens either. Scores must then not be negative.
   double coverage = 1;
   // Share of the model's layers, from the first on, in which chosen tokens are computed anew, 0 (exclusive) …
   // 1; in the others their stored KV stays. Below 1 the same budget pays for more tokens. Seen to by the

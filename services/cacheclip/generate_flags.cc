@@ -13,10 +13,14 @@ void AddGenerateFlags(CLI::App& app, GenerateFlags* flags) {
   AddClientOptions(app, &flags->client);
   GenerateOptions& options = flags->options;
   app.add_option("QUESTION", flags->question, "the user's words")->required();
+  app.add_option(
+      "--quality", flags->quality,
+      "how close to full prefill, in place of --method, --budget and --coverage: " + KnownQualityIds());
   app.add_option("--method", flags->method, "how tokens to recompute are chosen: " + KnownMethodIds())
       ->capture_default_str();
-  app.add_option("--budget", options.budget, "share of chunk tokens to recompute, 0 to 1")
-      ->capture_default_str();
+  app.add_option("--budget", options.budget, "share of chunk tokens to recompute, 0 to 1 (default 0.2)");
+  app.add_option("--coverage", options.coverage,
+                 "recompute no more than what holds this share of the scores, above 0 to 1 (default 1)");
   app.add_option("--max-new-tokens", options.max_new_tokens, "longest answer")->capture_default_str();
   app.add_option("--answer-start", flags->answer_start, "words that the answer begins with");
   app.add_option("--stop", options.stop, "end the answer before this text (repeatable)");
@@ -37,6 +41,9 @@ absl::StatusOr<GenerateRequest> MakeRequest(const GenerateFlags& flags) {
   if (!flags.answer_start.empty()) request.messages.push_back({"assistant", flags.answer_start});
   request.options = flags.options;
   CACHECLIP_ASSIGN_OR_RETURN(request.options.method, ParseMethod(flags.method));
+  if (!flags.quality.empty()) {
+    CACHECLIP_ASSIGN_OR_RETURN(request.options.quality, ParseQuality(flags.quality));
+  }
   return request;
 }
 

@@ -16,17 +16,17 @@ namespace cacheclip {
 struct GenerateFlags {
   ClientOptions client;
   std::string question;
-  std::string method = "auto";
+  std::string method = "auto", quality;
   std::string answer_start;  // continued by the model
   std::string request_id;
   double deadline_seconds = 0;  // 0: the server's default
-  GenerateOptions options;      // but the method
+  GenerateOptions options;      // but method and quality
 };
 
 // `flags` must outlive the parse.
 void AddGenerateFlags(CLI::App& app, GenerateFlags* flags);
 
-// The request without chunks. INVALID_ARGUMENT for an unknown method.
+// The request without chunks. INVALID_ARGUMENT for an unknown method or quality.
 absl::StatusOr<GenerateRequest> MakeRequest(const GenerateFlags& flags);
 
 // `stream`: write the answer to stdout as it comes.

@@ -55,6 +55,7 @@ nlohmann::json SourcesJson(const std::vector<SearchResult>& sources) {
 
 absl::StatusOr<std::vector<MethodRun>> Compare(const AskFlags& flags, GenerateRequest request) {
   std::vector<MethodRun> runs;
+  request.options.quality = Quality::kUnspecified;  // the methods themselves are compared
   for (const Method method : kCompared) {
     request.options.method = method;
     CACHECLIP_ASSIGN_OR_RETURN(GenerateResult result, CallGenerate(flags.generate, request, false));

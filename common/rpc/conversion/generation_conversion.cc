@@ -19,6 +19,13 @@ constexpr std::pair<FinishReason, v1::FinishReason> kFinishReasons[] = {
     {FinishReason::kCancelled, v1::FINISH_REASON_CANCELLED},
 };
 
+constexpr std::pair<Quality, v1::Quality> kQualities[] = {
+    {Quality::kUnspecified, v1::QUALITY_UNSPECIFIED},
+    {Quality::kFast, v1::QUALITY_FAST},
+    {Quality::kBalanced, v1::QUALITY_BALANCED},
+    {Quality::kExact, v1::QUALITY_EXACT},
+};
+
 constexpr Tier kServingTiers[] = {Tier::kMemory, Tier::kDisk, Tier::kRedis, Tier::kObject};
 
 SamplingOptions FromProto(const v1::SamplingOptions& from) {
@@ -31,12 +38,22 @@ SamplingOptions FromProto(const v1::SamplingOptions& from) {
   return to;
 }
 
+absl::StatusOr<Quality> FromProto(v1::Quality from) {
+  for (const auto& [plain, proto] : kQualities)
+    if (proto == from) return plain;
+  return InvalidField("options.quality", absl::StrCat("this server knows no level ", static_cast<int>(from)));
+}
+
 absl::StatusOr<GenerateOptions> FromProto(const v1::GenerateOptions& from) {
   GenerateOptions to;
+  CACHECLIP_ASSIGN_OR_RETURN(to.quality, FromProto(from.quality()));
+  if (to.quality != Quality::kUnspecified && !from.method().empty())  // "auto", which the engine cannot tell
+    return InvalidField("options.quality", "stands for a method, so none may be given");
   if (!from.method().empty()) {
     CACHECLIP_ASSIGN_OR_RETURN(to.method, ParseMethod(from.method()));
   }
   if (from.has_budget()) to.budget = from.budget();
+  if (from.has_coverage()) to.coverage = from.coverage();
   to.write_back = from.write_back();
   to.allow_other_prefix = from.allow_other_prefix();
   if (from.max_new_tokens() != 0) to.max_new_tokens = from.max_new_tokens();
@@ -84,8 +101,11 @@ bool IsRetryable(absl::StatusCode code) {
 
 v1::GenerateOptions ToProto(const GenerateOptions& from) {
   v1::GenerateOptions to;
-  to.set_method(std::string(MethodId(from.method)));
-  to.set_budget(from.budget);
+  for (const auto& [plain, proto] : kQualities)
+    if (plain == from.quality) to.set_quality(proto);
+  if (from.method != Method::kAuto) to.set_method(std::string(MethodId(from.method)));
+  if (from.budget.has_value()) to.set_budget(*from.budget);
+  if (from.coverage.has_value()) to.set_coverage(*from.coverage);
   to.set_write_back(from.write_back);
   to.set_allow_other_prefix(from.allow_other_prefix);
   to.set_max_new_tokens(from.max_new_tokens);

@@ -30,6 +30,7 @@ v1::SelectTokensRequest ToProto(const SelectRequest& from) {
   to.set_question(from.question);
   to.set_method(std::string(MethodId(from.method)));
   to.set_budget(from.budget);
+  to.set_coverage(from.coverage);
   to.set_first_chunk_selectable(from.first_chunk_selectable);
   return to;
 }
@@ -43,6 +44,10 @@ absl::StatusOr<SelectRequest> FromProto(const v1::SelectTokensRequest& from) {
   if (from.question().empty()) return InvalidField("question", "must not be empty");
   if (!(from.budget() >= 0 && from.budget() <= 1))
     return InvalidField("budget", absl::StrCat("must be between 0 and 1, got ", from.budget()));
+  if (from.has_coverage() && !(from.coverage() > 0 && from.coverage() <= 1)) {
+    return InvalidField("coverage",
+                        absl::StrCat("must be between 0 (exclusive) and 1, got ", from.coverage()));
+  }
   SelectRequest to;
   absl::StatusOr<Method> method = ParseMethod(from.method());
   if (!method.ok() || (*method != Method::kAuxiliary && *method != Method::kAuxiliaryPaper))
@@ -54,6 +59,7 @@ absl::StatusOr<SelectRequest> FromProto(const v1::SelectTokensRequest& from) {
   for (const v1::SelectorChunk& chunk : from.chunks()) to.chunks.push_back(FromProto(chunk));
   to.question = from.question();
   to.budget = from.budget();
+  if (from.has_coverage()) to.coverage = from.coverage();
   to.first_chunk_selectable = from.first_chunk_selectable();
   return to;
 }

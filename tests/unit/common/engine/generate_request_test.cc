@@ -51,9 +51,37 @@ TEST(GenerateRequest, NamesTheFieldThatIsWrong) {
   ExpectInvalid("options.budget", [](auto& r) { r.options.budget = 1.5; });
   ExpectInvalid("options.budget", [](auto& r) { r.options.budget = -0.1; });
   ExpectInvalid("options.budget", [](auto& r) { r.options.budget = std::nan(""); });
+  ExpectInvalid("options.coverage", [](auto& r) { r.options.coverage = 0; });
+  ExpectInvalid("options.coverage", [](auto& r) { r.options.coverage = 1.01; });
+  ExpectInvalid("options.coverage", [](auto& r) { r.options.coverage = std::nan(""); });
   ExpectInvalid("options.max_new_tokens", [](auto& r) { r.options.max_new_tokens = 0; });
   ExpectInvalid("options.stop[1]", [](auto& r) { r.options.stop = {"ok", ""}; });
   ExpectInvalid("request_id", [](auto& r) { r.request_id = "\xff"; });
+}
+
+TEST(GenerateRequest, AQualityStandsAlone) {
+  const auto with_quality = [](const std::function<void(GenerateOptions&)>& add) {
+    return [add](GenerateRequest& request) {
+      request.options.quality = Quality::kExact;
+      add(request.options);
+    };
+  };
+  EXPECT_TRUE(Refused(with_quality([](GenerateOptions&) {})).ok());
+  ExpectInvalid("options.quality", with_quality([](auto& options) { options.method = Method::kFull; }));
+  ExpectInvalid("options.quality", with_quality([](auto& options) { options.budget = kDefaultBudget; }));
+  ExpectInvalid("options.quality", with_quality([](auto& options) { options.coverage = 1; }));
+}
+
+TEST(GenerateRequest, WhatIsDemandedComesFromTheLevelOrTheOptions) {
+  const QualityLevels levels{.fast = {.budget = 0.07, .coverage = 0.4}};
+  GenerateOptions options{.quality = Quality::kFast};
+  EXPECT_EQ(DemandOf(options, levels).budget, 0.07);
+  EXPECT_EQ(DemandOf(options, levels).coverage, 0.4);
+  options = {.method = Method::kPrimaryProbe, .coverage = 0.5};
+  EXPECT_EQ(DemandOf(options, levels).method, Method::kPrimaryProbe);
+  EXPECT_EQ(DemandOf(options, levels).budget, kDefaultBudget);
+  EXPECT_EQ(DemandOf(options, levels).coverage, 0.5);
+  EXPECT_EQ(DemandOf(GenerateOptions(), levels).coverage, 1) << "the budget is spent";
 }
 
 TEST(GenerateRequest, NamesTheLimitThatIsExceeded) {

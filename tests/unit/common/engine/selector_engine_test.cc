@@ -80,7 +80,20 @@ TEST(SelectorEngine, GenerationUsesItWithoutFallback) {
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_EQ(result->usage.method, Method::kAuxiliary);
     EXPECT_TRUE(result->usage.fallbacks.empty()) << result->usage.fallbacks[0].detail;
-    EXPECT_LE(result->usage.charged_budget, request.options.budget);
+    EXPECT_LE(result->usage.charged_budget, kDefaultBudget);
+  }
+}
+
+TEST(SelectorEngine, SpendsLessWhereLessOfTheScoreIsToBeHeld) {
+  for (const LoadedModel* auxiliary : {&Truncated(), &ByteTokenModel()}) {
+    Fixture f(*auxiliary);
+    f.request.budget = 0.6;
+    const size_t all = f.selector.Select(f.request, CancellationToken())->indices.size();
+    f.request.coverage = 0.2;
+    const auto some = f.selector.Select(f.request, CancellationToken());
+    ASSERT_TRUE(some.ok()) << some.status();
+    EXPECT_LT(some->indices.size(), all);
+    EXPECT_FALSE(some->indices.empty());
   }
 }
 
@@ -191,6 +204,7 @@ TEST(SelectorEngine, BadRequestsNameTheField) {
   EXPECT_EQ(field([](auto& r) { r.question.clear(); }), "question");
   EXPECT_EQ(field([](auto& r) { r.question = "\xff"; }), "question");
   EXPECT_EQ(field([](auto& r) { r.budget = 2; }), "options.budget");
+  EXPECT_EQ(field([](auto& r) { r.coverage = 0; }), "options.coverage");
   EXPECT_EQ(field([](auto& r) { r.primary_fingerprint = "other"; }), "primary_fingerprint");
   EXPECT_EQ(field([](auto& r) { r.chunks[1].chunk_id = std::string(64, '0'); }), "chunks[1].chunk_id");
 }

@@ -67,6 +67,40 @@ TEST(Coverage, NeverSpendsMoreThanTheBudget) {
   EXPECT_EQ(Chosen(map, Flat(map, 1.0f), {.budget = 0.2, .coverage = 0.9}).size(), 20u);
 }
 
+TEST(Coverage, SpendsNothingOnChunksThatTheQuestionDoesNotLookAt) {
+  const ContextMap map{{10, 30, 30, 30}};
+  std::vector<float> scores = Flat(map, 0.001f);
+  for (int i = 50; i < 58; ++i) scores[i] = 1.0f;
+  const SelectionOptions options{.budget = 0.5, .seam_tokens = 2, .coverage = 0.9};
+  EXPECT_THAT(Chosen(map, scores, options), ElementsAre(40, 41, 50, 51, 52, 53, 54, 55, 56, 57));
+}
+
+TEST(Coverage, SpendsNothingWhereThereIsNoMass) {
+  const ContextMap map{{10, 90}};
+  EXPECT_TRUE(Chosen(map, Flat(map, 0.0f), {.budget = 0.5, .seam_tokens = 4, .coverage = 0.9}).empty());
+}
+
+TEST(Coverage, KeepsTheBudgetWithSeamsInside) {
+  const ContextMap map{{10, 20, 20, 20}};
+  for (const Grouping grouping :
+       {Grouping::kBudgetExactWindows, Grouping::kPaperWindows, Grouping::kTokens, Grouping::kSegments}) {
+    const SelectionOptions options{.budget = 0.2, .seam_tokens = 4, .grouping = grouping, .coverage = 0.99};
+    EXPECT_LE(Chosen(map, Flat(map, 1.0f), options).size(), 14u);
+  }
+}
+
+TEST(Coverage, TakesMoreTheMoreItIsToHold) {
+  const ContextMap map{{10, 90}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  for (int i = 10; i < 100; ++i) scores[i] = static_cast<float>(i);
+  size_t before = 0;
+  for (const double coverage : {0.1, 0.3, 0.5, 0.7}) {
+    const size_t size = Chosen(map, scores, {.budget = 0.9, .coverage = coverage}).size();
+    EXPECT_GT(size, before) << coverage;
+    before = size;
+  }
+}
+
 TEST(Window, NeverCrossesAChunkEnd) {
   const ContextMap map{{8, 8, 8}};
   std::vector<float> scores = Flat(map, 0.0f);

@@ -16,6 +16,7 @@ GenerateRequest FullRequest() {
   request.chunks = {{.chunk_id = "c1"}, {.text = "text", .title = "title"}};
   request.options.method = Method::kChunkHead;
   request.options.budget = 0;  // a real value, not "absent"
+  request.options.coverage = 0.5;
   request.options.write_back = true;
   request.options.allow_other_prefix = true;
   request.options.max_new_tokens = 7;
@@ -38,6 +39,7 @@ TEST(GenerationConversion, RequestSurvivesTheRoundTrip) {
   EXPECT_EQ(to->chunks[1].title, "title");
   EXPECT_EQ(to->options.method, Method::kChunkHead);
   EXPECT_EQ(to->options.budget, 0);
+  EXPECT_EQ(to->options.coverage, 0.5);
   EXPECT_TRUE(to->options.write_back);
   EXPECT_EQ(to->options.stop, from.options.stop);
   EXPECT_EQ(to->options.sampling.repetition_penalty, 1.1);
@@ -53,9 +55,27 @@ TEST(GenerationConversion, AbsentFieldsHaveTheEnginesDefaults) {
   EXPECT_EQ(to->messages.size(), 1);
   EXPECT_EQ(to->messages[0].role, "user");
   EXPECT_EQ(to->options.budget, defaults.budget);
+  EXPECT_EQ(to->options.coverage, defaults.coverage);
+  EXPECT_EQ(to->options.quality, Quality::kUnspecified);
   EXPECT_EQ(to->options.max_new_tokens, defaults.max_new_tokens);
   EXPECT_EQ(to->options.sampling.top_p, 1);
   EXPECT_EQ(to->options.method, Method::kAuto);
+}
+
+TEST(GenerationConversion, AQualitySurvivesAloneAndExcludesAMethod) {
+  GenerateRequest request;
+  request.messages = {{"user", "Why?"}};
+  for (const Quality quality : {Quality::kFast, Quality::kBalanced, Quality::kExact}) {
+    request.options.quality = quality;
+    const auto to = FromProto(ToProto(request));
+    ASSERT_TRUE(to.ok()) << to.status();
+    EXPECT_EQ(to->options.quality, quality);
+    EXPECT_FALSE(to->options.budget.has_value());
+    EXPECT_FALSE(to->options.coverage.has_value());
+  }
+  v1::GenerateRequest proto = ToProto(request);
+  proto.mutable_options()->set_method("auto");
+  EXPECT_EQ(FieldOf(FromProto(proto).status()), "options.quality");
 }
 
 TEST(GenerationConversion, TokenIdsPassAsTheyAre) {
@@ -76,6 +96,9 @@ TEST(GenerationConversion, RefusesWhatHasNoPlainForm) {
   request = ToProto(FullRequest());
   request.mutable_options()->set_method("best");
   EXPECT_EQ(FieldOf(FromProto(request).status()), "options.method");
+  request = ToProto(FullRequest());
+  request.mutable_options()->set_quality(static_cast<v1::Quality>(99));
+  EXPECT_EQ(FieldOf(FromProto(request).status()), "options.quality");
 }
 
 TEST(GenerationConversion, UsageSurvivesAndSumsItsTiers) {

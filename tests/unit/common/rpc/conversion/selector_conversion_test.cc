@@ -12,6 +12,7 @@ SelectRequest Valid() {
   request.namespace_name = "space";
   request.chunks = {{.chunk_id = "c", .num_tokens = 5}};
   request.question = "Why?";
+  request.coverage = 0.6;
   return request;
 }
 
@@ -21,6 +22,13 @@ TEST(SelectorConversion, RequestSurvivesTheRoundTrip) {
   EXPECT_EQ(to->chunks[0].num_tokens, 5);
   EXPECT_EQ(to->question, "Why?");
   EXPECT_EQ(to->method, Method::kAuxiliary);
+  EXPECT_EQ(to->coverage, 0.6);
+}
+
+TEST(SelectorConversion, AnAbsentCoverageSpendsTheBudget) {
+  v1::SelectTokensRequest request = ToProto(Valid());
+  request.clear_coverage();
+  EXPECT_EQ(FromProto(request)->coverage, 1);
 }
 
 TEST(SelectorConversion, NamesTheFieldItRefuses) {
@@ -32,6 +40,8 @@ TEST(SelectorConversion, NamesTheFieldItRefuses) {
   EXPECT_EQ(field_after([](SelectRequest& r) { r.chunks.clear(); }), "chunks");
   EXPECT_EQ(field_after([](SelectRequest& r) { r.question.clear(); }), "question");
   EXPECT_EQ(field_after([](SelectRequest& r) { r.budget = 1.5; }), "budget");
+  EXPECT_EQ(field_after([](SelectRequest& r) { r.coverage = 0; }), "coverage");
+  EXPECT_EQ(field_after([](SelectRequest& r) { r.coverage = 1.5; }), "coverage");
   EXPECT_EQ(field_after([](SelectRequest& r) { r.method = Method::kFull; }), "method");
 }
 
