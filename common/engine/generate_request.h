@@ -80,7 +80,8 @@ struct Usage {
   int64_t context_tokens = 0;     // all chunk tokens
   int64_t recomputed_tokens = 0;  // chunk tokens computed fresh in context
   double charged_budget = 0;      // fresh layer-tokens ÷ reusable layer-tokens
-  Method method = Method::kAuto;  // what ran in the end; never kAuto
+  std::optional<double> estimated_divergence;  // nats per token, see common/select/divergence.h
+  Method method = Method::kAuto;               // what ran in the end; never kAuto
   std::vector<Fallback> fallbacks;
   std::vector<LoadDecision> load_decisions;
   std::map<Stage, absl::Duration> stage_durations;

@@ -243,6 +243,7 @@ absl::Status GenerationEngine::Impl::ConsultSelector(RequestState& state) {
   } else {
     state.plan.step = Step::kDecided;
     state.plan.indices = std::move(answer.indices);
+    state.plan.stale_mass_share = answer.stale_mass_share;
   }
   state.usage().stage_durations[Stage::kSelect] += Now() - begin;
   return absl::OkStatus();
@@ -265,9 +266,12 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::RunPrefill(RequestState& s
   for (const auto& [stage, duration] : output->durations) usage.stage_durations[stage] += duration;
   usage.method = state.plan.method;
   usage.recomputed_tokens = static_cast<int64_t>(output->recomputed_indices.size());
-  usage.charged_budget = ChargeOf(state.plan, output->recomputed_indices, state.prompt.tokens.context_map(),
-                                  runtime_.model->num_layers())
-                             .ratio();
+  const ContextMap context = state.prompt.tokens.context_map();
+  usage.charged_budget =
+      ChargeOf(state.plan, output->recomputed_indices, context, runtime_.model->num_layers()).ratio();
+  usage.estimated_divergence =
+      EstimateDivergence(context, output->recomputed_indices, state.prompt.first_chunk_selectable,
+                         output->stale_mass_share, options_.divergence_per_stale_mass);
   if (!state.plan.UsesStoredKv())
     compute_speed_.Observe(PassKind::kFull,
                            PassOperations(runtime_.model->config(), runtime_.model->num_layers(),

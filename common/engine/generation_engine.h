@@ -20,6 +20,7 @@
 #include "common/engine/token_selector.h"
 #include "common/ingest/prefix_context.h"
 #include "common/model/scoring/scoring.h"
+#include "common/select/divergence.h"
 #include "common/select/quality.h"
 #include "common/select/selection.h"
 
@@ -36,6 +37,7 @@ struct GenerationEngineOptions {
   ScoringHeads probe;                               // whose attention primary_probe looks at
   SelectionOptions selection;                       // grouping, window, seam tokens
   QualityLevels quality_levels;                     // what requests get that ask for a quality
+  double divergence_per_stale_mass = kDefaultDivergencePerStaleMass;  // of the model
   std::string
       reason_against_reuse;  // if not empty: every request is prefilled in full, and its usage says why
 };

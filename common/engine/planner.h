@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,6 +50,7 @@ struct RecomputePlan {
   SelectionOptions selection;
   int recompute_layers = 0;  // chosen tokens are computed anew in layers 0 … recompute_layers - 1
   int check_layer = -1;      // kDeviation
+  std::optional<double> stale_mass_share;  // what the selector said (common/select/divergence.h)
 
   bool UsesStoredKv() const { return step != Step::kFullPrefill; }
 };

@@ -5,6 +5,7 @@
 
 #include "common/base/logging.h"
 #include "common/base/status.h"
+#include "common/select/divergence.h"
 
 namespace cacheclip {
 namespace {
@@ -77,10 +78,15 @@ class Assembly {
   absl::Duration wait_duration_, place_duration_;
 };
 
-absl::StatusOr<std::vector<int32_t>> Choose(const PrefillInput& input, InferenceSession& session,
-                                            const CancellationToken& cancellation) {
+struct Choice {
+  std::vector<int32_t> indices;
+  std::optional<double> stale_mass_share;
+};
+
+absl::StatusOr<Choice> Choose(const PrefillInput& input, InferenceSession& session,
+                              const CancellationToken& cancellation) {
   const RecomputePlan& plan = input.plan;
-  if (plan.step == RecomputePlan::Step::kDecided) return plan.indices;
+  if (plan.step == RecomputePlan::Step::kDecided) return Choice{plan.indices, plan.stale_mass_share};
   std::vector<float> scores;
   if (plan.step == RecomputePlan::Step::kDeviation) {
     CACHECLIP_ASSIGN_OR_RETURN(scores,
@@ -92,9 +98,13 @@ absl::StatusOr<std::vector<int32_t>> Choose(const PrefillInput& input, Inference
   std::vector<int32_t> segment_begins;
   if (plan.selection.grouping == Grouping::kSegments)
     segment_begins = input.sentences->Begins(input.prompt.chunk_ids);
-  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set,
-                             Select(input.prompt.context_map(), scores, plan.selection, segment_begins));
-  return std::move(set.indices);
+  const ContextMap context = input.prompt.context_map();
+  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, Select(context, scores, plan.selection, segment_begins));
+  Choice choice{.indices = std::move(set.indices)};
+  if (plan.step == RecomputePlan::Step::kProbe)  // a deviation is no attention
+    choice.stale_mass_share =
+        StaleMassShare(context, scores, choice.indices, plan.selection.first_chunk_selectable);
+  return choice;
 }
 
 }  // namespace
@@ -141,7 +151,9 @@ absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& cl
   Assembly assembly(input, *output.session, clock, cancellation);
   CACHECLIP_RETURN_IF_ERROR(assembly.Begin(LayersBeforeScoring(input)));
   end_stage(Stage::kAssemble);
-  CACHECLIP_ASSIGN_OR_RETURN(output.recomputed_indices, Choose(input, *output.session, cancellation));
+  CACHECLIP_ASSIGN_OR_RETURN(Choice choice, Choose(input, *output.session, cancellation));
+  output.recomputed_indices = std::move(choice.indices);
+  output.stale_mass_share = choice.stale_mass_share;
   if (input.plan.step != RecomputePlan::Step::kDecided) end_stage(Stage::kSelect);
   const Rows rows = SelectiveRows(input.prompt, output.recomputed_indices);
   const absl::Duration placed_before = assembly.place_duration(), waited_before = assembly.wait_duration();

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -46,6 +47,7 @@ struct PrefillOutput {
   std::unique_ptr<InferenceSession> session;
   Logits logits;                              // of the prompt's last token
   std::vector<int32_t> recomputed_indices;    // [num_recomputed], sorted
+  std::optional<double> stale_mass_share;     // of the scores the tokens were chosen by; see divergence.h
   std::map<Stage, absl::Duration> durations;  // kLoad (waiting for layers), kAssemble, kSelect (if it
                                               // scored), kRecompute
 };

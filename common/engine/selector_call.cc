@@ -62,7 +62,7 @@ SelectorAnswer AskSelector(TokenSelector* selector, const SelectRequest& request
   if (!result.ok()) return NoAnswer(ReasonOf(result.status()), std::string(result.status().message()));
   const absl::Status good = CheckSelected(context, selection, result->num_context_tokens, result->indices);
   if (!good.ok()) return NoAnswer("selector_bad_answer", std::string(good.message()));
-  return {.indices = std::move(result->indices)};
+  return {.indices = std::move(result->indices), .stale_mass_share = result->stale_mass_share};
 }
 
 }  // namespace cacheclip

@@ -24,7 +24,8 @@ SelectRequest MakeSelectRequest(const Runtime& runtime, const GenerateRequest& r
                                 const PreparedPrompt& prompt, const RecomputePlan& plan);
 
 struct SelectorAnswer {
-  std::vector<int32_t> indices;      // checked
+  std::vector<int32_t> indices;  // checked
+  std::optional<double> stale_mass_share;
   std::optional<Fallback> fallback;  // set: there is no answer, and why
 };
 

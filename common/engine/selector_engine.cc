@@ -6,6 +6,7 @@
 #include "common/base/status.h"
 #include "common/engine/auxiliary_chunks.h"
 #include "common/engine/generate_request.h"
+#include "common/select/divergence.h"
 #include "common/text/token_alignment.h"
 
 namespace cacheclip {
@@ -81,8 +82,10 @@ absl::StatusOr<SelectResult> SelectorEngine::Select(const SelectRequest& request
   const SelectionOptions selection = SelectionFor(request);
   CACHECLIP_ASSIGN_OR_RETURN(
       RecomputeSet set, cacheclip::Select(map, scores, selection, SegmentBegins(loaded.chunks, selection)));
+  const double stale_mass_share = StaleMassShare(map, scores, set.indices, request.first_chunk_selectable);
   return SelectResult{.indices = std::move(set.indices),
                       .num_context_tokens = set.num_context_tokens,
+                      .stale_mass_share = stale_mass_share,
                       .auxiliary_name = auxiliary_->runtime().model->name(),
                       .load_duration = loaded_time - begin,
                       .score_duration = clock.Now() - loaded_time};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,8 @@ struct SelectRequest {
 struct SelectResult {
   std::vector<int32_t> indices;  // sorted; primary tokens, counted from the first chunk's first token
   int32_t num_context_tokens = 0;
+  std::optional<double>
+      stale_mass_share;        // 0 … 1, see common/select/divergence.h; an older selector has none
   std::string auxiliary_name;  // which model scored
   absl::Duration load_duration, score_duration;
 };

@@ -149,6 +149,7 @@ void Metrics::RecordGeneration(const GenerationRecord& record) {
   to.assembled_chunks.Increment(record.num_chunks);
   for (const auto& [tier, tokens] : record.cached_tokens)
     to.cached_tokens.Add({{"tier", tier}}).Increment(tokens);
+  if (record.estimated_divergence.has_value()) to.estimated_divergence.Observe(*record.estimated_divergence);
   to.time_to_first_token.Observe(Seconds(record.time_to_first_token));
   to.request_latency.Observe(Seconds(record.duration));
   absl::Duration prefill;

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,7 @@ struct GenerationRecord {
   std::map<std::string, absl::Duration> stage_durations;  // by stage
   std::vector<FallbackCount> fallbacks;
   std::vector<LoadDecisionCount> load_decisions;
+  std::optional<double> estimated_divergence;  // nats per token; not where nobody scored
   absl::Duration time_to_first_token, duration;
 };
 

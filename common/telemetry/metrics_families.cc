@@ -21,11 +21,16 @@ MetricsFamilies::HistogramFamily& Histograms(Registry& registry, std::string_vie
   return BuildHistogram().Name(Named(stem)).Help(help).Register(registry);
 }
 
-prometheus::Histogram& Histogram(Registry& registry, std::string_view stem, const char* help) {
-  return Histograms(registry, stem, help).Add({}, LatencyBuckets());
+prometheus::Histogram& Histogram(Registry& registry, std::string_view stem, const char* help,
+                                 const prometheus::Histogram::BucketBoundaries& buckets = LatencyBuckets()) {
+  return Histograms(registry, stem, help).Add({}, buckets);
 }
 
 }  // namespace
+
+prometheus::Histogram::BucketBoundaries DivergenceBuckets() {
+  return {0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1};
+}
 
 prometheus::Histogram::BucketBoundaries LatencyBuckets() {
   return {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120};
@@ -46,6 +51,9 @@ MetricsFamilies::MetricsFamilies(Registry& r)
           Counter(r, "reencoded_tokens_total", "Chunk tokens encoded anew because no tier had them")),
       assembled_chunks(Counter(r, "assembled_chunks_total", "Chunks laid into prompts")),
       cached_tokens(Counters(r, "cached_prompt_tokens_total", "Prompt tokens served from a cache, by tier")),
+      estimated_divergence(Histogram(r, "estimated_divergence_nats",
+                                     "Estimated nats per token from full prefill's answer",
+                                     DivergenceBuckets())),
       time_to_first_token(Histogram(r, "time_to_first_token_seconds", "Arrival to first token")),
       inter_token_latency(Histogram(r, "inter_token_latency_seconds", "Between two streamed tokens")),
       request_latency(Histogram(r, "e2e_request_latency_seconds", "Arrival to last token")),

@@ -33,6 +33,7 @@ struct MetricsFamilies {
   prometheus::Counter& reencoded_tokens;
   prometheus::Counter& assembled_chunks;
   CounterFamily& cached_tokens;  // {tier}
+  prometheus::Histogram& estimated_divergence;
   prometheus::Histogram& time_to_first_token;
   prometheus::Histogram& inter_token_latency;
   prometheus::Histogram& request_latency;
@@ -59,6 +60,9 @@ struct MetricsFamilies {
   CounterFamily& rpc_calls;   // {rpc, code}
   HistogramFamily& rpc_time;  // {rpc}
 };
+
+// In nats per token: from an answer that is full prefill's to one that is another.
+prometheus::Histogram::BucketBoundaries DivergenceBuckets();
 
 // From a millisecond to minutes, factors of about two.
 prometheus::Histogram::BucketBoundaries LatencyBuckets();

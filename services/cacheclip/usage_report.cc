@@ -33,6 +33,8 @@ nlohmann::json UsageJson(const Usage& usage) {
   for (const LoadDecision& decision : usage.load_decisions)
     decisions.push_back(
         {{"decision", decision.decision}, {"reason", decision.reason}, {"num_chunks", decision.num_chunks}});
+  const nlohmann::json estimate =
+      usage.estimated_divergence.has_value() ? nlohmann::json(*usage.estimated_divergence) : nlohmann::json();
   return {{"prompt_tokens", usage.prompt_tokens},
           {"completion_tokens", usage.completion_tokens},
           {"cached_prompt_tokens", cached_tokens},
@@ -41,6 +43,7 @@ nlohmann::json UsageJson(const Usage& usage) {
           {"context_tokens", usage.context_tokens},
           {"recomputed_tokens", usage.recomputed_tokens},
           {"charged_budget", usage.charged_budget},
+          {"estimated_divergence", estimate},
           {"method", std::string(MethodId(usage.method))},
           {"fallbacks", fallbacks},
           {"load_decisions", decisions},
@@ -53,6 +56,8 @@ std::string UsageLine(const Usage& usage) {
       "%s: first token after %.3f s, %d context tokens, %d recomputed (%.1f %%), cached %s",
       std::string(MethodId(usage.method)), absl::ToDoubleSeconds(usage.time_to_first_token),
       usage.context_tokens, usage.recomputed_tokens, 100 * usage.charged_budget, CachedText(usage));
+  if (usage.estimated_divergence.has_value())
+    absl::StrAppend(&line, absl::StrFormat(", estimated divergence %.3f", *usage.estimated_divergence));
   for (const Fallback& fallback : usage.fallbacks)
     absl::StrAppend(&line, "; without ", fallback.component, ": ", fallback.reason);
   return line;

@@ -59,10 +59,23 @@ ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, c
                        {"seed", options.seed}}};
 }
 
-void Print(const TuneResult& result, double budget) {
+// `auto` as a server with this profile runs it.
+MethodSpec SpecOf(const Evaluator& evaluator, const ModelProfile& profile, const Config& config) {
+  MethodSpec spec = evaluator.default_spec();
+  spec.label = "tuned";
+  spec.method = Method::kAuto;
+  spec.auxiliary = {.from = profile.auxiliary_heads};
+  spec.probe = profile.probe_heads;
+  if (config.seam_tokens < 0) spec.selection.seam_tokens = profile.seam_tokens;
+  return spec;
+}
+
+void Print(const TuneResult& result, const ModelProfile& profile, double budget) {
   for (const auto& [name, tuned] : {std::pair{"auxiliary", result.auxiliary}, {"probe", result.probe}})
     std::printf("%-10s heads %s\n           evidence selected at %g %%: %.3f, by the default layers %.3f\n",
                 name, Heads(tuned.heads).c_str(), 100 * budget, tuned.recall, tuned.default_recall);
+  if (profile.divergence_per_stale_mass.has_value())
+    std::printf("divergence per stale mass: %.4f nats a token\n", *profile.divergence_per_stale_mass);
 }
 
 int Run(const Flags& flags, const Config& config) {
@@ -73,7 +86,12 @@ int Run(const Flags& flags, const Config& config) {
     progress.Update("tune", at.samples_done, at.num_samples);
   });
   if (!result.ok()) return ReportError(result.status());
-  const ModelProfile profile = ProfileOf(**evaluator, flags.tune, *result);
+  ModelProfile profile = ProfileOf(**evaluator, flags.tune, *result);
+  const auto divergence = CalibrateDivergence(
+      **evaluator, flags.tune, SpecOf(**evaluator, profile, config),
+      [&](const EvalProgress& at) { progress.Update("divergence", at.samples_done, at.num_samples); });
+  if (!divergence.ok()) return ReportError(divergence.status());
+  profile.divergence_per_stale_mass = *divergence;
   if (!flags.out.empty()) {
     const absl::Status saved = SaveModelProfile(profile, flags.out);
     if (!saved.ok()) return ReportError(saved);
@@ -82,7 +100,7 @@ int Run(const Flags& flags, const Config& config) {
   if (flags.program.json)
     PrintJson(ToJson(profile));
   else
-    Print(*result, flags.tune.budget);
+    Print(*result, profile, flags.tune.budget);
   return kExitOk;
 }
 

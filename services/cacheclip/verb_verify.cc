@@ -6,6 +6,7 @@
 // --quality: instead, whether reuse answers as full prefill does (services/evaluation/quality_probe.h).
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -133,17 +134,24 @@ int VerifyQuality(const Flags& flags, const Config& config) {
   if (!report.ok()) return ReportError(report.status());
   const double bound = config.max_divergence > 0 ? config.max_divergence : kDefaultMaxDivergence;
   const bool is_good = report->reuse_kl <= bound;
+  const std::optional<double>& per_stale_mass = report->divergence_per_stale_mass;
   if (flags.program.json) {
     PrintJson({{"budget", report->budget},
                {"questions", report->num_samples},
                {"kl", report->reuse_kl},
                {"kl_without_recompute", report->none_kl},
                {"top1_agreement", report->top1_agreement},
+               {"estimated_kl", report->estimated_kl},
+               {"divergence_per_stale_mass",
+                per_stale_mass.has_value() ? nlohmann::json(*per_stale_mass) : nlohmann::json()},
                {"max_divergence", bound},
                {"ok", is_good}});
   } else {
     std::printf("%s\n%s the bound of %g (--max-divergence)\n", report->ToString().c_str(),
                 is_good ? "within" : "beyond", bound);
+    if (per_stale_mass.has_value())
+      std::printf("estimated %.4f; that is KL at a divergence_per_stale_mass of %.4f in the profile\n",
+                  report->estimated_kl, *per_stale_mass);
   }
   return is_good ? kExitOk : kExitFailure;
 }

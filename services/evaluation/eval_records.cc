@@ -1,6 +1,7 @@
 #include "services/evaluation/eval_records.h"
 
 #include <filesystem>
+#include <optional>
 #include <sstream>
 #include <system_error>
 #include <utility>
@@ -13,6 +14,10 @@ namespace {
 
 constexpr const char* kKeyFields[] = {"model",  "auxiliary", "task",    "sample", "method",
                                       "budget", "seed",      "context", "chunk"};
+
+nlohmann::json OrNull(const std::optional<double>& value) {
+  return value.has_value() ? nlohmann::json(*value) : nlohmann::json();
+}
 
 bool IsRecord(const nlohmann::json& record) {
   const auto is_number = [&](const char* field) {
@@ -65,6 +70,8 @@ nlohmann::json MakeRecord(const PreparedSample& prepared, const MethodSpec& spec
           {"full_score", prepared.score},
           {"references", prepared.sample.references},
           {"kl", outcome.kl},
+          {"estimated_kl", OrNull(outcome.estimated_kl)},
+          {"stale_mass_share", OrNull(outcome.stale_mass_share)},
           {"top1_agreement", outcome.top1_agreement},
           {"same_answer", outcome.same_answer},
           {"answer_tokens", prepared.answer_ids.size()},

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/engine/selector_call.h"
+#include "common/select/divergence.h"
 
 namespace cacheclip {
 namespace {
@@ -165,9 +166,13 @@ absl::StatusOr<MethodOutcome> Evaluator::Run(const PreparedSample& prepared, con
   for (const auto& [stage, duration] : prefill.durations)
     outcome.seconds[std::string(StageName(stage))] += absl::ToDoubleSeconds(duration);
   outcome.recomputed_tokens = static_cast<int64_t>(prefill.recomputed_indices.size());
-  outcome.charged_budget = ChargeOf(plan, prefill.recomputed_indices, prepared.prompt.tokens.context_map(),
-                                    primary_->runtime().model->num_layers())
-                               .ratio();
+  const ContextMap context = prepared.prompt.tokens.context_map();
+  outcome.charged_budget =
+      ChargeOf(plan, prefill.recomputed_indices, context, primary_->runtime().model->num_layers()).ratio();
+  outcome.stale_mass_share = prefill.stale_mass_share;
+  outcome.estimated_kl =
+      EstimateDivergence(context, prefill.recomputed_indices, prepared.prompt.first_chunk_selectable,
+                         prefill.stale_mass_share, runtime_->generation_options().divergence_per_stale_mass);
   CACHECLIP_RETURN_IF_ERROR(Compare(prepared, std::move(prefill), outcome));
   return outcome;
 }
@@ -205,6 +210,7 @@ absl::Status Evaluator::AskSelector(const PreparedSample& prepared, const Method
                                           result.num_context_tokens, result.indices));
   plan.step = RecomputePlan::Step::kDecided;
   plan.indices = std::move(result.indices);
+  plan.stale_mass_share = result.stale_mass_share;
   return absl::OkStatus();
 }
 

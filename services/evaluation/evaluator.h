@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,9 @@ struct MethodOutcome {
   bool same_answer = false;   // token by token
   double charged_budget = 0;
   int64_t recomputed_tokens = 0;
-  std::map<std::string, double> seconds;  // by stage
+  std::optional<double> stale_mass_share;  // common/select/divergence.h
+  std::optional<double> estimated_kl;      // what a usage record would say
+  std::map<std::string, double> seconds;   // by stage
 };
 
 // A sample with everything that all methods share.

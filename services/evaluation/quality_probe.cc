@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/logging.h"
 #include "common/base/status.h"
+#include "services/evaluation/divergence_fit.h"
 
 namespace cacheclip {
 
@@ -29,15 +30,21 @@ absl::StatusOr<QualityReport> ProbeQuality(Config config, const QualityProbeOpti
   CACHECLIP_ASSIGN_OR_RETURN(const std::vector<nlohmann::json> records,
                              RunEvaluation(std::move(config), eval, on_progress));
   QualityReport report{.num_samples = static_cast<int>(records.size()) / 2, .budget = options.budget};
+  DivergenceFit fit;
   for (const nlohmann::json& record : records) {
     const double share = record["kl"].get<double>() / report.num_samples;
     if (record["method"] == "none") {
       report.none_kl += share;
     } else {
       report.reuse_kl += share;
+      if (record["estimated_kl"].is_number())
+        report.estimated_kl += record["estimated_kl"].get<double>() / report.num_samples;
+      if (record["stale_mass_share"].is_number())
+        fit.Add(record["stale_mass_share"].get<double>(), record["kl"].get<double>());
       report.top1_agreement += record["top1_agreement"].get<double>() / report.num_samples;
     }
   }
+  report.divergence_per_stale_mass = fit.per_stale_mass();
   return report;
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -30,6 +31,8 @@ struct QualityReport {
   double reuse_kl = 0;        // KL(full ‖ auto), mean nats per token
   double none_kl = 0;         // the same without any recompute
   double top1_agreement = 0;  // share of full prefill's tokens that reuse would choose too
+  double estimated_kl = 0;    // mean of what the usage records would say
+  std::optional<double> divergence_per_stale_mass;  // with which that would be reuse_kl; none: nobody scored
 
   std::string ToString() const;
 };

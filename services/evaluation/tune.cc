@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "services/evaluation/divergence_fit.h"
 
 namespace cacheclip {
 namespace {
@@ -32,6 +33,9 @@ absl::StatusOr<TunedHeads> TuneOne(const Observations& observations, int num_lay
   return tuned;
 }
 
+// Every other sample chooses heads, the rest judges.
+bool Chooses(int index) { return index % 2 == 0; }
+
 }  // namespace
 
 absl::StatusOr<TuneResult> Tune(Evaluator& evaluator, const TuneOptions& options,
@@ -46,7 +50,7 @@ absl::StatusOr<TuneResult> Tune(Evaluator& evaluator, const TuneOptions& options
       EvalSample sample = MakeSample(*task, options.seed, index, context);
       sample.max_new_tokens = 1;  // nobody reads the answer
       CACHECLIP_ASSIGN_OR_RETURN(const auto prepared, evaluator.Prepare(sample));
-      const bool chooses = index % 2 == 0;
+      const bool chooses = Chooses(index);
       HeadObservation observation{.map = prepared->prompt.tokens.context_map(),
                                   .evidence = evaluator.EvidenceTokens(*prepared)};
       ++progress.samples_done;
@@ -68,6 +72,28 @@ absl::StatusOr<TuneResult> Tune(Evaluator& evaluator, const TuneOptions& options
   CACHECLIP_ASSIGN_OR_RETURN(
       result.probe, TuneOne(probe, static_cast<int>(evaluator.model_config().num_layers), selection));
   return result;
+}
+
+absl::StatusOr<std::optional<double>> CalibrateDivergence(
+    Evaluator& evaluator, const TuneOptions& options, const MethodSpec& spec,
+    const std::function<void(const EvalProgress&)>& on_progress) {
+  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<const Task*> tasks, ParseTasks(options.tasks));
+  const TokenCount count_tokens = [&](std::string_view text) { return evaluator.CountTokens(text); };
+  const SampleContext context{options.shape, count_tokens};
+  DivergenceFit fit;
+  EvalProgress progress{.num_samples = options.num_samples / 2 * static_cast<int>(tasks.size())};
+  for (int index = 0; index < options.num_samples; ++index) {
+    if (Chooses(index)) continue;
+    for (const Task* task : tasks) {
+      CACHECLIP_ASSIGN_OR_RETURN(const auto prepared,
+                                 evaluator.Prepare(MakeSample(*task, options.seed, index, context)));
+      CACHECLIP_ASSIGN_OR_RETURN(const MethodOutcome outcome, evaluator.Run(*prepared, spec, options.budget));
+      if (outcome.stale_mass_share.has_value()) fit.Add(*outcome.stale_mass_share, outcome.kl);
+      ++progress.samples_done;
+      if (on_progress) on_progress(progress);
+    }
+  }
+  return fit.per_stale_mass();
 }
 
 }  // namespace cacheclip

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -34,5 +35,11 @@ struct TuneResult {
 
 absl::StatusOr<TuneResult> Tune(Evaluator& evaluator, const TuneOptions& options,
                                 const std::function<void(const EvalProgress&)>& on_progress);
+
+// The divergence of answers by `spec` per unit of stale mass (common/select/divergence.h), on the samples
+// that did not choose heads. Nothing where no answer had any.
+absl::StatusOr<std::optional<double>> CalibrateDivergence(
+    Evaluator& evaluator, const TuneOptions& options, const MethodSpec& spec,
+    const std::function<void(const EvalProgress&)>& on_progress);
 
 }  // namespace cacheclip

@@ -39,6 +39,7 @@ GenerationRecord RecordOf(const GenerateResult& result, const GenerateRequest& r
     record.stage_durations[std::string(StageName(stage))] = time;
   for (const Fallback& fallback : usage.fallbacks)
     record.fallbacks.push_back({fallback.component, fallback.reason});
+  record.estimated_divergence = usage.estimated_divergence;
   record.time_to_first_token = usage.time_to_first_token;
   record.duration = duration;
   return record;

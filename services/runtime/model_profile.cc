@@ -30,6 +30,18 @@ ScoringHeads HeadsFromJson(const json& list) {
   return heads;
 }
 
+json LevelToJson(const QualityLevel& level) {
+  return {{"budget", level.budget}, {"coverage", level.coverage}};
+}
+
+// What `list` leaves out stays as in the table.
+QualityLevel LevelFromJson(const json& list, const char* id, QualityLevel level) {
+  if (!list.contains(id)) return level;
+  level.budget = list[id].value("budget", level.budget);
+  level.coverage = list[id].value("coverage", level.coverage);
+  return level;
+}
+
 absl::Status CheckRanges(const ModelProfile& profile) {
   for (const ScoringHeads* heads : {&profile.auxiliary_heads, &profile.probe_heads}) {
     if (heads->heads.size() > kMaxListedHeads)
@@ -44,7 +56,9 @@ absl::Status CheckRanges(const ModelProfile& profile) {
     return absl::InvalidArgumentError(absl::StrCat("seam_tokens is not in 0 … ", kMaxSeamTokens));
   if (!(profile.recompute_depth >= 0 && profile.recompute_depth <= 1))
     return absl::InvalidArgumentError("recompute_depth is not in 0 … 1");
-  return absl::OkStatus();
+  if (!(profile.divergence_per_stale_mass.value_or(0) >= 0))
+    return absl::InvalidArgumentError("divergence_per_stale_mass is negative");
+  return ValidateQualityLevels(profile.quality_levels.value_or(QualityLevels()));
 }
 
 absl::Status ProfileError(absl::StatusCode code, const std::string& path, std::string_view what) {
@@ -54,15 +68,20 @@ absl::Status ProfileError(absl::StatusCode code, const std::string& path, std::s
 }  // namespace
 
 json ToJson(const ModelProfile& profile) {
-  return {{"format", kProfileFormat},
-          {"model", profile.model},
-          {"num_layers", profile.num_layers},
-          {"num_heads", profile.num_heads},
-          {"auxiliary", {{"name", profile.auxiliary}, {"heads", HeadsToJson(profile.auxiliary_heads)}}},
-          {"probe", {{"heads", HeadsToJson(profile.probe_heads)}}},
-          {"seam_tokens", profile.seam_tokens},
-          {"recompute_depth", profile.recompute_depth},
-          {"measured", profile.measured}};
+  json value = {{"format", kProfileFormat},
+                {"model", profile.model},
+                {"num_layers", profile.num_layers},
+                {"num_heads", profile.num_heads},
+                {"auxiliary", {{"name", profile.auxiliary}, {"heads", HeadsToJson(profile.auxiliary_heads)}}},
+                {"probe", {{"heads", HeadsToJson(profile.probe_heads)}}},
+                {"seam_tokens", profile.seam_tokens},
+                {"measured", profile.measured}};
+  if (profile.quality_levels.has_value())
+    value["quality"] = {{"fast", LevelToJson(profile.quality_levels->fast)},
+                        {"balanced", LevelToJson(profile.quality_levels->balanced)}};
+  if (profile.divergence_per_stale_mass.has_value())
+    value["divergence_per_stale_mass"] = *profile.divergence_per_stale_mass;
+  return value;
 }
 
 absl::StatusOr<ModelProfile> ParseModelProfile(const json& value) {
@@ -79,6 +98,13 @@ absl::StatusOr<ModelProfile> ParseModelProfile(const json& value) {
     profile.probe_heads = HeadsFromJson(value.at("probe").at("heads"));
     profile.seam_tokens = value.value("seam_tokens", 0);
     profile.recompute_depth = value.value("recompute_depth", 0.0);
+    if (value.contains("quality")) {
+      const QualityLevels table;
+      profile.quality_levels = {LevelFromJson(value["quality"], "fast", table.fast),
+                                LevelFromJson(value["quality"], "balanced", table.balanced)};
+    }
+    if (value.contains("divergence_per_stale_mass"))
+      profile.divergence_per_stale_mass = value["divergence_per_stale_mass"].get<double>();
     profile.measured = value.value("measured", json());
   } catch (const json::exception& error) {
     return absl::InvalidArgumentError(error.what());

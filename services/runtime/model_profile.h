@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "common/model/config.h"
 #include "common/model/scoring/scoring.h"
+#include "common/select/quality.h"
 #include "services/runtime/config.h"
 
 namespace cacheclip {
@@ -19,13 +20,15 @@ namespace cacheclip {
 inline constexpr char kProfileFileName[] = "cacheclip_profile.json";
 
 struct ModelProfile {
-  std::string model, auxiliary;           // names
-  int64_t num_layers = 0, num_heads = 0;  // of the primary
-  ScoringHeads auxiliary_heads;           // of that auxiliary
-  ScoringHeads probe_heads;               // of the primary
-  int seam_tokens = 0;                    // first tokens of each chunk, inside the budget
-  double recompute_depth = 0;             // SelectionOptions::depth; 0: the default
-  nlohmann::json measured;                // how it was found and what it was worth; for people
+  std::string model, auxiliary;                     // names
+  int64_t num_layers = 0, num_heads = 0;            // of the primary
+  ScoringHeads auxiliary_heads;                     // of that auxiliary
+  ScoringHeads probe_heads;                         // of the primary
+  int seam_tokens = 0;                              // first tokens of each chunk, inside the budget
+  double recompute_depth = 0;                       // SelectionOptions::depth; 0: the default
+  std::optional<QualityLevels> quality_levels;      // in place of the table of common/select/quality.h
+  std::optional<double> divergence_per_stale_mass;  // of common/select/divergence.h
+  nlohmann::json measured;                          // how it was found and what it was worth; for people
 };
 
 nlohmann::json ToJson(const ModelProfile& profile);

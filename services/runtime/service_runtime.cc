@@ -209,7 +209,11 @@ GenerationEngineOptions ServiceRuntime::generation_options(const std::string& re
   options.default_deadline = absl::Seconds(config_.default_deadline_seconds);
   options.load_timeout = absl::Seconds(config_.load_timeout_seconds);
   options.selection = selection_options();
-  if (profile_.has_value()) options.probe = profile_->probe_heads;
+  if (!profile_.has_value()) return options;
+  options.probe = profile_->probe_heads;
+  options.quality_levels = profile_->quality_levels.value_or(options.quality_levels);
+  options.divergence_per_stale_mass =
+      profile_->divergence_per_stale_mass.value_or(options.divergence_per_stale_mass);
   return options;
 }
 

@@ -122,6 +122,23 @@ TEST_F(RequestErrors, BudgetOutsideItsRange) {
   }
 }
 
+TEST_F(RequestErrors, CoverageOutsideItsRange) {
+  for (const double coverage : {0.0, 1.1, std::numeric_limits<double>::quiet_NaN()}) {
+    GenerateRequest request = Valid();
+    request.options.coverage = coverage;
+    ExpectRefused(request, absl::StatusCode::kInvalidArgument, "options.coverage");
+  }
+}
+
+TEST_F(RequestErrors, AQualityBesideWhatItStandsFor) {
+  GenerateRequest request = Valid();  // it names a method
+  request.options.quality = Quality::kBalanced;
+  ExpectRefused(request, absl::StatusCode::kInvalidArgument, "options.quality");
+  request.options.method = Method::kAuto;
+  request.options.budget = 0.1;
+  ExpectRefused(request, absl::StatusCode::kInvalidArgument, "options.quality");
+}
+
 TEST_F(RequestErrors, UnknownNamespace) {
   GenerateRequest request = Valid();
   request.namespace_name = "elsewhere";

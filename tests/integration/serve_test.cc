@@ -61,6 +61,34 @@ TEST(Serve, AsksItsOwnSelectorAndCountsWhatItDid) {
   EXPECT_THAT(metrics, HasSubstr("cacheclip_rpc_calls_total{"));
 }
 
+TEST(Serve, KeepsWhatAQualityPromisesAndEstimatesHowFarItIsFromExact) {
+  Cluster cluster;
+  const Server server = cluster.Start("cacheclip");
+  GenerateRequest request = RequestOver(cluster.Ingest(server, 3), Method::kAuto);
+  const std::pair<Quality, QualityLevel> levels[] = {{Quality::kFast, QualityLevels().fast},
+                                                     {Quality::kBalanced, QualityLevels().balanced}};
+  for (const auto& [quality, level] : levels) {
+    request.options.quality = quality;
+    const auto result = Generate(server, request);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->usage.method, Method::kAuxiliary) << QualityId(quality);
+    EXPECT_LE(result->usage.charged_budget, level.budget) << QualityId(quality);
+    EXPECT_GT(result->usage.recomputed_tokens, 0) << QualityId(quality);
+    EXPECT_GT(result->usage.estimated_divergence.value_or(0), 0) << QualityId(quality);
+  }
+  request.options.quality = Quality::kExact;
+  const auto exact = Generate(server, request);
+  ASSERT_TRUE(exact.ok()) << exact.status();
+  EXPECT_EQ(exact->usage.method, Method::kFull);
+  EXPECT_EQ(exact->usage.estimated_divergence, 0);
+  request.options.quality = Quality::kUnspecified;
+  request.options.method = Method::kFull;
+  EXPECT_EQ(Generate(server, request)->text, exact->text);
+  request.options.method = Method::kChunkHead;
+  EXPECT_FALSE(Generate(server, request)->usage.estimated_divergence.has_value()) << "nobody scored";
+  EXPECT_EQ(MetricValue(server, "cacheclip_estimated_divergence_nats_count"), 4);
+}
+
 TEST(Serve, AsksAnAuxiliaryOfAnotherFamilyThatHasItsOwnTokenizer) {
   Cluster cluster;
   const std::string auxiliary =

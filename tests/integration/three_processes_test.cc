@@ -39,6 +39,7 @@ TEST(ThreeProcesses, AnswerOverStoredChunksAndAccountForThem) {
   EXPECT_GE(CachedTokens(usage), usage.context_tokens);
   EXPECT_GT(usage.recomputed_tokens, 0);
   EXPECT_LE(usage.charged_budget, 0.2);
+  EXPECT_GT(usage.estimated_divergence.value_or(0), 0) << "the selector says what it left";
   EXPECT_EQ(usage.completion_tokens, 4);
 }
 

@@ -173,6 +173,7 @@ v1::Usage ToProto(const Usage& from) {
   to.set_context_tokens(from.context_tokens);
   to.set_recomputed_tokens(from.recomputed_tokens);
   to.set_charged_budget(from.charged_budget);
+  if (from.estimated_divergence.has_value()) to.set_estimated_divergence(*from.estimated_divergence);
   to.set_method(std::string(MethodId(from.method)));
   for (const Fallback& fallback : from.fallbacks) {
     v1::Fallback& added = *to.add_fallbacks();
@@ -204,6 +205,7 @@ Usage FromProto(const v1::Usage& from) {
   to.context_tokens = from.context_tokens();
   to.recomputed_tokens = from.recomputed_tokens();
   to.charged_budget = from.charged_budget();
+  if (from.has_estimated_divergence()) to.estimated_divergence = from.estimated_divergence();
   to.method = ParseMethod(from.method()).value_or(Method::kAuto);
   for (const v1::Fallback& fallback : from.fallbacks())
     to.fallbacks.push_back({fallback.component(), fallback.reason(), fallback.detail()});

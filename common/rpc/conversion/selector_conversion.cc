@@ -68,6 +68,7 @@ v1::SelectTokensResponse ToProto(const SelectResult& from) {
   v1::SelectTokensResponse to;
   to.mutable_indices()->Add(from.indices.begin(), from.indices.end());
   to.set_num_context_tokens(from.num_context_tokens);
+  if (from.stale_mass_share.has_value()) to.set_stale_mass_share(*from.stale_mass_share);
   to.set_auxiliary_name(from.auxiliary_name);
   to.set_load_seconds(absl::ToDoubleSeconds(from.load_duration));
   to.set_score_seconds(absl::ToDoubleSeconds(from.score_duration));
@@ -85,6 +86,12 @@ absl::StatusOr<SelectResult> FromProto(const v1::SelectTokensResponse& from) {
     }
     previous = index;
     to.indices.push_back(index);
+  }
+  if (from.has_stale_mass_share()) {
+    if (!(from.stale_mass_share() >= 0 && from.stale_mass_share() <= 1))
+      return absl::InternalError(
+          absl::StrCat("the selector answered a stale mass share of ", from.stale_mass_share()));
+    to.stale_mass_share = from.stale_mass_share();
   }
   to.auxiliary_name = from.auxiliary_name();
   to.load_duration = absl::Seconds(from.load_seconds());

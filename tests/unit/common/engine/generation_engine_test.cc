@@ -43,6 +43,73 @@ TEST(GenerationEngine, EveryMethodRunsWithinItsBudgetTwiceTheSame) {
   }
 }
 
+TEST(GenerationEngine, AnExactAnswerIsFullPrefills) {
+  GenerateHarness server;
+  GenerateRequest request = server.Request();
+  request.options = {.quality = Quality::kExact, .max_new_tokens = 8, .ignore_end_of_sequence = true};
+  const auto exact = server.Generate(request);
+  ASSERT_TRUE(exact.ok()) << exact.status();
+  EXPECT_EQ(exact->usage.method, Method::kFull);
+  EXPECT_TRUE(exact->usage.fallbacks.empty()) << "as asked";
+  EXPECT_EQ(exact->token_ids, server.Generate(Method::kFull)->token_ids);
+}
+
+TEST(GenerationEngine, TheOtherLevelsKeepTheBoundsOfTheirTable) {
+  const QualityLevels levels{.fast = {.budget = 0.05}, .balanced = {.budget = 0.5, .coverage = 0.3}};
+  GenerateHarness server(nullptr, {.quality_levels = levels});
+  GenerateRequest request = server.Request();
+  request.options = {.quality = Quality::kFast, .max_new_tokens = 8, .ignore_end_of_sequence = true};
+  const auto fast = server.Generate(request);
+  ASSERT_TRUE(fast.ok()) << fast.status();
+  EXPECT_EQ(fast->usage.method, Method::kPrimaryProbe) << "auto without a selector";
+  EXPECT_EQ(fast->token_ids, server.Generate(Method::kAuto, 0.05)->token_ids);
+  request.options.quality = Quality::kBalanced;
+  const auto balanced = server.Generate(request);
+  ASSERT_TRUE(balanced.ok()) << balanced.status();
+  EXPECT_LT(balanced->usage.recomputed_tokens, server.Generate(Method::kAuto, 0.5)->usage.recomputed_tokens);
+  EXPECT_GT(balanced->usage.recomputed_tokens, 0);
+}
+
+TEST(GenerationEngine, CoverageEndsTheSelectionBeforeTheBudgetDoes) {
+  GenerateHarness server;
+  GenerateRequest request = server.Request(Method::kPrimaryProbe, 0.6);
+  const int64_t all = server.Generate(request)->usage.recomputed_tokens;
+  int64_t before = 0;
+  for (const double coverage : {0.1, 0.4, 1.0}) {
+    request.options.coverage = coverage;
+    const auto result = server.Generate(request);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_GT(result->usage.recomputed_tokens, before) << coverage;
+    EXPECT_LE(result->usage.charged_budget, 0.6);
+    before = result->usage.recomputed_tokens;
+  }
+  EXPECT_EQ(before, all) << "1 spends the budget";
+}
+
+TEST(GenerationEngine, EstimatesNoDivergenceWhereNothingIsStale) {
+  GenerateHarness server;
+  EXPECT_EQ(server.Generate(Method::kFull)->usage.estimated_divergence, 0);
+  EXPECT_EQ(server.Generate(Method::kPrimaryProbe, 1.0)->usage.estimated_divergence, 0);
+  GenerateRequest single = server.Request(Method::kNone);
+  single.chunks.resize(1);
+  EXPECT_EQ(server.Generate(single)->usage.estimated_divergence, 0);
+}
+
+TEST(GenerationEngine, EstimatesTheDivergenceOfMethodsThatScoreAndOfNoOthers) {
+  GenerateHarness server(nullptr, {.divergence_per_stale_mass = 0.5});
+  const auto estimate = [&](Method method, double budget) {
+    return server.Generate(method, budget)->usage.estimated_divergence;
+  };
+  const auto some = estimate(Method::kPrimaryProbe, 0.1), more = estimate(Method::kPrimaryProbe, 0.5);
+  ASSERT_TRUE(some.has_value() && more.has_value());
+  EXPECT_LT(*some, 0.5);
+  EXPECT_LT(*more, *some) << "less is stale";
+  for (const Method method : {Method::kNone, Method::kRandom, Method::kChunkHead, Method::kKvDeviation})
+    EXPECT_FALSE(estimate(method, 0.6).has_value()) << MethodId(method);
+  GenerateHarness twice(nullptr, {.divergence_per_stale_mass = 1});
+  EXPECT_DOUBLE_EQ(twice.Generate(Method::kPrimaryProbe, 0.1)->usage.estimated_divergence.value(), 2 * *some);
+}
+
 TEST(GenerationEngine, AutoIsTheProbeWithoutASelectorAndThatIsNoFallback) {
   GenerateHarness server;
   const auto result = server.Generate(Method::kAuto);

@@ -89,22 +89,26 @@ TEST(GenerationFaults, TheSelectorLearnsWhatItNeeds) {
     EXPECT_EQ(request.namespace_name, "docs");
     EXPECT_EQ(request.primary_fingerprint, ToHex(TinyModel().model->fingerprint()));
     EXPECT_EQ(request.question, "Who keeps the bees?");
-    EXPECT_EQ(request.budget, 0.2);
+    EXPECT_EQ(request.budget, kDefaultBudget);
+    EXPECT_EQ(request.coverage, 0.7);
     EXPECT_EQ(request.chunks.back().text, "A text.");
     EXPECT_EQ(request.chunks.back().chunk_id.size(), 64u);
     EXPECT_TRUE(request.chunks.front().text.empty());
     SelectResult result;
     for (const SelectChunk& chunk : request.chunks) result.num_context_tokens += chunk.num_tokens;
     result.indices = {result.num_context_tokens - 1};
+    result.stale_mass_share = 0.25;
     return result;
   });
-  GenerateHarness server(&selector);
+  GenerateHarness server(&selector, {.divergence_per_stale_mass = 0.4});
   GenerateRequest request = server.Request(Method::kAuto);
   request.chunks.push_back({.text = "A text."});
+  request.options.coverage = 0.7;
   const auto result = server.Generate(request);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->usage.method, Method::kAuxiliary);
   EXPECT_EQ(result->usage.recomputed_tokens, 1);
+  EXPECT_DOUBLE_EQ(result->usage.estimated_divergence.value(), 0.25 * 0.4);
   EXPECT_EQ(selector.num_calls(), 1);
 }
 

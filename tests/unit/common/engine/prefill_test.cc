@@ -106,6 +106,19 @@ TEST(Prefill, ProbeAndDeviationChooseWithinTheBudget) {
   EXPECT_GE(deviation->recomputed_indices.front(), f.prompt.tokens.context_map().chunk_lengths[0]);
 }
 
+TEST(Prefill, SaysHowMuchAttentionStaysOnStaleTokensWhereItScored) {
+  Fixture f;
+  const auto share = [&](Method method, double budget) { return f.Run(method, budget)->stale_mass_share; };
+  const auto some = share(Method::kPrimaryProbe, 0.1), more = share(Method::kPrimaryProbe, 0.4);
+  ASSERT_TRUE(some.has_value());
+  ASSERT_TRUE(more.has_value());
+  EXPECT_LT(*some, 1);
+  EXPECT_LT(*more, *some);
+  EXPECT_GT(*more, 0);
+  for (const Method method : {Method::kNone, Method::kRandom, Method::kChunkHead, Method::kKvDeviation})
+    EXPECT_FALSE(share(method, 0.6).has_value()) << MethodId(method);
+}
+
 TEST(Prefill, CancelledItStopsBeforeTheModelRuns) {
   Fixture f;
   CancellationToken cancellation;

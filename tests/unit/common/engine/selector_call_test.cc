@@ -22,8 +22,9 @@ std::string ReasonFor(const absl::Status& status) {
 
 TEST(SelectorCall, PassesAGoodAnswerOn) {
   const SelectorAnswer answer = Ask([](const auto&, const auto&) {
-    return SelectResult{.indices = {10, 12}, .num_context_tokens = 20};
+    return SelectResult{.indices = {10, 12}, .num_context_tokens = 20, .stale_mass_share = 0.3};
   });
+  EXPECT_EQ(answer.stale_mass_share, 0.3);
   EXPECT_FALSE(answer.fallback.has_value());
   EXPECT_EQ(answer.indices, (std::vector<int32_t>{10, 12}));
 }

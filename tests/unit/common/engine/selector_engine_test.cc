@@ -89,11 +89,15 @@ TEST(SelectorEngine, SpendsLessWhereLessOfTheScoreIsToBeHeld) {
     Fixture f(*auxiliary);
     f.request.budget = 0.6;
     const size_t all = f.selector.Select(f.request, CancellationToken())->indices.size();
+    const std::optional<double> left = f.selector.Select(f.request, CancellationToken())->stale_mass_share;
     f.request.coverage = 0.2;
     const auto some = f.selector.Select(f.request, CancellationToken());
     ASSERT_TRUE(some.ok()) << some.status();
     EXPECT_LT(some->indices.size(), all);
     EXPECT_FALSE(some->indices.empty());
+    ASSERT_TRUE(left.has_value() && some->stale_mass_share.has_value());
+    EXPECT_GT(*some->stale_mass_share, *left) << "what is not chosen stays stale";
+    EXPECT_LE(*some->stale_mass_share, 1);
   }
 }
 

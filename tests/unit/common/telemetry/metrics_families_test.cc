@@ -21,14 +21,14 @@ TEST(MetricsFamilies, NamesFollowTheConventions) {
     const bool is_counter = family.type == prometheus::MetricType::Counter;
     EXPECT_EQ(family.name.ends_with("_total"), is_counter) << family.name;
     if (!is_counter) {
-      EXPECT_TRUE(family.name.ends_with("_seconds")) << family.name;
+      EXPECT_TRUE(family.name.ends_with("_seconds") || family.name.ends_with("_nats")) << family.name;
     }
   }
 }
 
 TEST(MetricsFamilies, BucketsAscend) {
-  const auto buckets = LatencyBuckets();
-  EXPECT_TRUE(std::is_sorted(buckets.begin(), buckets.end()));
+  for (const auto& buckets : {LatencyBuckets(), DivergenceBuckets()})
+    EXPECT_TRUE(std::is_sorted(buckets.begin(), buckets.end()));
 }
 
 }  // namespace

@@ -57,6 +57,21 @@ TEST(Metrics, MeasuresItsStagesInSeconds) {
   EXPECT_THAT(text, HasSubstr("cacheclip_request_stage_seconds_count{stage=\"select\"} 1\n"));
 }
 
+TEST(Metrics, SpreadsEstimatedDivergenceWhereThereIsOne) {
+  Metrics metrics;
+  GenerationRecord record = Record();
+  metrics.RecordGeneration(record);
+  EXPECT_THAT(metrics.Text(), HasSubstr("cacheclip_estimated_divergence_nats_count 0\n"));
+  record.estimated_divergence = 0;  // exact
+  metrics.RecordGeneration(record);
+  record.estimated_divergence = 0.25;
+  metrics.RecordGeneration(record);
+  const std::string text = metrics.Text();
+  EXPECT_THAT(text, HasSubstr("cacheclip_estimated_divergence_nats_count 2\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_estimated_divergence_nats_sum 0.25\n"));
+  EXPECT_THAT(text, HasSubstr("cacheclip_estimated_divergence_nats_bucket{le=\"0\"} 1\n"));
+}
+
 TEST(Metrics, CountsFailuresByReason) {
   Metrics metrics;
   metrics.RecordGenerationError("resource_exhausted");

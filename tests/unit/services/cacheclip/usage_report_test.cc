@@ -29,6 +29,15 @@ TEST(UsageReport, JsonHasTheApisNamesAndAZeroIsThere) {
   EXPECT_EQ(UsageJson(Result(Method::kFull, absl::Seconds(1), "").usage)["cached_prompt_tokens"], 120);
 }
 
+TEST(UsageReport, AnUnknownDivergenceIsNullAndNotInTheLine) {
+  Usage usage;
+  EXPECT_TRUE(UsageJson(usage)["estimated_divergence"].is_null());
+  EXPECT_THAT(UsageLine(usage), testing::Not(HasSubstr("divergence")));
+  usage.estimated_divergence = 0.0625;
+  EXPECT_EQ(UsageJson(usage)["estimated_divergence"], 0.0625);
+  EXPECT_THAT(UsageLine(usage), HasSubstr("estimated divergence 0.06"));
+}
+
 TEST(UsageReport, LineSaysWhatWentOnWithoutAPart) {
   Usage usage = Result(Method::kPrimaryProbe, absl::Seconds(1), "").usage;
   usage.fallbacks = {{"selector", "selector_unavailable", ""}};

@@ -51,7 +51,7 @@ TEST_F(EvalRunTest, MeasuresEveryCellOnce) {
   EXPECT_EQ(records->size(), 2 * 2 * 4);
   EXPECT_EQ(CountLines(), 2 * 2 * 4);
   for (const char* field : {"task", "method", "budget", "seed", "answer", "score", "full_score", "kl",
-                            "charged_budget", "seconds"})
+                            "estimated_kl", "stale_mass_share", "charged_budget", "seconds"})
     EXPECT_TRUE(records->front().contains(field)) << field;
 }
 

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/select/divergence.h"
+
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
 #include "tests/unit/services/evaluation/eval_task_harness.h"
@@ -52,6 +54,18 @@ TEST_F(EvaluatorTest, SeesWhatStaleKvCosts) {
     const MethodOutcome outcome = Run(method, 0.5);
     EXPECT_LE(outcome.charged_budget, 0.5) << method;
     EXPECT_GT(outcome.seconds.at("recompute"), 0) << method;
+  }
+}
+
+TEST_F(EvaluatorTest, EstimatesTheKlOfMethodsThatScore) {
+  EXPECT_EQ(Run("full", 1).estimated_kl, 0);
+  EXPECT_FALSE(Run("none", 0).estimated_kl.has_value());
+  for (const char* method : {"auxiliary", "auxiliary_paper", "primary_probe"}) {
+    const MethodOutcome outcome = Run(method, 0.3);
+    ASSERT_TRUE(outcome.stale_mass_share.has_value()) << method;
+    EXPECT_GT(*outcome.stale_mass_share, 0) << method;
+    EXPECT_DOUBLE_EQ(outcome.estimated_kl.value(), kDefaultDivergencePerStaleMass * *outcome.stale_mass_share)
+        << method;
   }
 }
 

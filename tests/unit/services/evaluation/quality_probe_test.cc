@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/status.h"
+#include "common/select/divergence.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
 
@@ -28,6 +29,11 @@ TEST_F(QualityProbeTest, MeasuresReuseBesideNoRecompute) {
   EXPECT_GT(report->none_kl, 0);
   EXPECT_GE(report->top1_agreement, 0);
   EXPECT_LE(report->top1_agreement, 1);
+  EXPECT_GT(report->estimated_kl, 0);
+  ASSERT_TRUE(report->divergence_per_stale_mass.has_value());
+  EXPECT_NEAR(report->estimated_kl * *report->divergence_per_stale_mass,
+              report->reuse_kl * kDefaultDivergencePerStaleMass, 1e-9)
+      << "with the fitted coefficient the estimate is the KL";
 }
 
 TEST_F(QualityProbeTest, RecomputingEverythingIsFullPrefill) {

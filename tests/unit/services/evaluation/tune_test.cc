@@ -48,6 +48,22 @@ TEST_F(TuneTest, AnAuxiliaryOfAnotherTokenizerIsScoredInThePrimarysTokens) {
   EXPECT_FALSE(result->auxiliary.heads.empty());
 }
 
+TEST_F(TuneTest, CalibratesTheDivergenceOfAMethodThatScores) {
+  const auto evaluator = Evaluator::Open(config_).value();
+  MethodSpec spec = evaluator->default_spec();
+  spec.label = "tuned";
+  spec.method = Method::kAuto;
+  int num_reports = 0;
+  const auto divergence =
+      CalibrateDivergence(*evaluator, options_, spec, [&](const EvalProgress&) { ++num_reports; });
+  ASSERT_TRUE(divergence.ok()) << divergence.status();
+  ASSERT_TRUE(divergence->has_value());
+  EXPECT_GT(**divergence, 0);
+  EXPECT_EQ(num_reports, 4) << "the samples that judge";
+  spec.method = Method::kNone;
+  EXPECT_EQ(CalibrateDivergence(*evaluator, options_, spec, {}).value(), std::nullopt);
+}
+
 TEST_F(TuneTest, SaysThatThereAreTooFewSamples) {
   TuneOptions options = options_;
   options.num_samples = 1;

@@ -51,6 +51,35 @@ TEST_F(ModelProfileFile, IsReadBackFromTheModelsFolder) {
   EXPECT_EQ((*profile)->recompute_depth, 0.9);
 }
 
+TEST_F(ModelProfileFile, LeavesLevelsAndDivergenceOutWhereItSaysNothing) {
+  ASSERT_TRUE(SaveModelProfile(Profile(), ProfileFile(config_)).ok());
+  const auto profile = LoadModelProfile(config_, Shape());
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_FALSE((*profile)->quality_levels.has_value());
+  EXPECT_FALSE((*profile)->divergence_per_stale_mass.has_value());
+}
+
+TEST_F(ModelProfileFile, MayReplaceLevelsAndDivergence) {
+  ModelProfile written = Profile();
+  written.quality_levels = {.fast = {.budget = 0.04, .coverage = 0.3}, .balanced = {.budget = 0.3}};
+  written.divergence_per_stale_mass = 0.7;
+  ASSERT_TRUE(SaveModelProfile(written, ProfileFile(config_)).ok());
+  const auto profile = LoadModelProfile(config_, Shape());
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  EXPECT_EQ((*profile)->quality_levels, written.quality_levels);
+  EXPECT_EQ((*profile)->divergence_per_stale_mass, 0.7);
+}
+
+TEST_F(ModelProfileFile, KeepsTheTableWhereALevelIsSilent) {
+  nlohmann::json json = ToJson(Profile());
+  json["quality"]["fast"]["coverage"] = 0.25;
+  const auto profile = ParseModelProfile(json);
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  QualityLevels expected;
+  expected.fast.coverage = 0.25;
+  EXPECT_EQ(profile->quality_levels, expected);
+}
+
 TEST_F(ModelProfileFile, NeedNotExistUnlessItIsNamed) {
   EXPECT_EQ(LoadModelProfile(config_, Shape()).value(), std::nullopt);
   config_.profile = folder_.path() + "/other.json";
@@ -82,6 +111,11 @@ TEST_F(ModelProfileFile, WithWrongContentIsRefused) {
                                                            {"/probe/heads", {{0, 4}}},
                                                            {"/auxiliary/heads", {{-1, 0}}},
                                                            {"/auxiliary/heads", "all"},
+                                                           {"/quality", {{"fast", {{"budget", 1.5}}}}},
+                                                           {"/quality", {{"balanced", {{"coverage", 0}}}}},
+                                                           {"/quality", {{"fast", 3}}},
+                                                           {"/divergence_per_stale_mass", -1},
+                                                           {"/divergence_per_stale_mass", "much"},
                                                            {"/num_layers", "six"}}) {
     nlohmann::json wrong = json;
     wrong[nlohmann::json::json_pointer(pointer)] = value;

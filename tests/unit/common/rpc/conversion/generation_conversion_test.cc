@@ -122,6 +122,16 @@ TEST(GenerationConversion, UsageSurvivesAndSumsItsTiers) {
   EXPECT_EQ(back.stage_durations, usage.stage_durations);
 }
 
+TEST(GenerationConversion, AnUnknownDivergenceIsNotZero) {
+  Usage usage;
+  EXPECT_FALSE(ToProto(usage).has_estimated_divergence());
+  EXPECT_FALSE(FromProto(ToProto(usage)).estimated_divergence.has_value());
+  for (const double estimate : {0.0, 0.03}) {
+    usage.estimated_divergence = estimate;
+    EXPECT_EQ(FromProto(ToProto(usage)).estimated_divergence, estimate);
+  }
+}
+
 TEST(GenerationConversion, ErrorEventsSayWhetherToRetry) {
   EXPECT_TRUE(ToProto(absl::UnavailableError("x")).retryable());
   EXPECT_FALSE(ToProto(InvalidField("prompt", "x")).retryable());

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "common/base/status.h"
 
 namespace cacheclip {
@@ -43,6 +45,17 @@ TEST(SelectorConversion, NamesTheFieldItRefuses) {
   EXPECT_EQ(field_after([](SelectRequest& r) { r.coverage = 0; }), "coverage");
   EXPECT_EQ(field_after([](SelectRequest& r) { r.coverage = 1.5; }), "coverage");
   EXPECT_EQ(field_after([](SelectRequest& r) { r.method = Method::kFull; }), "method");
+}
+
+TEST(SelectorConversion, TheStaleMassShareIsPassedOnUnlessItIsNoShare) {
+  SelectResult result{.indices = {1}, .num_context_tokens = 10};
+  EXPECT_FALSE(FromProto(ToProto(result))->stale_mass_share.has_value());
+  result.stale_mass_share = 0.4;
+  EXPECT_EQ(FromProto(ToProto(result))->stale_mass_share, 0.4);
+  for (const double wrong : {-0.1, 1.1, std::numeric_limits<double>::quiet_NaN()}) {
+    result.stale_mass_share = wrong;
+    EXPECT_FALSE(FromProto(ToProto(result)).ok()) << wrong;
+  }
 }
 
 TEST(SelectorConversion, RefusesIndicesThatAreNoSet) {
