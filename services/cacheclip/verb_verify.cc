@@ -150,8 +150,9 @@ int VerifyQuality(const Flags& flags, const Config& config) {
     std::printf("%s\n%s the bound of %g (--max-divergence)\n", report->ToString().c_str(),
                 is_good ? "within" : "beyond", bound);
     if (per_stale_mass.has_value())
-      std::printf("estimated %.4f; that is KL at a divergence_per_stale_mass of %.4f in the profile\n",
-                  report->estimated_kl, *per_stale_mass);
+      std::printf(
+          "estimated %.4f; with a divergence_per_stale_mass of %.4f in the profile it would be the KL\n",
+          report->estimated_kl, *per_stale_mass);
   }
   return is_good ? kExitOk : kExitFailure;
 }

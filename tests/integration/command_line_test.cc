@@ -112,6 +112,30 @@ TEST(CommandLine, VerifyFindsDamageAndTheServerStillAnswersRight) {
   EXPECT_THAT(FetchMetrics(server), HasSubstr("cacheclip_store_checksum_failures_total{tier=\"disk\"} 1\n"));
 }
 
+TEST(CommandLine, TakesAQualityInPlaceOfMethodAndBudget) {
+  Cluster cluster;
+  const Server server = cluster.Start("cacheclip");
+  const std::string chunk_id = cluster.Ingest(server, 1).front();
+  const auto generate = [&](const std::vector<std::string>& flags) {
+    std::vector<std::string> arguments = {
+        "cacheclip", "generate",         "When?", "--server", server.address, "--chunk-id",
+        chunk_id,    "--max-new-tokens", "3",     "--json"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return cluster.Run(arguments);
+  };
+  const json exact = OneObject(generate({"--quality", "exact"}));
+  EXPECT_EQ(exact["usage"]["method"], "full");
+  EXPECT_EQ(exact["usage"]["estimated_divergence"], 0);
+  EXPECT_EQ(OneObject(generate({"--budget", "0.1", "--coverage", "0.5"}))["usage"]["method"], "auxiliary");
+  for (const auto& flags : std::vector<std::vector<std::string>>{{"--quality", "exact", "--budget", "0.1"},
+                                                                 {"--quality", "fast", "--coverage", "1"},
+                                                                 {"--quality", "best"}}) {
+    const CommandResult refused = generate(flags);
+    EXPECT_EQ(refused.status, 1) << refused.output;
+    EXPECT_THAT(refused.error, HasSubstr("options.quality"));
+  }
+}
+
 TEST(CommandLine, UnreachableServerIsAnExitCodeOfItsOwn) {
   Cluster cluster;
   const CommandResult result = cluster.Run(
