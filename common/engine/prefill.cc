@@ -96,7 +96,7 @@ absl::StatusOr<Choice> Choose(const PrefillInput& input, InferenceSession& sessi
     CACHECLIP_ASSIGN_OR_RETURN(scores, ScoreByPrimaryProbe(session, input.prompt, input.probe, cancellation));
   }
   std::vector<int32_t> segment_begins;
-  if (plan.selection.grouping == Grouping::kSegments)
+  if (NeedsSegments(plan.selection.grouping))
     segment_begins = input.sentences->Begins(input.prompt.chunk_ids);
   const ContextMap context = input.prompt.context_map();
   CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, Select(context, scores, plan.selection, segment_begins));

@@ -40,7 +40,7 @@ struct PrefillInput {
   int layers_awaited = 1;                      // of arriving chunks, before anything is computed
   int32_t capacity = 0;                        // tokens of prompt and answer
   ScoringHeads probe;                          // whose attention the probe looks at
-  const SentenceBreaks* sentences = nullptr;   // what Grouping::kSegments groups by
+  const SentenceBreaks* sentences = nullptr;   // for groupings that NeedsSegments()
 };
 
 struct PrefillOutput {

@@ -108,7 +108,7 @@ absl::StatusOr<std::vector<HeadScores>> SelectorEngine::ScoreHeads(const SelectR
 
 std::vector<int32_t> SelectorEngine::SegmentBegins(std::span<const AuxiliaryChunk> chunks,
                                                    const SelectionOptions& selection) const {
-  if (selection.grouping != Grouping::kSegments) return {};
+  if (!NeedsSegments(selection.grouping)) return {};
   std::vector<std::vector<int32_t>> ids;
   for (const AuxiliaryChunk& chunk : chunks) ids.push_back(chunk.primary_ids);
   return primary_->runtime().sentences->Begins(ids);

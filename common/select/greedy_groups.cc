@@ -23,13 +23,14 @@ void GreedyGroups::Take(IndexRange run) {
   CACHECLIP_CHECK(left_ >= 0) << "a run of " << run.size() << " tokens exceeds the budget by " << -left_;
 }
 
-void GreedyGroups::Choose(std::vector<IndexRange> groups, GroupValue group_value, double enough) {
+void GreedyGroups::Choose(std::vector<IndexRange> groups, GroupValue group_value, double enough,
+                          int32_t reserve) {
   groups_ = std::move(groups);
   group_value_ = group_value;
   values_.assign(groups_.size(), kAddsNothing);
   queue_ = {};
   for (int32_t g = 0; g < static_cast<int32_t>(groups_.size()); ++g) Evaluate(g);
-  while (left_ > 0 && chosen_sum_ < enough && !queue_.empty()) {
+  while (left_ > reserve && chosen_sum_ < enough && !queue_.empty()) {
     const Candidate best = queue_.top();
     queue_.pop();
     if (values_[best.group] != best.value) continue;

@@ -25,10 +25,10 @@ class GreedyGroups {
   // Takes the run as it is (the budget must have room for it).
   void Take(IndexRange run);
 
-  // Chooses among `groups`: begins ascending, ends ascending, non-empty. Stops when the budget or the groups
-  // are used up, or what is chosen adds up to `enough`.
+  // Chooses among `groups`: begins ascending, ends ascending, non-empty. Stops when the budget, but for
+  // `reserve` tokens, or the groups are used up, or what is chosen adds up to `enough`.
   void Choose(std::vector<IndexRange> groups, GroupValue group_value,
-              double enough = std::numeric_limits<double>::infinity());
+              double enough = std::numeric_limits<double>::infinity(), int32_t reserve = 0);
 
   std::vector<int32_t> ChosenIndices() const;  // sorted
 

@@ -114,6 +114,10 @@ absl::StatusOr<std::vector<int32_t>> ChooseGroups(const Selectable& selectable, 
     case Grouping::kTokens:
       groups.Choose(SlidingWindows(selectable.chunks, 1), GroupValue::kSum, enough);
       break;
+    case Grouping::kWindowsThenSegments:
+      groups.Choose(SlidingWindows(selectable.chunks, options.window), GroupValue::kSum, enough,
+                    selectable.budget_tokens / 2);
+      [[fallthrough]];
     case Grouping::kSegments: {
       CACHECLIP_ASSIGN_OR_RETURN(auto segments, Segments(selectable.chunks, segment_begins));
       groups.Choose(std::move(segments), GroupValue::kMean, enough);

@@ -9,7 +9,8 @@
 // Every grouping but kPaperWindows returns exactly BudgetTokens() indices, fewer only where fewer are
 // selectable or `coverage` is reached before; none returns more. Groups never cross a chunk end; the last
 // group is cut to its best contiguous part. Equal scores: the lower index wins. Higher score = recompute
-// first; for non-negative scores more budget never means less score mass. Thread-safe.
+// first; for non-negative scores more budget never means less score mass (but where two kinds
+// of groups are mixed). Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +24,16 @@
 namespace cacheclip {
 
 enum class Grouping {
-  kBudgetExactWindows,  // greedy over overlapping windows by the score they still add
-  kPaperWindows,        // windows holding enough of the top tokens; may spend less than the budget
-  kTokens,              // the single best tokens
-  kSegments,            // segments of the text (sentences) by mean score
+  kBudgetExactWindows,   // greedy over overlapping windows by the score they still add
+  kPaperWindows,         // windows holding enough of the top tokens; may spend less than the budget
+  kTokens,               // the single best tokens
+  kSegments,             // segments of the text (sentences) by mean score
+  kWindowsThenSegments,  // budget-exact windows for half of the budget, segments for the rest
 };
+
+inline bool NeedsSegments(Grouping grouping) {
+  return grouping == Grouping::kSegments || grouping == Grouping::kWindowsThenSegments;
+}
 
 struct SelectionOptions {
   // Share of all chunk tokens that may be recomputed, 0 … 1. 1 selects everything, the first chunk included.

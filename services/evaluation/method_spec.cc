@@ -72,6 +72,7 @@ bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
                             {{"windows", Grouping::kBudgetExactWindows},
                              {"paper", Grouping::kPaperWindows},
                              {"tokens", Grouping::kTokens},
+                             {"mixed", Grouping::kWindowsThenSegments},
                              {"sentences", Grouping::kSegments}},
                             &spec->selection.grouping);
   return false;
@@ -107,7 +108,7 @@ absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, 
 
 std::string MethodSettingsHelp() {
   return "layers=BEGIN-END, heads=LAYER.HEAD/…, pool=mean|max, norm=joint|chunk, pass=parallel|chunk, "
-         "group=windows|paper|tokens|sentences, window=N, seam=N, "
+         "group=windows|paper|tokens|sentences|mixed, window=N, seam=N, "
          "follow=SHARE, coverage=SHARE, depth=SHARE";
 }
 

@@ -35,7 +35,7 @@ struct Config {
   double selector_timeout_seconds = 2;
   double max_divergence = 0;
   std::string profile;
-  std::string grouping = "sentences";
+  std::string grouping = "mixed";
   int64_t window = 8, seam_tokens = -1;
   double recompute_depth = 0;
   int64_t memory_bytes = int64_t{1} << 30, disk_bytes = int64_t{16} << 30, kv_bytes = int64_t{4} << 30;

@@ -74,8 +74,10 @@ constexpr Setting kSettings[] = {
      0, 100},
     {"profile", &Config::profile,
      "file of `cacheclip tune`; empty: cacheclip_profile.json in the model's folder, if there is one; none"},
-    Choice("grouping", &Config::grouping, "how scores become groups of tokens",
-           "sentences|windows|paper|tokens"),
+    Choice(
+        "grouping", &Config::grouping,
+        "how scores become groups of tokens; mixed: windows for half of the budget, sentences for the rest",
+        "mixed|windows|sentences|paper|tokens"),
     {"window", &Config::window, "tokens per window", 1, 64},
     {"seam_tokens", &Config::seam_tokens,
      "first tokens of each chunk that are always selected, inside the budget; "

@@ -62,6 +62,7 @@ constexpr double kDefaultRecomputeDepth = 0.85;
 Grouping GroupingOf(const std::string& name) {
   if (name == "paper") return Grouping::kPaperWindows;
   if (name == "sentences") return Grouping::kSegments;
+  if (name == "mixed") return Grouping::kWindowsThenSegments;
   return name == "tokens" ? Grouping::kTokens : Grouping::kBudgetExactWindows;
 }
 

@@ -14,7 +14,7 @@ namespace cacheclip {
 namespace {
 
 constexpr Grouping kGroupings[] = {Grouping::kBudgetExactWindows, Grouping::kPaperWindows, Grouping::kTokens,
-                                   Grouping::kSegments};
+                                   Grouping::kSegments, Grouping::kWindowsThenSegments};
 
 struct Case {
   ContextMap map;

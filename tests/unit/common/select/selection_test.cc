@@ -82,8 +82,8 @@ TEST(Coverage, SpendsNothingWhereThereIsNoMass) {
 
 TEST(Coverage, KeepsTheBudgetWithSeamsInside) {
   const ContextMap map{{10, 20, 20, 20}};
-  for (const Grouping grouping :
-       {Grouping::kBudgetExactWindows, Grouping::kPaperWindows, Grouping::kTokens, Grouping::kSegments}) {
+  for (const Grouping grouping : {Grouping::kBudgetExactWindows, Grouping::kPaperWindows, Grouping::kTokens,
+                                  Grouping::kSegments, Grouping::kWindowsThenSegments}) {
     const SelectionOptions options{.budget = 0.2, .seam_tokens = 4, .grouping = grouping, .coverage = 0.99};
     EXPECT_LE(Chosen(map, Flat(map, 1.0f), options).size(), 14u);
   }
@@ -194,6 +194,15 @@ TEST(Segments, AChunkEndIsAlwaysABorder) {
   const std::vector<float> scores = {0, 1, 1, 1, 1, 2, 2, 2, 2};
   EXPECT_THAT(Chosen(map, scores, {.budget = 4.0 / 9, .grouping = Grouping::kSegments}, {}),
               ElementsAre(5, 6, 7, 8));
+}
+
+TEST(WindowsThenSegments, TheFirstHalfGoesToTheBestWindowsTheRestToTheBestSegments) {
+  const ContextMap map{{2, 12}};
+  const std::vector<float> scores = {0, 0, 9, 0, 0, 8, 1, 0, 0, 0, 3, 3, 3, 0};
+  // Windows of 1: 2 and 5. Of what is left, segment [10,13) has the best mean.
+  const SelectionOptions options{
+      .budget = 5.0 / 14, .grouping = Grouping::kWindowsThenSegments, .window = 1, .paper_min_candidates = 1};
+  EXPECT_THAT(Chosen(map, scores, options, {2, 5, 10, 13}), ElementsAre(2, 5, 10, 11, 12));
 }
 
 TEST(Select, BadInputIsRefusedByField) {
