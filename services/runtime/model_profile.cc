@@ -75,6 +75,7 @@ json ToJson(const ModelProfile& profile) {
                 {"auxiliary", {{"name", profile.auxiliary}, {"heads", HeadsToJson(profile.auxiliary_heads)}}},
                 {"probe", {{"heads", HeadsToJson(profile.probe_heads)}}},
                 {"seam_tokens", profile.seam_tokens},
+                {"recompute_depth", profile.recompute_depth},
                 {"measured", profile.measured}};
   if (profile.quality_levels.has_value())
     value["quality"] = {{"fast", LevelToJson(profile.quality_levels->fast)},
