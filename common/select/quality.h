@@ -38,8 +38,8 @@ struct QualityLevel {
 
 // How the coverages were found: docs/evaluation.md, "Quality levels".
 struct QualityLevels {
-  QualityLevel fast = {.budget = 0.1, .coverage = 0.5};
-  QualityLevel balanced = {.budget = 0.2, .coverage = 0.6};
+  QualityLevel fast = {.budget = 0.1, .coverage = 0.6};
+  QualityLevel balanced = {.budget = 0.2, .coverage = 0.7};
   friend bool operator==(const QualityLevels&, const QualityLevels&) = default;
 };
 
