@@ -49,6 +49,8 @@ ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, c
           .num_heads = model.num_heads,
           .auxiliary_heads = WorthKeeping(result.auxiliary),
           .probe_heads = WorthKeeping(result.probe),
+          .seam_tokens = evaluator.default_spec().selection.seam_tokens,  // measured with, so served with
+          .recompute_depth = evaluator.default_spec().selection.depth,
           .measured = {{"auxiliary", ToJson(result.auxiliary)},
                        {"probe", ToJson(result.probe)},
                        {"tasks", options.tasks},
@@ -60,13 +62,12 @@ ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, c
 }
 
 // `auto` as a server with this profile runs it.
-MethodSpec SpecOf(const Evaluator& evaluator, const ModelProfile& profile, const Config& config) {
+MethodSpec SpecOf(const Evaluator& evaluator, const ModelProfile& profile) {
   MethodSpec spec = evaluator.default_spec();
   spec.label = "tuned";
   spec.method = Method::kAuto;
   spec.auxiliary = {.from = profile.auxiliary_heads};
   spec.probe = profile.probe_heads;
-  if (config.seam_tokens < 0) spec.selection.seam_tokens = profile.seam_tokens;
   return spec;
 }
 
@@ -88,7 +89,7 @@ int Run(const Flags& flags, const Config& config) {
   if (!result.ok()) return ReportError(result.status());
   ModelProfile profile = ProfileOf(**evaluator, flags.tune, *result);
   const auto divergence = CalibrateDivergence(
-      **evaluator, flags.tune, SpecOf(**evaluator, profile, config),
+      **evaluator, flags.tune, SpecOf(**evaluator, profile),
       [&](const EvalProgress& at) { progress.Update("divergence", at.samples_done, at.num_samples); });
   if (!divergence.ok()) return ReportError(divergence.status());
   profile.divergence_per_stale_mass = *divergence;
