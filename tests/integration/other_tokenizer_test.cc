@@ -46,7 +46,9 @@ class OtherTokenizer : public testing::Test {
                                               "--grouping", "windows", "--window", absl::StrCat(kWindow)});
     const std::vector<std::string> target = {"--selector-target", selector_.address};
     ingestion_ = cluster_.Start("cacheclip-ingestion", target);
-    generation_ = cluster_.Start("cacheclip-generation", target);
+    // Through all layers, so that the budget is what the selector is asked for here.
+    generation_ = cluster_.Start("cacheclip-generation",
+                                 {"--selector-target", selector_.address, "--recompute-depth", "1"});
     Ingest();
   }
 
