@@ -64,9 +64,11 @@ bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
         value, {{"joint", ScoreNormalisation::kJoint}, {"chunk", ScoreNormalisation::kPerChunk}},
         &auxiliary.normalisation);
   if (key == "pass")
-    return Choose<AuxiliaryPass>(
-        value, {{"parallel", AuxiliaryPass::kParallel}, {"chunk", AuxiliaryPass::kPerChunk}},
-        &auxiliary.pass);
+    return Choose<AuxiliaryPass>(value,
+                                 {{"assembled", AuxiliaryPass::kAssembled},
+                                  {"parallel", AuxiliaryPass::kParallel},
+                                  {"chunk", AuxiliaryPass::kPerChunk}},
+                                 &auxiliary.pass);
   if (key == "group")
     return Choose<Grouping>(value,
                             {{"windows", Grouping::kBudgetExactWindows},
@@ -107,7 +109,8 @@ absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, 
 }
 
 std::string MethodSettingsHelp() {
-  return "layers=BEGIN-END, heads=LAYER.HEAD/…, pool=mean|max, norm=joint|chunk, pass=parallel|chunk, "
+  return "layers=BEGIN-END, heads=LAYER.HEAD/…, pool=mean|max, norm=joint|chunk, "
+         "pass=assembled|parallel|chunk, "
          "group=windows|paper|tokens|sentences|mixed, window=N, seam=N, "
          "follow=SHARE, coverage=SHARE, depth=SHARE";
 }

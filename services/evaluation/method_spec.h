@@ -24,7 +24,7 @@ struct MethodSpec {
 };
 
 // The settings: layers=BEGIN-END (half open), heads=LAYER.HEAD/LAYER.HEAD…, pool=mean|max, norm=joint|chunk,
-// pass=parallel|chunk, group=windows|paper|tokens|sentences, window=N, seam=N, follow=SHARE,
+// pass=assembled|parallel|chunk, group=windows|paper|tokens|sentences, window=N, seam=N, follow=SHARE,
 // coverage=SHARE, depth=SHARE. INVALID_ARGUMENT naming "methods".
 // `defaults`: what a method without settings does.
 absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const MethodSpec& defaults);

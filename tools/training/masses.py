@@ -57,9 +57,9 @@ class Teacher:
 
 
 def student_mass(decoder: transformer.Decoder, sample: StudentSample, band: Band) -> torch.Tensor:
-  """[questions, context tokens of the student], as the selector scores: in one pass, all chunks behind the prefix."""
+  """[questions, context tokens of the student], as the selector scores: in one pass over the assembled chunks."""
   prefix, chunks = transformer.encode(decoder, sample.prefix_ids, sample.chunk_ids, band.end)
-  layout = transformer.parallel_layout(prefix.num_tokens, [chunk.num_tokens for chunk in chunks])
+  layout = transformer.serving_layout(prefix.num_tokens, [chunk.num_tokens for chunk in chunks])
   return torch.stack([
     transformer.question_mass(decoder, prefix, chunks, layout, ids, 0, band) for ids in sample.question_ids
   ])

@@ -146,13 +146,8 @@ class Layout(NamedTuple):
   question_begin: int
 
 
-def parallel_layout(num_prefix: int, lengths: list[int]) -> Layout:
-  """The selector's: every chunk right behind the prefix, the question behind the longest (common/model/scoring)."""
-  return Layout([num_prefix] * len(lengths), num_prefix + max(lengths))
-
-
 def serving_layout(num_prefix: int, lengths: list[int]) -> Layout:
-  """The primary's: one chunk behind the other."""
+  """One chunk behind the other, for the primary and for the selector (common/model/scoring, the assembled pass)."""
   begins = [num_prefix]
   for length in lengths:
     begins.append(begins[-1] + length)

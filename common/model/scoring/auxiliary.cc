@@ -1,5 +1,5 @@
 // The question run by an auxiliary model over its own KV of the chunks (CacheClip paper; joint normalisation,
-// the parallel pass and truncated primaries are method.md §3).
+// passes over all chunks at once and truncated primaries are method.md §3).
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -55,32 +55,31 @@ class AuxiliaryScorer {
 
  private:
   absl::Status RunPasses() {
-    if (options_.pass == AuxiliaryPass::kParallel) return RunPass(input_.chunks);
+    if (options_.pass != AuxiliaryPass::kPerChunk) return RunPass(input_.chunks);
     for (const auto& chunk : input_.chunks) CACHECLIP_RETURN_IF_ERROR(RunPass({&chunk, 1}));
     return absl::OkStatus();
   }
 
-  // The prefix, then the chunks, all at the positions right behind the prefix, then the question. Slots are
-  // distinct, so one softmax sees all chunks; positions repeat, so none is farther away than another.
+  // The prefix, then the chunks, then the question. Slots are distinct, so one softmax sees all chunks.
+  // Assembled, a slot is its position, which makes a truncated primary see what its probe sees; else
+  // positions repeat, so that no chunk is farther away than another.
   absl::Status RunPass(std::span<const std::shared_ptr<const EncodedChunk>> chunks) {
     const int32_t prefix = input_.prefix ? static_cast<int32_t>(input_.prefix->num_tokens()) : 0;
-    int32_t context = 0, longest = 0;
+    const bool is_assembled = options_.pass == AuxiliaryPass::kAssembled;
+    int32_t context = 0, last_position = prefix;
+    std::vector<ChunkPlace> places;
+    if (input_.prefix) places.push_back({input_.prefix.get(), 0, 0});
     for (const auto& chunk : chunks) {
+      const int32_t slot = prefix + context, position = is_assembled ? slot : prefix;
+      places.push_back({chunk.get(), slot, position});
       context += static_cast<int32_t>(chunk->num_tokens());
-      longest = std::max(longest, static_cast<int32_t>(chunk->num_tokens()));
+      last_position = std::max(last_position, position + static_cast<int32_t>(chunk->num_tokens()));
     }
     Rows rows;
-    rows.Append(input_.question_ids, prefix + context, prefix + longest);
+    rows.Append(input_.question_ids, prefix + context, last_position);
     CACHECLIP_ASSIGN_OR_RETURN(std::unique_ptr<InferenceSession> session,
                                InferenceSession::Create(model_, prefix + context + rows.size()));
     CACHECLIP_RETURN_IF_ERROR(session->CheckRows(rows));
-    std::vector<ChunkPlace> places;
-    if (input_.prefix) places.push_back({input_.prefix.get(), 0, 0});
-    int32_t slot = prefix;
-    for (const auto& chunk : chunks) {
-      places.push_back({chunk.get(), slot, prefix});
-      slot += static_cast<int32_t>(chunk->num_tokens());
-    }
     CACHECLIP_RETURN_IF_ERROR(cancellation_.Check());
     CACHECLIP_RETURN_IF_ERROR(session->PlaceLayers(places, 0, band_.end));
     return RunQuestion(*session, rows, prefix, prefix + context);

@@ -68,12 +68,13 @@ absl::StatusOr<std::vector<float>> ScoreByKvDeviation(
 
 enum class ScoreNormalisation { kJoint, kPerChunk };  // one softmax over all chunks, or one per chunk
 enum class AuxiliaryPass {
-  kParallel,
-  kPerChunk
-};  // all chunks behind the prefix in one pass, or a pass per chunk
+  kAssembled,  // one pass over all chunks, one behind the other as they are served
+  kParallel,   // one pass over all chunks, each at the positions right behind the prefix
+  kPerChunk,   // a pass per chunk
+};
 
 struct AuxiliaryOptions {
-  AuxiliaryPass pass = AuxiliaryPass::kParallel;
+  AuxiliaryPass pass = AuxiliaryPass::kAssembled;
   ScoreNormalisation normalisation = ScoreNormalisation::kJoint;
   ScoringHeads from;
 };

@@ -10,7 +10,8 @@
 namespace cacheclip {
 namespace {
 
-constexpr AuxiliaryPass kPasses[] = {AuxiliaryPass::kParallel, AuxiliaryPass::kPerChunk};
+constexpr AuxiliaryPass kPasses[] = {AuxiliaryPass::kAssembled, AuxiliaryPass::kParallel,
+                                     AuxiliaryPass::kPerChunk};
 constexpr ScoreNormalisation kNormalisations[] = {ScoreNormalisation::kJoint, ScoreNormalisation::kPerChunk};
 
 class AuxiliaryScores : public testing::Test {
@@ -32,12 +33,24 @@ class AuxiliaryScores : public testing::Test {
   const AuxiliaryInput input_ = Input({20, 15, 30});
 };
 
-TEST_F(AuxiliaryScores, OneChunkScoresTheSameInEitherPass) {
+TEST_F(AuxiliaryScores, OneChunkScoresTheSameInEveryPass) {
   const AuxiliaryInput input = Input({25});
   for (ScoreNormalisation normalisation : kNormalisations)
-    EXPECT_LT(MaxDifference(Score(input, {.pass = kPasses[0], .normalisation = normalisation}),
-                            Score(input, {.pass = kPasses[1], .normalisation = normalisation})),
-              1e-6);
+    for (AuxiliaryPass pass : kPasses)
+      EXPECT_LT(MaxDifference(Score(input, {.pass = kPasses[0], .normalisation = normalisation}),
+                              Score(input, {.pass = pass, .normalisation = normalisation})),
+                1e-6);
+}
+
+TEST_F(AuxiliaryScores, AssembledPassOfThePrimarySeesWhatItsProbeSees) {
+  PromptTokens prompt = TestPrompt({20, 15, 30});
+  prompt.suffix_ids = input_.question_ids;
+  prompt.question_begin = 0;
+  prompt.question_end = static_cast<int32_t>(prompt.suffix_ids.size());
+  const auto probe = ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt, {.band = {2, 4}});
+  ASSERT_TRUE(probe.ok()) << probe.status();
+  const AuxiliaryOptions options{.pass = AuxiliaryPass::kAssembled, .from = {.band = {2, 4}}};
+  EXPECT_LT(MaxDifference(Score(input_, options), *probe), 1e-6);
 }
 
 TEST_F(AuxiliaryScores, PerChunkNormalisationGivesEachChunkTheSameMass) {
@@ -70,7 +83,8 @@ TEST_F(AuxiliaryScores, PerChunkPassesIgnoreTheOtherChunksUpToNormalisation) {
 TEST_F(AuxiliaryScores, ParallelPassDoesNotPreferAnOrder) {
   AuxiliaryInput reversed = input_;
   std::reverse(reversed.chunks.begin(), reversed.chunks.end());
-  const auto forth = Score(input_, {}), back = Score(reversed, {});
+  const AuxiliaryOptions options{.pass = AuxiliaryPass::kParallel};
+  const auto forth = Score(input_, options), back = Score(reversed, options);
   EXPECT_LT(MaxDifference(std::span(forth).first(20), std::span(back).last(20)), 1e-6);
   EXPECT_LT(MaxDifference(std::span(forth).last(30), std::span(back).first(30)), 1e-6);
 }
