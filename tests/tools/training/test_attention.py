@@ -63,24 +63,28 @@ def reference(model, rows, row_position, chunk_positions, counting):
   return layers[:, :, -counting:][..., context].mean((0, 1, 2))
 
 
+def served_positions():
+  """Where each chunk begins, and where the rows behind the last one do."""
+  begins = [len(PREFIX), len(PREFIX) + len(CHUNKS[0]), len(PREFIX) + len(CHUNKS[0]) + len(CHUNKS[1])]
+  return begins, begins[-1] + len(CHUNKS[-1])
+
+
 def test_teacher_attends_as_the_primary_over_its_stale_cache(oracle):
   model, folder = oracle
   mass = masses.Teacher(decoder(folder), BAND, None).mass(SAMPLE)
-  begins = [len(PREFIX), len(PREFIX) + len(CHUNKS[0]), len(PREFIX) + len(CHUNKS[0]) + len(CHUNKS[1])]
-  end = begins[-1] + len(CHUNKS[-1])
+  begins, end = served_positions()
   for row, question in zip(mass, SAMPLE.questions):
     rows = question.suffix_ids[: question.end]
     torch.testing.assert_close(row, reference(model, rows, end, begins, len(question.ids)), atol=1e-6, rtol=1e-4)
   assert mass.sum(-1).max() < 1  # prefix and question have their share
 
 
-def test_student_attends_as_the_selector_with_all_chunks_behind_the_prefix(oracle):
+def test_student_attends_as_the_selector_over_the_assembled_chunks(oracle):
   model, folder = oracle
   mass = masses.student_mass(decoder(folder), SameTokenizer().read(SAMPLE), BAND)
-  begins = [len(PREFIX)] * len(CHUNKS)
-  longest = len(PREFIX) + max(map(len, CHUNKS))
+  begins, end = served_positions()
   for row, question in zip(mass, SAMPLE.questions):
-    wanted = reference(model, question.ids, longest, begins, len(question.ids))
+    wanted = reference(model, question.ids, end, begins, len(question.ids))
     torch.testing.assert_close(row, wanted, atol=1e-6, rtol=1e-4)
 
 
