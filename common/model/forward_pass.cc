@@ -1,6 +1,7 @@
 #include "common/model/forward_pass.h"
 
 #include <cmath>
+#include <utility>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/embedding.h>
@@ -83,7 +84,7 @@ absl::Status ForwardPass::RunLayers(int begin, int end, const ForwardHooks& hook
 
 void ForwardPass::DropFirstRows(int32_t num_rows) {
   rows_.DropFirst(num_rows);
-  hidden_ = hidden_.slice(0, num_rows).clone();
+  hidden_ = hidden_.slice(0, num_rows);
   rotation_ = {rotation_.cosine.slice(0, num_rows), rotation_.sine.slice(0, num_rows)};
 }
 

@@ -98,7 +98,7 @@ TEST_F(ConnectionTest, CallerThatWantsNoMoreEndsTheRun) {
   ScriptedServer server([](ScriptedConnection& connection) {
     connection.Receive();
     connection.Send("+PONG\r\n+PONG\r\n+PONG\r\n");
-    connection.Receive();
+    while (!connection.Receive().empty()) continue;  // closed on unread bytes, it would be reset
   });
   max_replies_ = 2;
   const auto connection = Connect(server);
