@@ -267,8 +267,9 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::RunPrefill(RequestState& s
   usage.method = state.plan.method;
   usage.recomputed_tokens = static_cast<int64_t>(output->recomputed_indices.size());
   const ContextMap context = state.prompt.tokens.context_map();
-  usage.charged_budget =
-      ChargeOf(state.plan, output->recomputed_indices, context, runtime_.model->num_layers()).ratio();
+  const int num_layers = runtime_.model->num_layers();
+  const ChargedBudget charge = ChargeOf(state.plan, output->recomputed_indices, context, num_layers);
+  usage.charged_budget = charge.ratio();
   usage.estimated_divergence =
       EstimateDivergence(context, output->recomputed_indices, state.prompt.first_chunk_selectable,
                          output->stale_mass_share, options_.divergence_per_stale_mass);
@@ -277,8 +278,9 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::RunPrefill(RequestState& s
                            PassOperations(runtime_.model->config(), runtime_.model->num_layers(),
                                           FullPass(state.prompt.tokens.size())),
                            output->durations[Stage::kRecompute]);
-  else if (usage.recomputed_tokens >= kCalibrationRows)
-    compute_speed_.Observe(PassKind::kSelective, SelectiveOperations(state, usage.recomputed_tokens),
+  else if (usage.recomputed_tokens >= kCalibrationRows)  // as if they had run through all layers
+    compute_speed_.Observe(PassKind::kSelective,
+                           SelectiveOperations(state, charge.fresh_layer_tokens / num_layers),
                            output->durations[Stage::kSelect] + output->durations[Stage::kAssemble] +
                                output->durations[Stage::kRecompute]);
   return output;
