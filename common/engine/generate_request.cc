@@ -4,6 +4,7 @@
 #include "common/base/status.h"
 #include "common/catalog/records.h"
 #include "common/kv/chunk_key.h"
+#include "common/select/selection.h"
 #include "common/text/prompt_layout.h"
 #include "common/text/tokenizer.h"
 
@@ -67,12 +68,7 @@ absl::Status CheckDemand(const GenerateOptions& options) {
   if (options.quality != Quality::kUnspecified && is_detailed)
     return InvalidField("options.quality", "stands for method, budget and coverage, so none may be given");
   const SelectionDemand demand = DemandOf(options, {});
-  if (!(demand.budget >= 0.0 && demand.budget <= 1.0))  // also refuses NaN
-    return InvalidField("options.budget", absl::StrCat("must be between 0 and 1, got ", demand.budget));
-  if (!(demand.coverage > 0.0 && demand.coverage <= 1.0))
-    return InvalidField("options.coverage",
-                        absl::StrCat("must be between 0 (exclusive) and 1, got ", demand.coverage));
-  return absl::OkStatus();
+  return ValidateSelectionOptions({.budget = demand.budget, .coverage = demand.coverage});
 }
 
 absl::Status CheckOptions(const GenerateOptions& options) {

@@ -13,18 +13,14 @@ namespace {
 
 using Step = RecomputePlan::Step;
 
-int32_t FirstChunkTokens(const ContextMap& context) {
-  return context.chunk_lengths.empty() ? 0 : context.chunk_lengths.front();
-}
-
 Method Resolve(const PlanInput& input) {
   if (input.method != Method::kAuto) return input.method;
   return input.has_selector ? Method::kAuxiliary : Method::kPrimaryProbe;
 }
 
 bool NothingSelectable(const ContextMap& context, const SelectionOptions& selection) {
-  const int32_t untouchable = selection.first_chunk_selectable ? 0 : FirstChunkTokens(context);
-  return context.num_tokens() == untouchable || BudgetTokens(selection.budget, context.num_tokens()) == 0;
+  return context.num_tokens() == context.FirstStale(selection.first_chunk_selectable) ||
+         BudgetTokens(selection.budget, context.num_tokens()) == 0;
 }
 
 RecomputePlan Decided(RecomputePlan plan, RecomputeSet set) {
@@ -44,7 +40,7 @@ int64_t BudgetOf(double budget, int64_t total) {
 // budget is spread over the remaining layers.
 absl::StatusOr<RecomputePlan> PlanDeviation(const PlanInput& input, RecomputePlan plan) {
   const ContextMap& context = input.context;
-  const int64_t num_tokens = context.num_tokens(), rescored = num_tokens - FirstChunkTokens(context);
+  const int64_t num_tokens = context.num_tokens(), rescored = num_tokens - context.FirstStale(false);
   plan.check_layer = std::min(kCheckLayer, input.num_layers - 1);
   const int64_t full_layers = plan.check_layer + 1, sparse_layers = input.num_layers - full_layers;
   if (rescored == 0) return Decided(std::move(plan), SelectNone(context));
@@ -68,8 +64,7 @@ absl::StatusOr<RecomputePlan> PlanDeviation(const PlanInput& input, RecomputePla
 // pays for every selectable token buys layers instead, so that all of it is always full prefill.
 void SetDepth(const PlanInput& input, RecomputePlan& plan) {
   const int64_t num_tokens = input.context.num_tokens();
-  const int64_t selectable =
-      num_tokens - (plan.selection.first_chunk_selectable ? 0 : FirstChunkTokens(input.context));
+  const int64_t selectable = num_tokens - input.context.FirstStale(plan.selection.first_chunk_selectable);
   const int64_t affordable = BudgetOf(plan.selection.budget, input.num_layers * num_tokens);
   const int64_t layers = std::max<int64_t>(std::lround(plan.selection.depth * input.num_layers), 1);
   plan.recompute_layers =
@@ -124,7 +119,7 @@ absl::Status CheckSelected(const ContextMap& context, const SelectionOptions& se
     return absl::InternalError(
         absl::StrCat("chose ", indices.size(), " tokens, the budget is ", budget_tokens));
   const bool may_take_first = selection.first_chunk_selectable || selection.budget >= 1.0;
-  int32_t lowest = may_take_first ? 0 : FirstChunkTokens(context);
+  int32_t lowest = context.FirstStale(may_take_first);
   for (const int32_t index : indices) {
     if (index < lowest || index >= num_tokens)
       return absl::InternalError(
@@ -139,7 +134,7 @@ ChargedBudget ChargeOf(const RecomputePlan& plan, std::span<const int32_t> indic
   std::vector<int64_t> fresh(num_layers, 0);
   std::fill_n(fresh.begin(), plan.recompute_layers, static_cast<int64_t>(indices.size()));
   if (plan.step == Step::kDeviation)
-    std::fill_n(fresh.begin(), plan.check_layer + 1, context.num_tokens() - FirstChunkTokens(context));
+    std::fill_n(fresh.begin(), plan.check_layer + 1, context.num_tokens() - context.FirstStale(false));
   return ChargePerLayer(fresh, context.num_tokens());
 }
 

@@ -26,6 +26,10 @@ int32_t ContextMap::num_tokens() const {
   return std::accumulate(chunk_lengths.begin(), chunk_lengths.end(), int32_t{0});
 }
 
+int32_t ContextMap::FirstStale(bool first_chunk_is_stale) const {
+  return first_chunk_is_stale || chunk_lengths.empty() ? 0 : chunk_lengths.front();
+}
+
 std::vector<IndexRange> ContextMap::Chunks() const {
   std::vector<IndexRange> ranges;
   ranges.reserve(chunk_lengths.size());

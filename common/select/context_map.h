@@ -29,7 +29,9 @@ struct ContextMap {
   int num_chunks() const { return static_cast<int>(chunk_lengths.size()); }
   int32_t num_tokens() const;              // of all chunks
   std::vector<IndexRange> Chunks() const;  // one range per chunk
-  int ChunkOf(int32_t index) const;        // which chunk holds `index`, 0 <= index < num_tokens()
+  // Where stale tokens begin: the first chunk is exact where it stands right behind its own prefix.
+  int32_t FirstStale(bool first_chunk_is_stale) const;
+  int ChunkOf(int32_t index) const;  // which chunk holds `index`, 0 <= index < num_tokens()
 };
 
 }  // namespace cacheclip

@@ -27,6 +27,13 @@ TEST(ContextMap, EmptyContextIsValid) {
   EXPECT_EQ(map.num_tokens(), 0);
 }
 
+TEST(ContextMap, StaleTokensBeginBehindAFirstChunkThatIsExact) {
+  const ContextMap map{{3, 4}};
+  EXPECT_EQ(map.FirstStale(/*first_chunk_is_stale=*/false), 3);
+  EXPECT_EQ(map.FirstStale(/*first_chunk_is_stale=*/true), 0);
+  EXPECT_EQ(ContextMap().FirstStale(false), 0);
+}
+
 TEST(ContextMap, NegativeLengthIsRefusedByField) {
   const absl::Status status = ContextMap{{4, -1}}.Validate();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
