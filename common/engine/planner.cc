@@ -104,7 +104,10 @@ absl::StatusOr<RecomputePlan> PlanRecompute(const PlanInput& input) {
   if (NothingSelectable(input.context, input.selection))
     return Decided(std::move(plan), SelectNone(input.context));
   plan.step = plan.method == Method::kPrimaryProbe ? Step::kProbe : Step::kAskSelector;
-  if (plan.method != Method::kAuxiliaryPaper) SetDepth(input, plan);  // published as it is
+  if (plan.method != Method::kAuxiliaryPaper) {  // published as it is
+    SetDepth(input, plan);
+    plan.stale_weight = input.selection.stale_weight;
+  }
   return plan;
 }
 

@@ -26,7 +26,8 @@ class Assembly {
     if (input_.prefix != nullptr) complete.push_back({input_.prefix.get(), 0, 0});
     int32_t slot = input_.prompt.prefix_size();
     for (size_t i = 0; i < input_.chunks.size(); ++i) {
-      const ChunkPlace place{input_.chunks[i].get(), slot, slot};
+      const int32_t position = input_.repositions ? slot : input_.prompt.prefix_size();
+      const ChunkPlace place{input_.chunks[i].get(), slot, position};
       const bool is_arriving = i < input_.arrivals.size() && input_.arrivals[i] != nullptr;
       if (is_arriving) {
         arriving_.push_back({place, input_.arrivals[i].get()});
@@ -107,6 +108,18 @@ absl::StatusOr<Choice> Choose(const PrefillInput& input, InferenceSession& sessi
   return choice;
 }
 
+// Where the plan says so and a share is known to weigh by.
+void ListenLessToStaleTokens(const PrefillInput& input, PrefillOutput& output) {
+  if (input.plan.stale_weight >= 1 || !output.stale_mass_share.has_value()) return;
+  const int32_t first_stale =
+      input.prompt.context_map().FirstStale(input.plan.selection.first_chunk_selectable);
+  const int32_t first_slot = input.prompt.prefix_size();
+  output.session->SetAttentionWeight(first_slot + first_stale, input.prompt.suffix_begin(),
+                                     StaleAttentionWeight(input.plan.stale_weight, *output.stale_mass_share));
+  for (const int32_t index : output.recomputed_indices)
+    output.session->SetAttentionWeight(first_slot + index, first_slot + index + 1, 1);
+}
+
 }  // namespace
 
 int LayersBeforeScoring(const PrefillInput& input) {
@@ -155,6 +168,7 @@ absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& cl
   output.recomputed_indices = std::move(choice.indices);
   output.stale_mass_share = choice.stale_mass_share;
   if (input.plan.step != RecomputePlan::Step::kDecided) end_stage(Stage::kSelect);
+  ListenLessToStaleTokens(input, output);
   const Rows rows = SelectiveRows(input.prompt, output.recomputed_indices);
   const absl::Duration placed_before = assembly.place_duration(), waited_before = assembly.wait_duration();
   RunOptions options{.num_shallow_rows = static_cast<int32_t>(output.recomputed_indices.size()),

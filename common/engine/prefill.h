@@ -39,8 +39,10 @@ struct PrefillInput {
   std::function<absl::Time()> layer_deadline;  // until when to wait for a layer; asked again while waiting
   int layers_awaited = 1;                      // of arriving chunks, before anything is computed
   int32_t capacity = 0;                        // tokens of prompt and answer
-  ScoringHeads probe;                          // whose attention the probe looks at
-  const SentenceBreaks* sentences = nullptr;   // for groupings that NeedsSegments()
+  bool repositions = true;  // false: chunks keep the positions behind the prefix at which they were encoded,
+                            // to measure what moving them is worth
+  ScoringHeads probe;       // whose attention the probe looks at
+  const SentenceBreaks* sentences = nullptr;  // for groupings that NeedsSegments()
 };
 
 struct PrefillOutput {

@@ -1,6 +1,5 @@
 #include "common/model/forward_pass.h"
 
-#include <cmath>
 #include <utility>
 
 #include <ATen/Parallel.h>
@@ -72,12 +71,11 @@ void ForwardPass::Finish(const LayerTensors& layer, const at::Tensor& context) {
 }
 
 absl::Status ForwardPass::RunLayers(int begin, int end, const ForwardHooks& hooks) {
-  const double scale = 1 / std::sqrt(static_cast<double>(config_.head_dim));
   for (int index = begin; index < end; ++index) {
     Projections projections;
     CACHECLIP_RETURN_IF_ERROR(ProjectAndStore(index, hooks, projections));
     Finish(tensors_.layers[static_cast<size_t>(index)],
-           cache_.Attend(index, projections.queries, rows_.slots, scale));
+           cache_.Attend(index, projections.queries, rows_.slots));
   }
   return absl::OkStatus();
 }

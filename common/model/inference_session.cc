@@ -7,6 +7,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/logging.h"
 #include "common/base/status.h"
 #include "common/model/forward_pass.h"
 #include "common/model/kv_cache.h"
@@ -121,6 +122,12 @@ absl::Status InferenceSession::PlaceLayers(std::span<const ChunkPlace> places, i
     place_all(first_layer, last_layer);
   }
   return absl::OkStatus();
+}
+
+void InferenceSession::SetAttentionWeight(int32_t begin_slot, int32_t end_slot, double weight) {
+  CACHECLIP_CHECK(begin_slot >= 0 && begin_slot <= end_slot && end_slot <= capacity() && weight > 0)
+      << "slots " << begin_slot << " to " << end_slot << ", weight " << weight;
+  cache_->SetAttentionWeight(begin_slot, end_slot, weight);
 }
 
 absl::Status InferenceSession::CheckRows(const Rows& rows) const {

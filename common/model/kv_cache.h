@@ -54,11 +54,15 @@ class KvCache {
   virtual void PlaceInt8(int layer, const Int8Rows& rows, int32_t first_slot,
                          const RotationTable& rotation) = 0;
 
+  // From now on attention weights on slots [begin, end) are multiplied by `weight` (above 0) before they are
+  // normalised; 1, as in a new cache, leaves them alone.
+  virtual void SetAttentionWeight(int32_t begin, int32_t end, double weight) = 0;
+
   // Row i attends to slots 0 … slots[i]. Returns [num_rows, num_heads * head_dim] in the compute dtype.
   virtual at::Tensor Attend(
       int layer,
       const at::Tensor& queries,  // [num_rows, num_heads, head_dim], contiguous, rotated
-      std::span<const int32_t> slots, double scale) const = 0;
+      std::span<const int32_t> slots) const = 0;
 
   // Copies out rotated keys, values of slots [begin, end): [num_kv_heads, end - begin, head_dim], fp32.
   virtual at::Tensor Keys(int layer, int32_t begin, int32_t end) const = 0;

@@ -1,6 +1,8 @@
 // The cache for CPUs with AVX-512 BF16: raw pages in the layout the attention kernel reads.
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include <ATen/Parallel.h>
@@ -26,7 +28,8 @@ class PackedKvCache : public KvCache {
         head_dim_(static_cast<int>(config.head_dim)),
         capacity_((capacity + avx512::kSlotAlignment - 1) / avx512::kSlotAlignment * avx512::kSlotAlignment),
         plane_(static_cast<size_t>(num_kv_heads_) * capacity_ * head_dim_),
-        num_bytes_(2 * plane_ * sizeof(Bf16) * static_cast<size_t>(num_layers)) {}
+        num_bytes_(2 * plane_ * sizeof(Bf16) * static_cast<size_t>(num_layers)),
+        slot_bias_(static_cast<size_t>(capacity_), 0.0f) {}
 
   ~PackedKvCache() override {
     if (memory_ != nullptr) ::munmap(memory_, num_bytes_);
@@ -73,8 +76,12 @@ class PackedKvCache : public KvCache {
                                      static_cast<int>(rows.keys.size(0)), at::get_num_threads());
   }
 
-  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
-                    double scale) const override {
+  void SetAttentionWeight(int32_t begin, int32_t end, double weight) override {
+    std::fill(slot_bias_.begin() + begin, slot_bias_.begin() + end,
+              static_cast<float>(std::log(weight) * std::sqrt(static_cast<double>(head_dim_))));
+  }
+
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {
     const int num_rows = static_cast<int>(queries.size(0));
     at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
     const avx512::CacheSlice slice = Slice(layer);
@@ -83,12 +90,13 @@ class PackedKvCache : public KvCache {
                        .values = slice.values,
                        .out = static_cast<Bf16*>(out.mutable_data_ptr()),
                        .limits = slots.data(),
+                       .slot_bias = slot_bias_.data(),
                        .num_rows = num_rows,
                        .num_heads = num_heads_,
                        .num_kv_heads = num_kv_heads_,
                        .head_dim = head_dim_,
                        .capacity = capacity_,
-                       .scale = static_cast<float>(scale),
+                       .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))),
                        .num_threads = at::get_num_threads()});
     return out;
   }
@@ -120,7 +128,8 @@ class PackedKvCache : public KvCache {
   int32_t capacity_;
   size_t plane_;  // elements of one layer's keys
   size_t num_bytes_;
-  Bf16* memory_ = nullptr;  // [layer][keys, values][plane]
+  std::vector<float> slot_bias_;  // [capacity], in units of query-key products
+  Bf16* memory_ = nullptr;        // [layer][keys, values][plane]
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The portable cache: one tensor pair per layer, attention by libtorch in blocks of rows. Also the reference
 // that the packed kernel is tested against.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -31,6 +32,7 @@ class PlainKvCache : public KvCache {
     // On a CPU libtorch's bf16 products are slow where this cache is needed at all, so it holds the (already
     // rounded) values as fp32 there.
     const auto options = at::TensorOptions().dtype(device.is_cpu() ? at::kFloat : dtype).device(device);
+    slot_bias_ = at::zeros({capacity}, options.dtype(at::kFloat));
     for (int i = 0; i < num_layers; ++i) {
       keys_.push_back(at::zeros({num_kv_heads_, capacity, head_dim_}, options));
       values_.push_back(at::zeros({num_kv_heads_, capacity, head_dim_}, options));
@@ -76,9 +78,13 @@ class PlainKvCache : public KvCache {
     values_[layer].slice(1, first_slot, end).copy_(v.to(compute_dtype_).transpose(0, 1));
   }
 
-  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
-                    double scale) const override {
+  void SetAttentionWeight(int32_t begin, int32_t end, double weight) override {
+    slot_bias_.slice(0, begin, end).fill_(std::log(weight));
+  }
+
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {
     const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;
+    const double scale = 1 / std::sqrt(static_cast<double>(head_dim_));
     const at::ScalarType dtype = keys_[layer].scalar_type();
     const at::Tensor limits = SlotTensor(slots);
     at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
@@ -92,6 +98,7 @@ class PlainKvCache : public KvCache {
                                .to(dtype);
       const at::Tensor k = keys_[layer].slice(1, 0, num_slots), v = values_[layer].slice(1, 0, num_slots);
       at::Tensor scores = at::bmm(q, k.transpose(1, 2)).to(at::kFloat).mul_(scale);
+      scores.add_(slot_bias_.slice(0, 0, num_slots));
       const at::Tensor hidden = at::arange(num_slots, limits.options()).view({1, -1}) >
                                 limits.slice(0, begin, end).repeat_interleave(group).view({-1, 1});
       scores.masked_fill_(hidden.unsqueeze(0), -std::numeric_limits<float>::infinity());
@@ -121,6 +128,7 @@ class PlainKvCache : public KvCache {
   int32_t capacity_;
   at::ScalarType compute_dtype_;
   std::vector<at::Tensor> keys_, values_;  // per layer [num_kv_heads, capacity, head_dim]
+  at::Tensor slot_bias_;                   // [capacity], fp32, added to scaled scores
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "common/base/logging.h"
 
 namespace cacheclip {
+
 double StaleMassShare(const ContextMap& map, std::span<const float> scores,
                       std::span<const int32_t> recomputed, bool first_chunk_is_stale) {
   const int32_t num_tokens = map.num_tokens();
@@ -19,6 +20,10 @@ double StaleMassShare(const ContextMap& map, std::span<const float> scores,
     (is_recomputed || i < first_stale ? fresh : stale) += scores[static_cast<size_t>(i)];
   }
   return stale > 0 ? stale / (stale + fresh) : 0;
+}
+
+double StaleAttentionWeight(double stale_weight, double stale_mass_share) {
+  return stale_weight + (1 - stale_weight) * std::min(1.0, stale_mass_share / kFullWeightShare);
 }
 
 std::optional<double> EstimateDivergence(const ContextMap& map, std::span<const int32_t> recomputed,

@@ -91,7 +91,9 @@ absl::StatusOr<std::vector<IndexRange>> Segments(const std::vector<IndexRange>& 
 }
 
 void TakeSeams(const Selectable& selectable, int32_t seam_tokens, GreedyGroups& groups) {
-  const std::vector<int32_t> heads = HeadLengths(selectable.chunks, selectable.budget_tokens, seam_tokens);
+  // Not more than half of the budget: a small one is better spent where the question looks.
+  const std::vector<int32_t> heads =
+      HeadLengths(selectable.chunks, selectable.budget_tokens / 2, seam_tokens);
   for (size_t c = 0; c < heads.size(); ++c) {
     const int32_t begin = selectable.chunks[c].begin;
     groups.Take({begin, begin + heads[c]});

@@ -40,8 +40,8 @@ struct SelectionOptions {
   double budget = kDefaultBudget;
   // True where the first chunk is not served right behind the prefix it was encoded with.
   bool first_chunk_selectable = false;
-  // The first so many tokens of each selectable chunk are taken first, inside the budget. 4–8 help facts cut
-  // by a seam.
+  // The first so many tokens of each selectable chunk are taken first, for half of the budget at most: facts
+  // cut by a seam, and tokens that attract attention as the beginning of a text.
   int seam_tokens = 0;
   Grouping grouping = Grouping::kBudgetExactWindows;
   // Share of a token's score that its successor in the chunk is credited with, and so on, 0 … 1 (exclusive).
@@ -55,6 +55,9 @@ struct SelectionOptions {
   // 1; in the others their stored KV stays. Below 1 the same budget pays for more tokens. Seen to by the
   // planner: Select() counts tokens.
   double depth = 1;
+  // What attention weights on tokens that stay stale are multiplied by, at least, 0 (exclusive) … 1: see
+  // StaleAttentionWeight(). Select() does not use it.
+  double stale_weight = 1;
   // Tokens per window (both window groupings), 1 … kMaxWindow. A shorter chunk is one window.
   int window = 8;
   // kPaperWindows: a window is taken if it holds at least so many of the top `budget` tokens; 1 … window.

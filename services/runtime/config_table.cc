@@ -81,11 +81,15 @@ constexpr Setting kSettings[] = {
     {"window", &Config::window, "tokens per window", 1, 64},
     {"seam_tokens", &Config::seam_tokens,
      "first tokens of each chunk that are always selected, inside the budget; "
-     "-1: as the profile says, else 8",
+     "-1: as the profile says, else 16",
      -1, 64},
     {"recompute_depth", &Config::recompute_depth,
      "share of the layers in which selected tokens are computed anew, so that the budget pays for more of "
      "them; 0: as the profile says, else 0.85",
+     0, 1},
+    {"stale_weight", &Config::stale_weight,
+     "what attention weights on tokens that are not recomputed are multiplied by, at least, 1: left alone; "
+     "0: as the profile says, else 0.3",
      0, 1},
     Size("memory_bytes", &Config::memory_bytes, "memory tier; 0: none", 0, kMaxSize),
     Size("disk_bytes", &Config::disk_bytes, "disk tier, shared by the processes of a data folder; 0: none", 0,

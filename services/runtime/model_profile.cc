@@ -56,6 +56,8 @@ absl::Status CheckRanges(const ModelProfile& profile) {
     return absl::InvalidArgumentError(absl::StrCat("seam_tokens is not in 0 … ", kMaxSeamTokens));
   if (!(profile.recompute_depth >= 0 && profile.recompute_depth <= 1))
     return absl::InvalidArgumentError("recompute_depth is not in 0 … 1");
+  if (!(profile.stale_weight >= 0 && profile.stale_weight <= 1))
+    return absl::InvalidArgumentError("stale_weight is not in 0 … 1");
   if (!(profile.divergence_per_stale_mass.value_or(0) >= 0))
     return absl::InvalidArgumentError("divergence_per_stale_mass is negative");
   return ValidateQualityLevels(profile.quality_levels.value_or(QualityLevels()));
@@ -76,6 +78,7 @@ json ToJson(const ModelProfile& profile) {
                 {"probe", {{"heads", HeadsToJson(profile.probe_heads)}}},
                 {"seam_tokens", profile.seam_tokens},
                 {"recompute_depth", profile.recompute_depth},
+                {"stale_weight", profile.stale_weight},
                 {"measured", profile.measured}};
   if (profile.quality_levels.has_value())
     value["quality"] = {{"fast", LevelToJson(profile.quality_levels->fast)},
@@ -99,6 +102,7 @@ absl::StatusOr<ModelProfile> ParseModelProfile(const json& value) {
     profile.probe_heads = HeadsFromJson(value.at("probe").at("heads"));
     profile.seam_tokens = value.value("seam_tokens", 0);
     profile.recompute_depth = value.value("recompute_depth", 0.0);
+    profile.stale_weight = value.value("stale_weight", 0.0);
     if (value.contains("quality")) {
       const QualityLevels table;
       profile.quality_levels = {LevelFromJson(value["quality"], "fast", table.fast),

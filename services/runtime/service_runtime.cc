@@ -56,8 +56,9 @@ WriteBackGauges GaugesOf(const WriteBackStats& stats) {
 
 // What a chunk's first tokens say was computed without the chunk before them.
 // Measured on the demo model: docs/evaluation.md.
-constexpr int kDefaultSeamTokens = 8;
+constexpr int kDefaultSeamTokens = 16;
 constexpr double kDefaultRecomputeDepth = 0.85;
+constexpr double kDefaultStaleWeight = 0.3;
 
 Grouping GroupingOf(const std::string& name) {
   if (name == "paper") return Grouping::kPaperWindows;
@@ -197,6 +198,9 @@ SelectionOptions ServiceRuntime::selection_options() const {
   options.depth = kDefaultRecomputeDepth;
   if (profile_.has_value() && profile_->recompute_depth > 0) options.depth = profile_->recompute_depth;
   if (config_.recompute_depth > 0) options.depth = config_.recompute_depth;
+  options.stale_weight = kDefaultStaleWeight;
+  if (profile_.has_value() && profile_->stale_weight > 0) options.stale_weight = profile_->stale_weight;
+  if (config_.stale_weight > 0) options.stale_weight = config_.stale_weight;
   return options;
 }
 

@@ -18,11 +18,12 @@ using Bf16 = uint16_t;
 inline constexpr int kSlotAlignment = 64;
 
 struct AttentionArguments {
-  const Bf16* queries;    // [num_rows, num_heads, head_dim]
-  const Bf16* keys;       // packed
-  const Bf16* values;     // packed
-  Bf16* out;              // [num_rows, num_heads, head_dim]
-  const int32_t* limits;  // [num_rows], ascending
+  const Bf16* queries;     // [num_rows, num_heads, head_dim]
+  const Bf16* keys;        // packed
+  const Bf16* values;      // packed
+  Bf16* out;               // [num_rows, num_heads, head_dim]
+  const int32_t* limits;   // [num_rows], ascending
+  const float* slot_bias;  // [capacity], added to a slot's query-key products before `scale`
   int num_rows, num_heads, num_kv_heads, head_dim, capacity;
   float scale;
   int num_threads;

@@ -21,11 +21,12 @@ struct Block {
   alignas(64) float o[D][L], m[L], l[L];
   alignas(64) int32_t pos[L];
   alignas(64) pair_t P[kKeyTile / 2][L];  // P^T of the current tile, pairs of keys
+  const float* slot_bias;
   int lane0, lanes;
 
   void init(const AttentionArguments& a, int kv_head, int lane0_, int lanes_) {
     const int g = a.num_heads / a.num_kv_heads;
-    lane0 = lane0_, lanes = lanes_;
+    lane0 = lane0_, lanes = lanes_, slot_bias = a.slot_bias;
     for (int i = 0; i < L; ++i) {
       const int lane = lane0 + std::min(i, lanes - 1);  // idle lanes repeat the last one
       const auto* src = (const pair_t*)(a.queries + lane_offset(a, kv_head, lane));
@@ -36,13 +37,22 @@ struct Block {
     memset(o, 0, sizeof o);
   }
 
+  // c = bias + K·Q^T of the keys from k on.
+  void products(const pair_t* K, int k, __m512 (&c)[kTileRows][NV]) const {
+#pragma GCC unroll 8
+    for (int r = 0; r < kTileRows; ++r)
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) c[r][v] = _mm512_set1_ps(slot_bias[k + r]);
+    mma<1, 16, 16, L>(K + (size_t)(k / 16) * 8 * D + k % 16, q[0], D / 2, c);
+  }
+
   // Move the running maximum so that it covers keys [k0, k1) and rescale O and l.
   void raise_max(const pair_t* K, int k0, int k1, float c2) {
     __m512 mx[NV];
     for (int v = 0; v < NV; ++v) mx[v] = _mm512_load_ps(m + 16 * v);
     for (int k = k0; k < k1; k += kTileRows) {
-      __m512 c[kTileRows][NV] = {};
-      mma<1, 16, 16, L>(K + (size_t)(k / 16) * 8 * D + k % 16, q[0], D / 2, c);
+      __m512 c[kTileRows][NV];
+      products(K, k, c);
       for (int r = 0; r < kTileRows; ++r)
         for (int v = 0; v < NV; ++v) {
           __mmask16 ok = _mm512_cmple_epi32_mask(_mm512_set1_epi32(k + r), _mm512_load_si512(pos + 16 * v));
@@ -63,8 +73,8 @@ struct Block {
   void scores(const pair_t* K, int k0, int k1, float c2, __m512 (&sum)[NV]) {
     for (int v = 0; v < NV; ++v) sum[v] = _mm512_setzero_ps();
     for (int k = k0; k < k1; k += kTileRows) {
-      __m512 c[kTileRows][NV] = {};
-      mma<1, 16, 16, L>(K + (size_t)(k / 16) * 8 * D + k % 16, q[0], D / 2, c);
+      __m512 c[kTileRows][NV];
+      products(K, k, c);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
         const __m512 mv = _mm512_load_ps(m + 16 * v);

@@ -18,11 +18,12 @@ struct Few {
   alignas(64) pair_t P[M][S / 2];
   float m[L];
   int32_t pos[L];
+  const float* slot_bias;
   int lane0, lanes;
 
   void init(const AttentionArguments& a, int kv_head, int lane0_, int lanes_) {
     const int g = a.num_heads / a.num_kv_heads;
-    lane0 = lane0_, lanes = lanes_;
+    lane0 = lane0_, lanes = lanes_, slot_bias = a.slot_bias;
     for (int i = 0; i < L; ++i) {
       const int lane = lane0 + std::min(i, lanes - 1);
       memcpy(q[i], a.queries + lane_offset(a, kv_head, lane), sizeof q[i]);
@@ -40,7 +41,9 @@ struct Few {
   void tile(const pair_t* K, const pair_t* V, int k0, int k1, float c2, bool) {
     for (int k = k0; k < k1; k += S)
       for (int i = 0; i < lanes; i += M) {
-        __m512 c[M][4] = {};
+        __m512 c[M][4];
+        for (int r = 0; r < M; ++r)
+          for (int v = 0; v < 4; ++v) c[r][v] = _mm512_loadu_ps(slot_bias + k + 16 * v);
         mma<D / 2, 1, 8 * D, 16>(q[i], K + (size_t)k * (D / 2), D / 2, c);
         for (int r = 0; r < M; ++r) {
           const __m512i last =

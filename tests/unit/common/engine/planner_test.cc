@@ -93,6 +93,20 @@ TEST(Planner, FewerLayersPayForMoreTokens) {
   }
 }
 
+TEST(Planner, PublishedMethodsListenToStaleTokensAsTheyAre) {
+  for (const auto& [method, expected] : {std::pair{Method::kPrimaryProbe, 0.4},
+                                         {Method::kAuxiliary, 0.4},
+                                         {Method::kAuxiliaryPaper, 1.0},
+                                         {Method::kKvDeviation, 1.0},
+                                         {Method::kChunkHead, 1.0},
+                                         {Method::kRandom, 1.0},
+                                         {Method::kNone, 1.0}}) {
+    PlanInput input = InputFor(method);
+    input.selection.stale_weight = 0.4;
+    EXPECT_EQ(PlanRecompute(input)->stale_weight, expected) << MethodId(method);
+  }
+}
+
 TEST(Planner, DepthNeverChargesMoreThanAskedAndABudgetForAllTokensBuysLayers) {
   PlanInput input = InputFor(Method::kPrimaryProbe);
   for (const double depth : {0.04, 0.5, 0.8, 1.0}) {

@@ -30,12 +30,14 @@ struct Fixture {
 
   absl::StatusOr<PrefillOutput> Run(Method method, double budget,
                                     const CancellationToken& cancellation = CancellationToken(),
-                                    Grouping grouping = Grouping::kBudgetExactWindows) {
-    const RecomputePlan plan = PlanRecompute({.method = method,
-                                              .context = prompt.tokens.context_map(),
-                                              .num_layers = server.runtime.model->num_layers(),
-                                              .selection = {.budget = budget, .grouping = grouping}})
-                                   .value();
+                                    Grouping grouping = Grouping::kBudgetExactWindows,
+                                    double stale_weight = 1) {
+    const RecomputePlan plan =
+        PlanRecompute({.method = method,
+                       .context = prompt.tokens.context_map(),
+                       .num_layers = server.runtime.model->num_layers(),
+                       .selection = {.budget = budget, .grouping = grouping, .stale_weight = stale_weight}})
+            .value();
     const PrefillInput input{.model = server.runtime.model,
                              .prompt = prompt.tokens,
                              .plan = plan,
@@ -117,6 +119,18 @@ TEST(Prefill, SaysHowMuchAttentionStaysOnStaleTokensWhereItScored) {
   EXPECT_GT(*more, 0);
   for (const Method method : {Method::kNone, Method::kRandom, Method::kChunkHead, Method::kKvDeviation})
     EXPECT_FALSE(share(method, 0.6).has_value()) << MethodId(method);
+}
+
+TEST(Prefill, ListensLessToStaleTokensWhereTheTokensWereScored) {
+  Fixture f;
+  const auto logits = [&](Method method, double budget, double stale_weight) {
+    return f.Run(method, budget, CancellationToken(), Grouping::kBudgetExactWindows, stale_weight)->logits;
+  };
+  EXPECT_GT(MaxDifference(logits(Method::kPrimaryProbe, 0.2, 1), logits(Method::kPrimaryProbe, 0.2, 0.3)),
+            1e-3);
+  EXPECT_EQ(logits(Method::kChunkHead, 0.2, 1), logits(Method::kChunkHead, 0.2, 0.3));
+  EXPECT_LT(MaxDifference(logits(Method::kFull, 0.2, 1), logits(Method::kPrimaryProbe, 1.0, 0.3)), 1e-3)
+      << "nothing is stale";
 }
 
 TEST(Prefill, CancelledItStopsBeforeTheModelRuns) {

@@ -39,13 +39,18 @@ TEST_P(PlainCache, AttendsToSlotsUpToEachRowsOwn) {
   for (int32_t slot = 0; slot < 300; slot += slot % 3 ? 1 : 2) slots.push_back(slot);
   const int64_t count = static_cast<int64_t>(slots.size());
   const at::Tensor queries = RandomRows(count, 6, 32, GetParam());
-  const at::Tensor out = cache->Attend(0, queries, slots, 0.2).to(at::kFloat).view({count, 6, 32});
+  cache->SetAttentionWeight(20, 150, 0.25);
+  at::Tensor slot_weights = at::ones({300});
+  slot_weights.slice(0, 20, 150).fill_(0.25);
+  const at::Tensor out = cache->Attend(0, queries, slots).to(at::kFloat).view({count, 6, 32});
   for (int64_t row = 0; row < count; row += 29)
     for (int64_t head = 0; head < 6; ++head) {
       const int64_t end = slots[static_cast<size_t>(row)] + 1;
       const at::Tensor k = keys.slice(0, 0, end).select(1, head / 3).to(at::kFloat);
       const at::Tensor v = values.slice(0, 0, end).select(1, head / 3).to(at::kFloat);
-      const at::Tensor weights = at::softmax(at::matmul(k, queries[row][head].to(at::kFloat)) * 0.2, 0);
+      const at::Tensor scores = at::matmul(k, queries[row][head].to(at::kFloat)) / std::sqrt(32.0);
+      at::Tensor weights = scores.exp() * slot_weights.slice(0, 0, end);
+      weights /= weights.sum();
       const double bound = GetParam() == at::kFloat ? 1e-5 : 2e-2;  // the output's rounding to bf16
       EXPECT_LT((at::matmul(weights, v) - out[row][head]).abs().max().item<double>(), bound) << row;
     }

@@ -27,6 +27,14 @@ TEST(StaleMass, IsNothingWhereNothingIsAttended) {
   EXPECT_EQ(StaleMassShare({}, {}, {}, false), 0);
 }
 
+TEST(StaleAttention, WeighsLessTheLessOfWhatMattersIsStale) {
+  EXPECT_DOUBLE_EQ(StaleAttentionWeight(0.3, 0), 0.3);
+  EXPECT_DOUBLE_EQ(StaleAttentionWeight(0.3, kFullWeightShare / 2), 0.65);
+  for (const double share : {kFullWeightShare, 0.9, 1.0})
+    EXPECT_DOUBLE_EQ(StaleAttentionWeight(0.3, share), 1) << share;
+  for (const double share : {0.0, 0.2, 1.0}) EXPECT_DOUBLE_EQ(StaleAttentionWeight(1, share), 1) << share;
+}
+
 TEST(DivergenceEstimate, IsTheShareTimesTheModelsCoefficient) {
   EXPECT_DOUBLE_EQ(EstimateDivergence(kContext, {}, false, 0.5, 0.3).value(), 0.15);
   EXPECT_DOUBLE_EQ(EstimateDivergence(kContext, {}, false, 0.5, 0.6).value(), 0.3);

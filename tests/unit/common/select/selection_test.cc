@@ -13,6 +13,7 @@ namespace {
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::IsSupersetOf;
 
 std::vector<int32_t> Chosen(const ContextMap& map, const std::vector<float>& scores,
                             const SelectionOptions& options,
@@ -151,9 +152,20 @@ TEST(Seam, TokensAreTakenInsideTheBudget) {
   std::vector<float> scores = Flat(map, 0.0f);
   for (int i = 30; i < 40; ++i) scores[i] = 1.0f;
   const std::vector<int32_t> chosen = Chosen(map, scores, {.budget = 0.12, .seam_tokens = 2});
+  EXPECT_THAT(chosen, IsSupersetOf({30, 31, 32, 33, 34, 35, 36, 37}));
   EXPECT_EQ(chosen.size(), 12u);
   for (const int32_t seam : {20, 21, 60, 61}) EXPECT_THAT(chosen, Contains(seam));
   EXPECT_EQ(Chosen(map, scores, {.budget = 0.03, .seam_tokens = 8}).size(), 3u);
+}
+
+TEST(Seam, TakesHalfOfTheBudgetAtMost) {
+  const ContextMap map{{20, 40, 40}};
+  std::vector<float> scores = Flat(map, 0.0f);
+  for (int i = 30; i < 40; ++i) scores[i] = 1.0f;
+  const std::vector<int32_t> chosen = Chosen(map, scores, {.budget = 0.2, .seam_tokens = 16});
+  EXPECT_EQ(chosen.size(), 20u);
+  EXPECT_THAT(chosen, IsSupersetOf({20, 21, 22, 23, 24, 60, 61, 62, 63, 64}));
+  EXPECT_THAT(chosen, IsSupersetOf({30, 31, 32, 33, 34, 35, 36, 37, 38, 39}));
 }
 
 TEST(PaperGrouping, TakesWholeWindowsAroundDenseCandidatesAndDropsSparseOnes) {

@@ -26,7 +26,8 @@ ModelProfile Profile() {
           .auxiliary_heads = {.heads = {{2, 1}, {3, 0}}},
           .probe_heads = {.heads = {{5, 3}}},
           .seam_tokens = 4,
-          .recompute_depth = 0.9};
+          .recompute_depth = 0.9,
+          .stale_weight = 0.4};
 }
 
 class ModelProfileFile : public testing::Test {
@@ -49,6 +50,7 @@ TEST_F(ModelProfileFile, IsReadBackFromTheModelsFolder) {
   EXPECT_EQ((*profile)->probe_heads.heads, Profile().probe_heads.heads);
   EXPECT_EQ((*profile)->seam_tokens, 4);
   EXPECT_EQ((*profile)->recompute_depth, 0.9);
+  EXPECT_EQ((*profile)->stale_weight, 0.4);
 }
 
 TEST_F(ModelProfileFile, LeavesLevelsAndDivergenceOutWhereItSaysNothing) {
@@ -107,6 +109,7 @@ TEST_F(ModelProfileFile, WithWrongContentIsRefused) {
        std::vector<std::pair<const char*, nlohmann::json>>{{"/format", 2},
                                                            {"/seam_tokens", 1000},
                                                            {"/recompute_depth", 1.5},
+                                                           {"/stale_weight", 1.5},
                                                            {"/probe/heads", {{6, 0}}},
                                                            {"/probe/heads", {{0, 4}}},
                                                            {"/auxiliary/heads", {{-1, 0}}},

@@ -24,6 +24,7 @@ struct Shape {
 
 struct Scores {
   float query_scale = 1, query_offset = 0, key_ramp = 0;  // the ramp adds ramp · slot / num_slots to each key
+  float bias_step = 0;                                    // slot i has a bias of i mod 5 steps
 };
 
 class Problem {
@@ -36,7 +37,10 @@ class Problem {
                             scores.query_offset)),
         keys_(RandomBf16(Elements(), seed + 1)),
         values_(RandomBf16(Elements(), seed + 2)),
-        layer_(shape.num_kv_heads, shape.head_dim, AlignedCapacity(num_slots)) {
+        layer_(shape.num_kv_heads, shape.head_dim, AlignedCapacity(num_slots)),
+        slot_bias_(static_cast<size_t>(AlignedCapacity(num_slots)), 0.0f) {
+    for (int slot = 0; slot < num_slots; ++slot)
+      slot_bias_[static_cast<size_t>(slot)] = scores.bias_step * static_cast<float>(slot % 5);
     const size_t token = static_cast<size_t>(shape.num_kv_heads) * shape.head_dim;
     for (size_t i = 0; scores.key_ramp != 0 && i < keys_.size(); ++i)
       keys_[i] = ToBf16(FromBf16(keys_[i]) +
@@ -54,6 +58,7 @@ class Problem {
                        .values = slice.values,
                        .out = out.data(),
                        .limits = limits_.data(),
+                       .slot_bias = slot_bias_.data(),
                        .num_rows = static_cast<int>(limits_.size()),
                        .num_heads = shape_.num_heads,
                        .num_kv_heads = shape_.num_kv_heads,
@@ -99,6 +104,7 @@ class Problem {
       double score = 0;
       for (size_t i = 0; i < dim; ++i)
         score += FromBf16(query[i]) * FromBf16(keys_[at(static_cast<int>(slot)) + i]);
+      score += slot_bias_[slot];
       weights[slot] = score / std::sqrt(static_cast<double>(dim));
     }
     const double top = *std::max_element(weights.begin(), weights.end());
@@ -115,6 +121,7 @@ class Problem {
   std::vector<int32_t> limits_;
   std::vector<Bf16> queries_, keys_, values_;  // [tokens, heads, head_dim]
   PackedLayer layer_;
+  std::vector<float> slot_bias_;
 };
 
 std::vector<int32_t> AllRows(int count) {
@@ -173,6 +180,13 @@ TEST_P(Attention, RisingAndFallingScores) {  // the running maximum moves at eve
           << ramp << " " << rows;
 }
 
+TEST_P(Attention, SlotsOfLessWeight) {
+  for (float step : {-3.0f, 5.0f})
+    for (int rows : {1, 200})
+      EXPECT_LT(Problem(GetParam(), 200, LastRows(200, rows), {.bias_step = step}).Error(), kBound)
+          << step << " " << rows;
+}
+
 TEST_P(Attention, LongContextCutInKeyRangesForSeveralThreads) {
   for (int threads : {1, 2, 3})
     for (int rows : {1, 40})
@@ -201,7 +215,8 @@ TEST(AttentionOfRandomShapes, MeetsTheBound) {
     std::shuffle(rows.begin(), rows.end(), random);
     rows.resize(static_cast<size_t>(pick(1, std::min(n, 100))));
     std::sort(rows.begin(), rows.end());
-    const Scores scores{.query_scale = pick(0, 3) ? 1.0f : 10.0f};
+    const Scores scores{.query_scale = pick(0, 3) ? 1.0f : 10.0f,
+                        .bias_step = static_cast<float>(pick(-2, 2))};
     EXPECT_LT(Problem(shape, n, rows, scores, 100u + static_cast<uint32_t>(round)).Error(pick(1, 2)), kBound)
         << "round " << round;
   }
