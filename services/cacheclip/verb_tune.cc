@@ -1,7 +1,9 @@
 // cacheclip tune: profiles a model and its auxiliary on made-up questions. services/evaluation/tune.h does
 // the work.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,8 +22,11 @@ namespace {
 struct Flags {
   ProgramOptions program;
   TuneOptions tune;
+  double target_kl = 0;  // 0: none
   std::string out;
 };
+
+constexpr double kStaleWeights[] = {1, 0.7, 0.5, 0.3, 0.15};
 
 std::string Heads(const std::vector<HeadId>& heads) {
   return absl::StrJoin(
@@ -34,25 +39,52 @@ nlohmann::json ToJson(const TunedHeads& tuned) {
   return {{"heads", std::move(heads)}, {"recall", tuned.recall}, {"default_recall", tuned.default_recall}};
 }
 
-// Heads that do not beat the default layers on samples they have not seen are left out.
-ScoringHeads WorthKeeping(const TunedHeads& tuned) {
-  ScoringHeads heads;
-  if (tuned.recall > tuned.default_recall) heads.heads = tuned.heads;
-  return heads;
+// `auto` as a server would run it, by the default layers and by the heads that were found, unless these find
+// no more than the default layers on samples that they have not seen; each with several stale weights.
+std::vector<MethodSpec> Candidates(const Evaluator& evaluator, const TuneResult& result) {
+  MethodSpec usual = evaluator.default_spec();
+  usual.method = Method::kAuto;
+  usual.auxiliary = {};
+  usual.probe = {};
+  std::vector<MethodSpec> by_scores = {usual};
+  MethodSpec tuned = usual;
+  if (result.auxiliary.recall > result.auxiliary.default_recall)
+    tuned.auxiliary.from.heads = result.auxiliary.heads;
+  if (result.probe.recall > result.probe.default_recall) tuned.probe.heads = result.probe.heads;
+  if (!tuned.auxiliary.from.heads.empty() || !tuned.probe.heads.empty()) by_scores.push_back(tuned);
+  std::vector<MethodSpec> candidates;
+  for (const MethodSpec& scores : by_scores) {
+    for (const double stale_weight : kStaleWeights) {
+      candidates.push_back(scores);
+      candidates.back().selection.stale_weight = stale_weight;
+      candidates.back().label = absl::StrCat("candidate ", candidates.size());
+    }
+  }
+  return candidates;
 }
 
-ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, const TuneResult& result) {
+nlohmann::json ToJson(const std::vector<BudgetKl>& by_budget) {
+  nlohmann::json value = nlohmann::json::array();
+  for (const BudgetKl& at : by_budget) value.push_back({{"budget", at.budget}, {"kl", at.kl}});
+  return value;
+}
+
+ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, const TuneResult& result,
+                       const MethodSpec& chosen, const TunedAnswers& answers) {
   const ModelConfig& model = evaluator.model_config();
   return {.model = evaluator.model_name(),
           .auxiliary = evaluator.auxiliary_name(),
           .num_layers = model.num_layers,
           .num_heads = model.num_heads,
-          .auxiliary_heads = WorthKeeping(result.auxiliary),
-          .probe_heads = WorthKeeping(result.probe),
-          .seam_tokens = evaluator.default_spec().selection.seam_tokens,  // measured with, so served with
-          .recompute_depth = evaluator.default_spec().selection.depth,
+          .auxiliary_heads = chosen.auxiliary.from,
+          .probe_heads = chosen.probe,
+          .seam_tokens = chosen.selection.seam_tokens,  // measured with, so served with
+          .recompute_depth = chosen.selection.depth,
+          .stale_weight = chosen.selection.stale_weight,
+          .divergence_per_stale_mass = answers.divergence_per_stale_mass,
           .measured = {{"auxiliary", ToJson(result.auxiliary)},
                        {"probe", ToJson(result.probe)},
+                       {"kl", ToJson(answers.by_budget)},
                        {"tasks", options.tasks},
                        {"samples_per_task", options.num_samples},
                        {"budget", options.budget},
@@ -61,22 +93,33 @@ ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, c
                        {"seed", options.seed}}};
 }
 
-// `auto` as a server with this profile runs it.
-MethodSpec SpecOf(const Evaluator& evaluator, const ModelProfile& profile) {
-  MethodSpec spec = evaluator.default_spec();
-  spec.label = "tuned";
-  spec.method = Method::kAuto;
-  spec.auxiliary = {.from = profile.auxiliary_heads};
-  spec.probe = profile.probe_heads;
-  return spec;
-}
-
-void Print(const TuneResult& result, const ModelProfile& profile, double budget) {
+void Print(const TuneResult& result, const TunedAnswers& answers, const ModelProfile& profile,
+           double budget) {
   for (const auto& [name, tuned] : {std::pair{"auxiliary", result.auxiliary}, {"probe", result.probe}})
     std::printf("%-10s heads %s\n           evidence selected at %g %%: %.3f, by the default layers %.3f\n",
                 name, Heads(tuned.heads).c_str(), 100 * budget, tuned.recall, tuned.default_recall);
+  const bool by_heads = !profile.auxiliary_heads.heads.empty() || !profile.probe_heads.heads.empty();
+  std::printf("lowest KL  by the %s, stale weight %g\n", by_heads ? "heads" : "default layers",
+              profile.stale_weight);
+  for (const BudgetKl& at : answers.by_budget)
+    std::printf("budget %-4g KL %.4f nats a token\n", at.budget, at.kl);
   if (profile.divergence_per_stale_mass.has_value())
     std::printf("divergence per stale mass: %.4f nats a token\n", *profile.divergence_per_stale_mass);
+}
+
+// The level `balanced` spends what the wanted KL takes, `fast` no more than it.
+void SetLevels(double target_kl, const TunedAnswers& answers, ProgressLine& progress, ModelProfile& profile) {
+  const std::optional<double> budget = BudgetFor(target_kl, answers.by_budget);
+  if (!budget.has_value()) {
+    progress.Message(absl::StrCat("no budget up to ", answers.by_budget.back().budget, " reaches a KL of ",
+                                  target_kl, "; the profile leaves the quality levels as they are"));
+    return;
+  }
+  QualityLevels levels;
+  levels.balanced = {.budget = *budget, .coverage = 1};
+  levels.fast.budget = std::min(levels.fast.budget, *budget);
+  profile.quality_levels = levels;
+  progress.Message(absl::StrCat("quality balanced: budget ", *budget));
 }
 
 int Run(const Flags& flags, const Config& config) {
@@ -84,15 +127,16 @@ int Run(const Flags& flags, const Config& config) {
   if (!evaluator.ok()) return ReportError(evaluator.status());
   ProgressLine progress;
   const auto result = Tune(**evaluator, flags.tune, [&](const EvalProgress& at) {
-    progress.Update("tune", at.samples_done, at.num_samples);
+    progress.Update("heads", at.samples_done, at.num_samples);
   });
   if (!result.ok()) return ReportError(result.status());
-  ModelProfile profile = ProfileOf(**evaluator, flags.tune, *result);
-  const auto divergence = CalibrateDivergence(
-      **evaluator, flags.tune, SpecOf(**evaluator, profile),
-      [&](const EvalProgress& at) { progress.Update("divergence", at.samples_done, at.num_samples); });
-  if (!divergence.ok()) return ReportError(divergence.status());
-  profile.divergence_per_stale_mass = *divergence;
+  const std::vector<MethodSpec> candidates = Candidates(**evaluator, *result);
+  const auto answers = TuneAnswers(**evaluator, flags.tune, candidates, [&](const EvalProgress& at) {
+    progress.Update("answers", at.samples_done, at.num_samples);
+  });
+  if (!answers.ok()) return ReportError(answers.status());
+  ModelProfile profile = ProfileOf(**evaluator, flags.tune, *result, candidates[answers->chosen], *answers);
+  if (flags.target_kl > 0) SetLevels(flags.target_kl, *answers, progress, profile);
   if (!flags.out.empty()) {
     const absl::Status saved = SaveModelProfile(profile, flags.out);
     if (!saved.ok()) return ReportError(saved);
@@ -101,7 +145,7 @@ int Run(const Flags& flags, const Config& config) {
   if (flags.program.json)
     PrintJson(ToJson(profile));
   else
-    Print(*result, profile, flags.tune.budget);
+    Print(*result, *answers, profile, flags.tune.budget);
   return kExitOk;
 }
 
@@ -124,6 +168,11 @@ VerbRun AddTune(CLI::App& app) {
   app.add_option("--budget", tune.budget, "under which heads are judged")
       ->capture_default_str()
       ->check(CLI::Range(0.01, 0.9));
+  app.add_option(
+         "--target-kl", flags->target_kl,
+         "mean KL to full prefill, nats a token, that the quality `balanced` is to reach: the profile "
+         "gives it the smallest budget that does")
+      ->check(CLI::Range(1e-6, 10.0));
   app.add_option("--seed", tune.seed, "of the questions")->capture_default_str();
   app.add_option(
       "--out", flags->out,

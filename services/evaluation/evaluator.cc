@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/engine/selector_call.h"
+#include "common/model/chunk_encoder.h"
 #include "common/select/divergence.h"
 
 namespace cacheclip {
@@ -162,7 +163,7 @@ absl::StatusOr<MethodOutcome> Evaluator::Run(const PreparedSample& prepared, con
                                              double budget) {
   MethodOutcome outcome;
   CACHECLIP_ASSIGN_OR_RETURN(RecomputePlan plan, Plan(prepared, spec, budget, outcome));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, spec.probe));
+  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, spec));
   for (const auto& [stage, duration] : prefill.durations)
     outcome.seconds[std::string(StageName(stage))] += absl::ToDoubleSeconds(duration);
   outcome.recomputed_tokens = static_cast<int64_t>(prefill.recomputed_indices.size());
@@ -214,17 +215,49 @@ absl::Status Evaluator::AskSelector(const PreparedSample& prepared, const Method
   return absl::OkStatus();
 }
 
+absl::StatusOr<Evaluator::Chunks> Evaluator::ChunksBehind(const PreparedSample& prepared,
+                                                          EncodedBehind behind) {
+  if (behind == EncodedBehind::kPrefix) return prepared.chunks;
+  const PromptTokens& prompt = prepared.prompt.tokens;
+  std::vector<int32_t> ids = prompt.prefix_ids;
+  for (const std::vector<int32_t>& chunk : prompt.chunk_ids)
+    ids.insert(ids.end(), chunk.begin(), chunk.end());
+  if (ids != other_chunks_of_) other_chunks_.clear();
+  other_chunks_of_ = std::move(ids);
+  Chunks& chunks = other_chunks_[behind];
+  if (!chunks.empty()) return chunks;
+  const Runtime& runtime = primary_->runtime();
+  std::vector<int32_t> context = prompt.prefix_ids;
+  context.resize(behind == EncodedBehind::kNothing ? 0 : std::min(context.size(), kSinkTokens));
+  absl::Status status;
+  runtime.executor->Run(TaskPriority::kInteractive, [&] {
+    ChunkEncoder encoder(runtime.model,
+                         {.prefix_ids = std::move(context), .kv_dtype = runtime.chunk_shape().dtype});
+    for (const std::vector<int32_t>& chunk : prompt.chunk_ids) {
+      auto encoded = encoder.Encode(chunk, {}, 0);
+      status.Update(encoded.status());
+      if (!status.ok()) return;
+      chunks.push_back(*std::move(encoded));
+    }
+  });
+  CACHECLIP_RETURN_IF_ERROR(status);
+  return chunks;
+}
+
 absl::StatusOr<PrefillOutput> Evaluator::RunPrefill(const PreparedSample& prepared, const RecomputePlan& plan,
-                                                    const ScoringHeads& probe) {
+                                                    const MethodSpec& spec) {
   const Runtime& runtime = primary_->runtime();
   PrefillInput input{.model = runtime.model,
                      .prompt = prepared.prompt.tokens,
                      .plan = plan,
                      .prefix = prepared.prefix,
                      .capacity = prepared.prompt.capacity,
-                     .probe = probe,
+                     .repositions = spec.repositions,
+                     .probe = spec.probe,
                      .sentences = runtime.sentences.get()};
-  if (plan.UsesStoredKv()) input.chunks = prepared.chunks;
+  if (plan.UsesStoredKv()) {
+    CACHECLIP_ASSIGN_OR_RETURN(input.chunks, ChunksBehind(prepared, spec.behind));
+  }
   absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");
   runtime.executor->Run(TaskPriority::kInteractive,
                         [&] { output = Prefill(input, *runtime.clock, CancellationToken()); });

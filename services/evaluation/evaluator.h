@@ -90,8 +90,11 @@ class Evaluator {
                                      MethodOutcome& outcome);
   absl::Status AskSelector(const PreparedSample& prepared, const MethodSpec& spec, RecomputePlan& plan,
                            MethodOutcome& outcome);
+  using Chunks = std::vector<std::shared_ptr<const EncodedChunk>>;
+  // The sample's chunks encoded behind something else; kept until another sample is asked for.
+  absl::StatusOr<Chunks> ChunksBehind(const PreparedSample& prepared, EncodedBehind behind);
   absl::StatusOr<PrefillOutput> RunPrefill(const PreparedSample& prepared, const RecomputePlan& plan,
-                                           const ScoringHeads& probe);
+                                           const MethodSpec& spec);
   absl::Status Compare(const PreparedSample& prepared, PrefillOutput prefill, MethodOutcome& outcome);
   absl::StatusOr<std::vector<int32_t>> Continue(InferenceSession& session, int32_t slot, int32_t token,
                                                 int num_left);
@@ -102,6 +105,8 @@ class Evaluator {
   PrefixContexts* primary_ = nullptr;
   std::unique_ptr<ChunkSource> source_;
   std::map<std::string, std::unique_ptr<SelectorEngine>> selectors_;  // by method label
+  std::map<EncodedBehind, Chunks> other_chunks_;                      // of the prompt other_chunks_of_
+  std::vector<int32_t> other_chunks_of_;
 };
 
 }  // namespace cacheclip

@@ -56,9 +56,21 @@ bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
   if (key == "follow") return absl::SimpleAtod(value, &spec->selection.follow);
   if (key == "coverage") return absl::SimpleAtod(value, &spec->selection.coverage);
   if (key == "depth") return absl::SimpleAtod(value, &spec->selection.depth);
+  if (key == "stale") return absl::SimpleAtod(value, &spec->selection.stale_weight);
+  if (key == "behind")
+    return Choose<EncodedBehind>(value,
+                                 {{"prefix", EncodedBehind::kPrefix},
+                                  {"sink", EncodedBehind::kSink},
+                                  {"nothing", EncodedBehind::kNothing}},
+                                 &spec->behind);
+  if (key == "reposition") return Choose<bool>(value, {{"yes", true}, {"no", false}}, &spec->repositions);
   if (key == "pool")
     return Choose<HeadPooling>(value, {{"mean", HeadPooling::kMean}, {"max", HeadPooling::kMax}},
                                &heads.pooling);
+  if (key == "rows")
+    return Choose<RowPooling>(
+        value, {{"mean", RowPooling::kMean}, {"later", RowPooling::kLater}, {"max", RowPooling::kMax}},
+        &heads.rows);
   if (key == "norm")
     return Choose<ScoreNormalisation>(
         value, {{"joint", ScoreNormalisation::kJoint}, {"chunk", ScoreNormalisation::kPerChunk}},
@@ -109,10 +121,11 @@ absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, 
 }
 
 std::string MethodSettingsHelp() {
-  return "layers=BEGIN-END, heads=LAYER.HEAD/…, pool=mean|max, norm=joint|chunk, "
+  return "layers=BEGIN-END, heads=LAYER.HEAD/…, pool=mean|max, rows=mean|later|max, norm=joint|chunk, "
          "pass=assembled|parallel|chunk, "
          "group=windows|paper|tokens|sentences|mixed, window=N, seam=N, "
-         "follow=SHARE, coverage=SHARE, depth=SHARE";
+         "follow=SHARE, coverage=SHARE, depth=SHARE, stale=WEIGHT, "
+         "behind=prefix|sink|nothing, reposition=yes|no";
 }
 
 }  // namespace cacheclip

@@ -1,5 +1,6 @@
 #include "services/evaluation/tune.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/status.h"
@@ -74,26 +75,66 @@ absl::StatusOr<TuneResult> Tune(Evaluator& evaluator, const TuneOptions& options
   return result;
 }
 
-absl::StatusOr<std::optional<double>> CalibrateDivergence(
-    Evaluator& evaluator, const TuneOptions& options, const MethodSpec& spec,
-    const std::function<void(const EvalProgress&)>& on_progress) {
-  CACHECLIP_ASSIGN_OR_RETURN(const std::vector<const Task*> tasks, ParseTasks(options.tasks));
-  const TokenCount count_tokens = [&](std::string_view text) { return evaluator.CountTokens(text); };
-  const SampleContext context{options.shape, count_tokens};
-  DivergenceFit fit;
-  EvalProgress progress{.num_samples = options.num_samples / 2 * static_cast<int>(tasks.size())};
-  for (int index = 0; index < options.num_samples; ++index) {
-    if (Chooses(index)) continue;
-    for (const Task* task : tasks) {
-      CACHECLIP_ASSIGN_OR_RETURN(const auto prepared,
-                                 evaluator.Prepare(MakeSample(*task, options.seed, index, context)));
-      CACHECLIP_ASSIGN_OR_RETURN(const MethodOutcome outcome, evaluator.Run(*prepared, spec, options.budget));
-      if (outcome.stale_mass_share.has_value()) fit.Add(*outcome.stale_mass_share, outcome.kl);
-      ++progress.samples_done;
-      if (on_progress) on_progress(progress);
+absl::StatusOr<TunedAnswers> TuneAnswers(Evaluator& evaluator, const TuneOptions& options,
+                                         std::span<const MethodSpec> candidates,
+                                         const std::function<void(const EvalProgress&)>& on_progress) {
+  EvalProgress progress;
+  const auto for_each = [&](bool choosing, auto&& measure) -> absl::Status {
+    CACHECLIP_ASSIGN_OR_RETURN(const std::vector<const Task*> tasks, ParseTasks(options.tasks));
+    const TokenCount count_tokens = [&](std::string_view text) { return evaluator.CountTokens(text); };
+    const SampleContext context{options.shape, count_tokens};
+    progress.num_samples = options.num_samples * static_cast<int>(tasks.size());
+    for (int index = 0; index < options.num_samples; ++index) {
+      if (Chooses(index) != choosing) continue;
+      for (const Task* task : tasks) {
+        CACHECLIP_ASSIGN_OR_RETURN(const auto prepared,
+                                   evaluator.Prepare(MakeSample(*task, options.seed, index, context)));
+        CACHECLIP_RETURN_IF_ERROR(measure(*prepared));
+        ++progress.samples_done;
+        if (on_progress) on_progress(progress);
+      }
     }
-  }
-  return fit.per_stale_mass();
+    return absl::OkStatus();
+  };
+
+  TunedAnswers tuned{.candidate_kl = std::vector<double>(candidates.size(), 0.0)};
+  int64_t num_choosing = 0, num_judging = 0;
+  CACHECLIP_RETURN_IF_ERROR(for_each(true, [&](const PreparedSample& prepared) -> absl::Status {
+    ++num_choosing;
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      for (const double budget : {options.budget, std::min(2 * options.budget, 0.9)}) {
+        CACHECLIP_ASSIGN_OR_RETURN(const MethodOutcome outcome,
+                                   evaluator.Run(prepared, candidates[i], budget));
+        tuned.candidate_kl[i] += outcome.kl / 2;
+      }
+    }
+    return absl::OkStatus();
+  }));
+  for (double& kl : tuned.candidate_kl) kl /= static_cast<double>(num_choosing);
+  tuned.chosen =
+      static_cast<size_t>(std::ranges::min_element(tuned.candidate_kl) - tuned.candidate_kl.begin());
+
+  for (const double budget : kTunedBudgets) tuned.by_budget.push_back({.budget = budget});
+  DivergenceFit fit;
+  CACHECLIP_RETURN_IF_ERROR(for_each(false, [&](const PreparedSample& prepared) -> absl::Status {
+    ++num_judging;
+    for (BudgetKl& at : tuned.by_budget) {
+      CACHECLIP_ASSIGN_OR_RETURN(const MethodOutcome outcome,
+                                 evaluator.Run(prepared, candidates[tuned.chosen], at.budget));
+      at.kl += outcome.kl;
+      if (outcome.stale_mass_share.has_value()) fit.Add(*outcome.stale_mass_share, outcome.kl);
+    }
+    return absl::OkStatus();
+  }));
+  for (BudgetKl& at : tuned.by_budget) at.kl /= static_cast<double>(std::max<int64_t>(num_judging, 1));
+  tuned.divergence_per_stale_mass = fit.per_stale_mass();
+  return tuned;
+}
+
+std::optional<double> BudgetFor(double target_kl, std::span<const BudgetKl> by_budget) {
+  for (const BudgetKl& at : by_budget)
+    if (at.kl <= target_kl) return at.budget;
+  return std::nullopt;
 }
 
 }  // namespace cacheclip

@@ -28,6 +28,18 @@ at::Tensor AttentionLogits(const KvCache& cache, int layer, const at::Tensor& qu
   return logits.masked_fill_(hidden.unsqueeze(0), -std::numeric_limits<float>::infinity());
 }
 
+namespace {
+
+// [num_rows, num_tokens] -> [num_tokens].
+at::Tensor PoolRows(const at::Tensor& mass, RowPooling pooling) {
+  if (pooling == RowPooling::kMean) return mass.mean(0);
+  if (pooling == RowPooling::kMax) return mass.amax(0);
+  const at::Tensor weights = at::arange(1, mass.size(0) + 1, mass.options());
+  return at::matmul(weights / weights.sum(), mass);
+}
+
+}  // namespace
+
 bool MassCollector::Counts(int layer) const {
   if (layer < band_.begin || layer >= band_.end) return false;
   return heads_.heads.empty() ||
@@ -45,7 +57,7 @@ void MassCollector::Add(int layer, const at::Tensor& mass) {
     weight = static_cast<double>(listed.size());
   }
   const at::Tensor pooled = heads_.pooling == HeadPooling::kMean ? chosen.mean(0) : chosen.amax(0);
-  const at::Tensor scores = pooled.mean(0) * weight;
+  const at::Tensor scores = PoolRows(pooled, heads_.rows) * weight;
   total_ = total_.defined() ? total_ + scores : scores;
 }
 

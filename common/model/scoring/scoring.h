@@ -30,13 +30,15 @@ struct HeadId {
 // The band whose attention finds the tokens that matter in most models: [L/2, 3L/4) (docs/evaluation.md).
 LayerBand DefaultScoringBand(int num_layers);
 
-enum class HeadPooling { kMean, kMax };  // over heads (then mean over layers and question rows)
+enum class HeadPooling { kMean, kMax };         // over heads (then over question rows, then mean over layers)
+enum class RowPooling { kMean, kLater, kMax };  // over question rows; kLater: row i of n weighs i + 1
 
 // Whose attention counts.
 struct ScoringHeads {
   LayerBand band;             // empty: DefaultScoringBand of the full model, cut to the layers loaded
   std::vector<HeadId> heads;  // if not empty, only these (layer, head) pairs count and `band` is ignored
   HeadPooling pooling = HeadPooling::kMean;
+  RowPooling rows = RowPooling::kMean;
 };
 
 // The layers that a scorer has to run for `heads`. INVALID_ARGUMENT for layers or heads that are not there.

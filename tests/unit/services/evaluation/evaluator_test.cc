@@ -57,6 +57,18 @@ TEST_F(EvaluatorTest, SeesWhatStaleKvCosts) {
   }
 }
 
+TEST_F(EvaluatorTest, ReusesChunksEncodedBehindSomethingElseOrLeftWhereTheyWere) {
+  const double usual = Run("none", 0).kl;
+  EXPECT_EQ(Run("none+behind=prefix+reposition=yes", 0).kl, usual);
+  for (const char* method : {"none+behind=nothing", "none+behind=sink", "none+reposition=no"}) {
+    const double other = Run(method, 0).kl;
+    EXPECT_GT(other, 1e-6) << method;
+    EXPECT_NE(other, usual) << method;
+    EXPECT_EQ(Run(method, 0).kl, other) << method;
+  }
+  EXPECT_NEAR(Run("primary_probe+behind=nothing", 1).kl, 0, 1e-6) << "nothing of them is left";
+}
+
 TEST_F(EvaluatorTest, EstimatesTheKlOfMethodsThatScore) {
   EXPECT_EQ(Run("full", 1).estimated_kl, 0);
   EXPECT_FALSE(Run("none", 0).estimated_kl.has_value());

@@ -18,7 +18,9 @@ TEST(MethodSpec, KeepsTheDefaultsWithoutSettings) {
 
 TEST(MethodSpec, AppliesEverySetting) {
   const auto spec = ParseMethodSpec(
-      "auxiliary+layers=15-22+heads=3.1/4.0+pool=max+norm=chunk+pass=chunk+group=sentences+window=4+seam=2",
+      "auxiliary+layers=15-22+heads=3.1/"
+      "4.0+pool=max+rows=later+behind=sink+reposition=no+norm=chunk+pass=chunk+group=sentences+window=4+seam="
+      "2",
       {});
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->auxiliary.from.band.begin, 15);
@@ -26,6 +28,9 @@ TEST(MethodSpec, AppliesEverySetting) {
   ASSERT_EQ(spec->auxiliary.from.heads.size(), 2);
   EXPECT_EQ(spec->auxiliary.from.heads[1].layer, 4);
   EXPECT_EQ(spec->auxiliary.from.pooling, HeadPooling::kMax);
+  EXPECT_EQ(spec->auxiliary.from.rows, RowPooling::kLater);
+  EXPECT_EQ(spec->behind, EncodedBehind::kSink);
+  EXPECT_FALSE(spec->repositions);
   EXPECT_EQ(spec->auxiliary.normalisation, ScoreNormalisation::kPerChunk);
   EXPECT_EQ(spec->auxiliary.pass, AuxiliaryPass::kPerChunk);
   EXPECT_EQ(spec->selection.grouping, Grouping::kSegments);
@@ -34,8 +39,8 @@ TEST(MethodSpec, AppliesEverySetting) {
 }
 
 TEST(MethodSpec, RefusesWhatItDoesNotKnow) {
-  for (const char* text :
-       {"nonsense", "auxiliary+", "auxiliary+layers=3", "auxiliary+pool=min", "auxiliary+colour=red"})
+  for (const char* text : {"nonsense", "auxiliary+", "auxiliary+layers=3", "auxiliary+pool=min",
+                           "auxiliary+rows=last", "auxiliary+colour=red"})
     EXPECT_EQ(FieldOf(ParseMethodSpec(text, {}).status()), "methods") << text;
   EXPECT_FALSE(ParseMethodSpec("auxiliary+window=1000", {}).ok());
   EXPECT_EQ(FieldOf(ParseMethodSpecs("", {}).status()), "methods");

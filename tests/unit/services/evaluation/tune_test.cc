@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <vector>
+
 #include "common/base/status.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/tiny_model.h"
@@ -48,20 +51,42 @@ TEST_F(TuneTest, AnAuxiliaryOfAnotherTokenizerIsScoredInThePrimarysTokens) {
   EXPECT_FALSE(result->auxiliary.heads.empty());
 }
 
+TEST_F(TuneTest, ChoosesTheCandidateWhoseAnswersAreClosestAndMeasuresIt) {
+  const auto evaluator = Evaluator::Open(config_).value();
+  MethodSpec none = evaluator->default_spec(), all = none;
+  none.label = "none";
+  none.method = Method::kNone;
+  all.label = "all";
+  all.method = Method::kFull;
+  int num_reports = 0;
+  const std::vector<MethodSpec> candidates = {none, all};
+  const auto tuned =
+      TuneAnswers(*evaluator, options_, candidates, [&](const EvalProgress&) { ++num_reports; });
+  ASSERT_TRUE(tuned.ok()) << tuned.status();
+  EXPECT_EQ(num_reports, 8);
+  EXPECT_EQ(tuned->chosen, 1u);
+  EXPECT_GT(tuned->candidate_kl[0], tuned->candidate_kl[1]);
+  ASSERT_EQ(tuned->by_budget.size(), std::size(kTunedBudgets));
+  for (const BudgetKl& at : tuned->by_budget) EXPECT_NEAR(at.kl, 0, 1e-6) << at.budget;
+  EXPECT_EQ(tuned->divergence_per_stale_mass, std::nullopt) << "nobody scored";
+}
+
 TEST_F(TuneTest, CalibratesTheDivergenceOfAMethodThatScores) {
   const auto evaluator = Evaluator::Open(config_).value();
   MethodSpec spec = evaluator->default_spec();
   spec.label = "tuned";
   spec.method = Method::kAuto;
-  int num_reports = 0;
-  const auto divergence =
-      CalibrateDivergence(*evaluator, options_, spec, [&](const EvalProgress&) { ++num_reports; });
-  ASSERT_TRUE(divergence.ok()) << divergence.status();
-  ASSERT_TRUE(divergence->has_value());
-  EXPECT_GT(**divergence, 0);
-  EXPECT_EQ(num_reports, 4) << "the samples that judge";
-  spec.method = Method::kNone;
-  EXPECT_EQ(CalibrateDivergence(*evaluator, options_, spec, {}).value(), std::nullopt);
+  const auto tuned = TuneAnswers(*evaluator, options_, {&spec, 1}, {});
+  ASSERT_TRUE(tuned.ok()) << tuned.status();
+  ASSERT_TRUE(tuned->divergence_per_stale_mass.has_value());
+  EXPECT_GT(*tuned->divergence_per_stale_mass, 0);
+}
+
+TEST(BudgetFor, IsTheSmallestThatReachesTheTarget) {
+  const std::vector<BudgetKl> by_budget = {{0.1, 0.05}, {0.2, 0.02}, {0.4, 0.02}};
+  EXPECT_EQ(BudgetFor(0.06, by_budget), 0.1);
+  EXPECT_EQ(BudgetFor(0.02, by_budget), 0.2);
+  EXPECT_EQ(BudgetFor(0.01, by_budget), std::nullopt);
 }
 
 TEST_F(TuneTest, SaysThatThereAreTooFewSamples) {

@@ -54,6 +54,13 @@ TEST(MassCollector, TakesMeanOrMaximumOverHeadsThenMeanOverRowsAndLayers) {
               ElementsAre(testing::FloatEq(0.4f), testing::FloatEq(0.9f)));
 }
 
+TEST(MassCollector, PoolsRowsAsAsked) {
+  EXPECT_THAT(Collect({.rows = RowPooling::kLater}, {1, 2}),
+              ElementsAre(testing::FloatEq((0.3f + 2 * 0.2f) / 3), testing::FloatEq((0.7f + 2 * 0.8f) / 3)));
+  EXPECT_THAT(Collect({.rows = RowPooling::kMax}, {1, 2}),
+              ElementsAre(testing::FloatEq(0.3f), testing::FloatEq(0.8f)));
+}
+
 TEST(MassCollector, SumsTheListedHeadsAlone) {
   const ScoringHeads heads{.heads = {{1, 0}, {3, 1}}};
   EXPECT_THAT(Collect(heads, {1, 4}),
