@@ -29,10 +29,14 @@ def command_of(matrix: records.Matrix) -> str:
     "--samples", str(1 + max(sample for _, _, sample in matrix.samples)),
     "--context", str(matrix.context), "--chunk", str(matrix.chunk),
   ]  # fmt: skip
+  if matrix.tasks() == ["qa"]:
+    arguments = [*arguments[2:-4], "--tasks", "", "--qa-file", "QUESTIONS.json"]
   return "\n".join(shlex.join(["cacheclip", "eval", *arguments, "--seed", str(seed)]) for seed in matrix.seeds)
 
 
 def _title(matrix: records.Matrix) -> str:
+  if matrix.tasks() == ["qa"]:
+    return f"{matrix.model}, questions over passages, a passage a chunk"
   return f"{matrix.model}, contexts of about {matrix.context} tokens in chunks of about {matrix.chunk}"
 
 
@@ -79,6 +83,9 @@ def section(matrix: records.Matrix, min_counting: int, images: list[str]) -> lis
       "",
       *quality_tables.accuracy_by_task(matrix, budget),
     ]
+  for task in matrix.tasks():
+    if records.family(task) == "documents":  # F1 moves with wording; whether the answer moved is the question
+      lines += [f"### Agreement with full prefill on {task}", *quality_tables.agreement(matrix, task)]
   lines += ["### KL to full prefill", "All samples:", "", *quality_tables.kl(matrix, matrix.samples)]
   if counting:
     lines += ["Counting samples:", "", *quality_tables.kl(matrix, counting)]

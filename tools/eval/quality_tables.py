@@ -77,6 +77,23 @@ def _by_budget(matrix: records.Matrix, samples: list[tuple]) -> list[str]:
   return table(["method", *map(_budget, budgets)], rows)
 
 
+def agreement(matrix: records.Matrix, task: str) -> list[str]:
+  """How often a task's answers are full prefill's token by token, and for how many of full prefill's tokens the
+  method's own choice would have been the same."""
+  samples, budgets = task_samples(matrix, task), _budgets(matrix)
+  rows = []
+  for method in [*_with_budget(matrix), "none"]:
+    row = [method]
+    for budget in budgets:
+      at = 0.0 if method == "none" else budget
+      for field in ("same_answer", "top1_agreement"):
+        values = matrix.values(method, at, field, samples)
+        row.append(percent(intervals.mean(values.values())) if values else "–")
+    rows.append(row)
+  header = [f"{what}, {_budget(budget)}" for budget in budgets for what in ("same answer", "same token")]
+  return table(["method", *header], rows)
+
+
 def accuracy_by_task(matrix: records.Matrix, budget: float) -> list[str]:
   """Each task's counting samples at one budget, whether the task counts or not."""
   return _by_task(matrix, budget, "score", matrix.counting, lambda value: f"{100 * value:.0f} %")

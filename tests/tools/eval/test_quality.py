@@ -105,6 +105,20 @@ def test_accuracy_is_given_by_kind_where_there_are_several(lines):
   ]
 
 
+def test_questions_over_passages_report_agreement_with_full_prefill(tmp_path):
+  lines = [line("qa", sample, "none", 0.0, 0.2, same_answer=False, top1_agreement=0.5) for sample in range(4)]
+  lines += [line("qa", sample, "auto", 0.2, 0.1, same_answer=sample > 0, top1_agreement=0.75) for sample in range(4)]
+  rows = rows_of(quality_tables.agreement(records.Matrix(lines), "qa"))
+  assert rows[0] == ["method", "same answer, 20 %", "same token, 20 %"]
+  assert [row[0] for row in rows[1:]] == ["auto", "none"]
+  assert [cell.split(" [")[0] for cell in rows[1][1:]] == ["75 %", "75 %"]
+  assert [cell.split(" [")[0] for cell in rows[2][1:]] == ["0 %", "50 %"]
+  page = tmp_path / "page.md"
+  assert quality.main([str(write(tmp_path / "qa.jsonl", lines)), "--out", str(page)]) == 0
+  assert "questions over passages" in page.read_text(encoding="utf-8")
+  assert "--qa-file QUESTIONS.json" in page.read_text(encoding="utf-8")
+
+
 def test_kl_by_task_is_of_all_samples(matrix):
   rows = {row[0]: row[1:] for row in rows_of(quality_tables.kl_by_task(matrix, 0.2))}
   assert rows["seam"] == ["10", "0.3900", "0.4000", "0.1350", "1.0000"]
