@@ -10,8 +10,7 @@
 //   * Delete() holds on every tier when it returns OK. A tier that cannot be told leaves an error and a
 //     tombstone: the chunk is not served from it until the deletion could be repeated.
 //   * Pins are set where the chunk lies, except in the first of several tiers.
-// Thread-safe. Bytes under way are bounded by max_in_flight_bytes, for loads and for work on each kind of
-// tier.
+// Thread-safe. max_in_flight_bytes bounds the bytes under way, of loads and of work on each kind of tier.
 #pragma once
 
 #include <array>

@@ -1,6 +1,5 @@
-// Many query rows (prefill): queries lie in SIMD lanes. The (row, head-in-group) pairs of one kv head are
-// flattened and cut in blocks of 16·NV lanes, so a key or value element loaded once (as a 32-bit broadcast)
-// serves the whole group:
+// Many query rows (prefill): queries lie in SIMD lanes, the (row, head-in-group) pairs of one kv head cut in
+// blocks of 16·NV, so that a key or value element loaded once (a 32-bit broadcast) serves the whole group:
 //   S^T[key][lane] = Σ_d K[key][d] · Q^T[d][lane]        O^T[d][lane] += Σ_key V[key][d] · P^T[key][lane]
 // Both products are the same register tile and softmax needs no horizontal operation. The running maximum
 // need not be exact: kMaxTileSum notices scores far above it before exp2 can overflow. One object per thread.
@@ -39,10 +38,7 @@ struct Block {
 
   // c = bias + K·Q^T of the keys from k on.
   void products(const pair_t* K, int k, __m512 (&c)[kTileRows][NV]) const {
-#pragma GCC unroll 8
-    for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) c[r][v] = _mm512_set1_ps(slot_bias[k + r]);
+    broadcast_rows(slot_bias + k, c);
     mma<1, 16, 16, L>(K + (size_t)(k / 16) * 8 * D + k % 16, q[0], D / 2, c);
   }
 
@@ -115,15 +111,9 @@ struct Block {
       _mm512_store_ps(l + 16 * v, _mm512_add_ps(sum[v], _mm512_load_ps(l + 16 * v)));
     for (int d = 0; d < D; d += kTileRows) {
       __m512 c[kTileRows][NV];
-#pragma GCC unroll 8
-      for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) c[r][v] = _mm512_load_ps(o[d + r] + 16 * v);
+      load_tile<L>(o[d], c);
       mma<1, D, 16, L>(V + (size_t)(k0 / 2) * D + d, P[0], (k1 - k0) / 2, c);
-#pragma GCC unroll 8
-      for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 8
-        for (int v = 0; v < NV; ++v) _mm512_store_ps(o[d + r] + 16 * v, c[r][v]);
+      store_tile<L>(o[d], c);
     }
   }
 

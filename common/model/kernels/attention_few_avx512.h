@@ -66,11 +66,9 @@ struct Few {
           _mm512_store_si512(P[r] + 16, (__m512i)_mm512_cvtne2ps_pbh(c[r][3], c[r][2]));
         }
         for (int d = 0; d < D; d += 64) {
-          for (int r = 0; r < M; ++r)
-            for (int v = 0; v < 4; ++v) c[r][v] = _mm512_load_ps(o[i + r] + d + 16 * v);
+          load_tile<D>(o[i] + d, c);
           mma<S / 2, 1, 16, D>(P[0], V + (size_t)(k / 2) * D + d, S / 2, c);
-          for (int r = 0; r < M; ++r)
-            for (int v = 0; v < 4; ++v) _mm512_store_ps(o[i + r] + d + 16 * v, c[r][v]);
+          store_tile<D>(o[i] + d, c);
         }
       }
   }

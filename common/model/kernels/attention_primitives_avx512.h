@@ -60,5 +60,31 @@ inline __attribute__((always_inline)) void mma(const pair_t* a, const pair_t* b,
   }
 }
 
+// c[r][v] = values[r] in every lane
+template <int M, int N>
+inline __attribute__((always_inline)) void broadcast_rows(const float* values, __m512 (&c)[M][N]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < M; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) c[r][v] = _mm512_set1_ps(values[r]);
+}
+
+// c[r][v] = rows[r·Stride + 16·v ..+16]
+template <int Stride, int M, int N>
+inline __attribute__((always_inline)) void load_tile(const float* rows, __m512 (&c)[M][N]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < M; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) c[r][v] = _mm512_load_ps(rows + r * Stride + 16 * v);
+}
+
+template <int Stride, int M, int N>
+inline __attribute__((always_inline)) void store_tile(float* rows, const __m512 (&c)[M][N]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < M; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) _mm512_store_ps(rows + r * Stride + 16 * v, c[r][v]);
+}
+
 }  // namespace
 }  // namespace cacheclip::avx512
