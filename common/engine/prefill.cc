@@ -111,13 +111,13 @@ absl::StatusOr<Choice> Choose(const PrefillInput& input, InferenceSession& sessi
 // Where the plan says so and a share is known to weigh by.
 void ListenLessToStaleTokens(const PrefillInput& input, PrefillOutput& output) {
   if (input.plan.stale_weight >= 1 || !output.stale_mass_share.has_value()) return;
+  const double weight = StaleAttentionWeight(input.plan.stale_weight, *output.stale_mass_share);
   const int32_t first_stale =
       input.prompt.context_map().FirstStale(input.plan.selection.first_chunk_selectable);
-  const int32_t first_slot = input.prompt.prefix_size();
-  output.session->SetAttentionWeight(first_slot + first_stale, input.prompt.suffix_begin(),
-                                     StaleAttentionWeight(input.plan.stale_weight, *output.stale_mass_share));
-  for (const int32_t index : output.recomputed_indices)
-    output.session->SetAttentionWeight(first_slot + index, first_slot + index + 1, 1);
+  std::vector<float> weights(static_cast<size_t>(input.prompt.context_size()), static_cast<float>(weight));
+  std::fill_n(weights.begin(), first_stale, 1.0f);
+  for (const int32_t index : output.recomputed_indices) weights[static_cast<size_t>(index)] = 1;
+  output.session->SetAttentionWeights(input.prompt.prefix_size(), weights);
 }
 
 }  // namespace

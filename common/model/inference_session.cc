@@ -124,10 +124,11 @@ absl::Status InferenceSession::PlaceLayers(std::span<const ChunkPlace> places, i
   return absl::OkStatus();
 }
 
-void InferenceSession::SetAttentionWeight(int32_t begin_slot, int32_t end_slot, double weight) {
-  CACHECLIP_CHECK(begin_slot >= 0 && begin_slot <= end_slot && end_slot <= capacity() && weight > 0)
-      << "slots " << begin_slot << " to " << end_slot << ", weight " << weight;
-  cache_->SetAttentionWeight(begin_slot, end_slot, weight);
+void InferenceSession::SetAttentionWeights(int32_t first_slot, std::span<const float> weights) {
+  CACHECLIP_CHECK(first_slot >= 0 && weights.size() <= static_cast<size_t>(capacity() - first_slot) &&
+                  std::ranges::all_of(weights, [](float weight) { return weight > 0; }))
+      << weights.size() << " weights from slot " << first_slot;
+  cache_->SetAttentionWeights(first_slot, weights);
 }
 
 absl::Status InferenceSession::CheckRows(const Rows& rows) const {

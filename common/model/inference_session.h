@@ -59,8 +59,8 @@ class InferenceSession {
   // Layers [first_layer, last_layer) of several, none if one of them is refused: the threads are woken once.
   absl::Status PlaceLayers(std::span<const ChunkPlace> places, int first_layer, int last_layer);
 
-  // Of all rows from now on: see KvCache::SetAttentionWeight(). Slots within the capacity, weight above 0.
-  void SetAttentionWeight(int32_t begin_slot, int32_t end_slot, double weight);
+  // Of all rows from now on: see KvCache::SetAttentionWeights(). Slots within the capacity, weights above 0.
+  void SetAttentionWeights(int32_t first_slot, std::span<const float> weights);
 
   // Runs `rows` through all layers, writing their fresh KV, and returns the logits of the last row.
   absl::StatusOr<Logits> Run(const Rows& rows, const CancellationToken& cancellation = CancellationToken(),

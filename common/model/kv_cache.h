@@ -54,9 +54,9 @@ class KvCache {
   virtual void PlaceInt8(int layer, const Int8Rows& rows, int32_t first_slot,
                          const RotationTable& rotation) = 0;
 
-  // From now on attention weights on slots [begin, end) are multiplied by `weight` (above 0) before they are
-  // normalised; 1, as in a new cache, leaves them alone.
-  virtual void SetAttentionWeight(int32_t begin, int32_t end, double weight) = 0;
+  // From now on attention on slot first_slot + i is multiplied by weights[i] (above 0) before it is
+  // normalised; 1, as in a new cache, leaves it alone.
+  virtual void SetAttentionWeights(int32_t first_slot, std::span<const float> weights) = 0;
 
   // Row i attends to slots 0 … slots[i]. Returns [num_rows, num_heads * head_dim] in the compute dtype.
   virtual at::Tensor Attend(

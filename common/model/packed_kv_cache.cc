@@ -76,9 +76,10 @@ class PackedKvCache : public KvCache {
                                      static_cast<int>(rows.keys.size(0)), at::get_num_threads());
   }
 
-  void SetAttentionWeight(int32_t begin, int32_t end, double weight) override {
-    std::fill(slot_bias_.begin() + begin, slot_bias_.begin() + end,
-              static_cast<float>(std::log(weight) * std::sqrt(static_cast<double>(head_dim_))));
+  void SetAttentionWeights(int32_t first_slot, std::span<const float> weights) override {
+    const float unscaled = std::sqrt(static_cast<float>(head_dim_));
+    std::ranges::transform(weights, slot_bias_.begin() + first_slot,
+                           [unscaled](float weight) { return std::log(weight) * unscaled; });
   }
 
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {

@@ -78,8 +78,9 @@ class PlainKvCache : public KvCache {
     values_[layer].slice(1, first_slot, end).copy_(v.to(compute_dtype_).transpose(0, 1));
   }
 
-  void SetAttentionWeight(int32_t begin, int32_t end, double weight) override {
-    slot_bias_.slice(0, begin, end).fill_(std::log(weight));
+  void SetAttentionWeights(int32_t first_slot, std::span<const float> weights) override {
+    const at::Tensor factors = at::tensor(at::ArrayRef<float>(weights.data(), weights.size()));
+    slot_bias_.slice(0, first_slot, first_slot + factors.size(0)).copy_(factors.log());
   }
 
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {

@@ -219,29 +219,27 @@ absl::StatusOr<Evaluator::Chunks> Evaluator::ChunksBehind(const PreparedSample& 
                                                           EncodedBehind behind) {
   if (behind == EncodedBehind::kPrefix) return prepared.chunks;
   const PromptTokens& prompt = prepared.prompt.tokens;
-  std::vector<int32_t> ids = prompt.prefix_ids;
-  for (const std::vector<int32_t>& chunk : prompt.chunk_ids)
-    ids.insert(ids.end(), chunk.begin(), chunk.end());
+  std::vector<int32_t> ids = FullRows(prompt).ids;
   if (ids != other_chunks_of_) other_chunks_.clear();
   other_chunks_of_ = std::move(ids);
-  Chunks& chunks = other_chunks_[behind];
-  if (!chunks.empty()) return chunks;
+  if (const auto known = other_chunks_.find(behind); known != other_chunks_.end()) return known->second;
   const Runtime& runtime = primary_->runtime();
   std::vector<int32_t> context = prompt.prefix_ids;
   context.resize(behind == EncodedBehind::kNothing ? 0 : std::min(context.size(), kSinkTokens));
+  Chunks chunks;
   absl::Status status;
   runtime.executor->Run(TaskPriority::kInteractive, [&] {
     ChunkEncoder encoder(runtime.model,
                          {.prefix_ids = std::move(context), .kv_dtype = runtime.chunk_shape().dtype});
     for (const std::vector<int32_t>& chunk : prompt.chunk_ids) {
       auto encoded = encoder.Encode(chunk, {}, 0);
-      status.Update(encoded.status());
+      status = encoded.status();
       if (!status.ok()) return;
       chunks.push_back(*std::move(encoded));
     }
   });
   CACHECLIP_RETURN_IF_ERROR(status);
-  return chunks;
+  return other_chunks_[behind] = std::move(chunks);
 }
 
 absl::StatusOr<PrefillOutput> Evaluator::RunPrefill(const PreparedSample& prepared, const RecomputePlan& plan,

@@ -60,6 +60,12 @@ constexpr int kDefaultSeamTokens = 16;
 constexpr double kDefaultRecomputeDepth = 0.85;
 constexpr double kDefaultStaleWeight = 0.3;
 
+// A setting, else the profile's, else the default; 0: not set.
+double FirstSet(double setting, double profiled, double usual) {
+  if (setting > 0) return setting;
+  return profiled > 0 ? profiled : usual;
+}
+
 Grouping GroupingOf(const std::string& name) {
   if (name == "paper") return Grouping::kPaperWindows;
   if (name == "sentences") return Grouping::kSegments;
@@ -195,12 +201,9 @@ SelectionOptions ServiceRuntime::selection_options() const {
   const int profiled_seam_tokens = profile_.has_value() ? profile_->seam_tokens : kDefaultSeamTokens;
   options.seam_tokens =
       config_.seam_tokens >= 0 ? static_cast<int>(config_.seam_tokens) : profiled_seam_tokens;
-  options.depth = kDefaultRecomputeDepth;
-  if (profile_.has_value() && profile_->recompute_depth > 0) options.depth = profile_->recompute_depth;
-  if (config_.recompute_depth > 0) options.depth = config_.recompute_depth;
-  options.stale_weight = kDefaultStaleWeight;
-  if (profile_.has_value() && profile_->stale_weight > 0) options.stale_weight = profile_->stale_weight;
-  if (config_.stale_weight > 0) options.stale_weight = config_.stale_weight;
+  const ModelProfile profile = profile_.value_or(ModelProfile());
+  options.depth = FirstSet(config_.recompute_depth, profile.recompute_depth, kDefaultRecomputeDepth);
+  options.stale_weight = FirstSet(config_.stale_weight, profile.stale_weight, kDefaultStaleWeight);
   return options;
 }
 

@@ -87,8 +87,9 @@ TEST_P(PackedCache, AttendsAsThePlainCacheDoesForRandomShapesAndSlots) {
     const at::Tensor queries = RandomRows(static_cast<int64_t>(slots.size()), shape.num_heads, GetParam());
     const int begin = pick(0, slots_used), end = pick(begin, slots_used);
     for (KvCache* cache : {packed.get(), plain.get()}) {
-      cache->SetAttentionWeight(begin, end, 0.3);
-      cache->SetAttentionWeight((begin + end) / 2, end, 1);
+      cache->SetAttentionWeights(begin, std::vector<float>(static_cast<size_t>(end - begin), 0.3f));
+      const int middle = (begin + end) / 2;
+      cache->SetAttentionWeights(middle, std::vector<float>(static_cast<size_t>(end - middle), 1.0f));
     }
     const at::Tensor ours = packed->Attend(0, queries, slots).to(at::kFloat);
     const at::Tensor theirs = plain->Attend(0, queries, slots).to(at::kFloat);

@@ -39,7 +39,7 @@ TEST_P(PlainCache, AttendsToSlotsUpToEachRowsOwn) {
   for (int32_t slot = 0; slot < 300; slot += slot % 3 ? 1 : 2) slots.push_back(slot);
   const int64_t count = static_cast<int64_t>(slots.size());
   const at::Tensor queries = RandomRows(count, 6, 32, GetParam());
-  cache->SetAttentionWeight(20, 150, 0.25);
+  cache->SetAttentionWeights(20, std::vector<float>(130, 0.25f));
   at::Tensor slot_weights = at::ones({300});
   slot_weights.slice(0, 20, 150).fill_(0.25);
   const at::Tensor out = cache->Attend(0, queries, slots).to(at::kFloat).view({count, 6, 32});
