@@ -79,15 +79,11 @@ class Assembly {
   absl::Duration wait_duration_, place_duration_;
 };
 
-struct Choice {
-  std::vector<int32_t> indices;
-  std::optional<double> stale_mass_share;
-};
-
-absl::StatusOr<Choice> Choose(const PrefillInput& input, InferenceSession& session,
-                              const CancellationToken& cancellation) {
+absl::StatusOr<TokenChoice> Choose(const PrefillInput& input, InferenceSession& session,
+                                   const CancellationToken& cancellation) {
+  if (input.choose) return input.choose(session, cancellation);
   const RecomputePlan& plan = input.plan;
-  if (plan.step == RecomputePlan::Step::kDecided) return Choice{plan.indices, plan.stale_mass_share};
+  if (plan.step == RecomputePlan::Step::kDecided) return TokenChoice{plan.indices, plan.stale_mass_share};
   std::vector<float> scores;
   if (plan.step == RecomputePlan::Step::kDeviation) {
     CACHECLIP_ASSIGN_OR_RETURN(scores,
@@ -101,7 +97,7 @@ absl::StatusOr<Choice> Choose(const PrefillInput& input, InferenceSession& sessi
     segment_begins = input.sentences->Begins(input.prompt.chunk_ids);
   const ContextMap context = input.prompt.context_map();
   CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, Select(context, scores, plan.selection, segment_begins));
-  Choice choice{.indices = std::move(set.indices)};
+  TokenChoice choice{.indices = std::move(set.indices)};
   if (plan.step == RecomputePlan::Step::kProbe)  // a deviation is no attention
     choice.stale_mass_share =
         StaleMassShare(context, scores, choice.indices, plan.selection.first_chunk_selectable);
@@ -164,7 +160,7 @@ absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& cl
   Assembly assembly(input, *output.session, clock, cancellation);
   CACHECLIP_RETURN_IF_ERROR(assembly.Begin(LayersBeforeScoring(input)));
   end_stage(Stage::kAssemble);
-  CACHECLIP_ASSIGN_OR_RETURN(Choice choice, Choose(input, *output.session, cancellation));
+  CACHECLIP_ASSIGN_OR_RETURN(TokenChoice choice, Choose(input, *output.session, cancellation));
   output.recomputed_indices = std::move(choice.indices);
   output.stale_mass_share = choice.stale_mass_share;
   if (input.plan.step != RecomputePlan::Step::kDecided) end_stage(Stage::kSelect);

@@ -29,6 +29,11 @@
 
 namespace cacheclip {
 
+struct TokenChoice {
+  std::vector<int32_t> indices;            // sorted, relative to the first chunk token
+  std::optional<double> stale_mass_share;  // of the scores they were chosen by; see divergence.h
+};
+
 struct PrefillInput {
   std::shared_ptr<const LanguageModel> model;
   const PromptTokens& prompt;
@@ -43,13 +48,15 @@ struct PrefillInput {
                             // to measure what moving them is worth
   ScoringHeads probe;       // whose attention the probe looks at
   const SentenceBreaks* sentences = nullptr;  // for groupings that NeedsSegments()
+  // If set, chooses over the assembled cache in place of what the plan's step says: for evaluations.
+  std::function<absl::StatusOr<TokenChoice>(InferenceSession&, const CancellationToken&)> choose;
 };
 
 struct PrefillOutput {
   std::unique_ptr<InferenceSession> session;
   Logits logits;                              // of the prompt's last token
   std::vector<int32_t> recomputed_indices;    // [num_recomputed], sorted
-  std::optional<double> stale_mass_share;     // of the scores the tokens were chosen by; see divergence.h
+  std::optional<double> stale_mass_share;     // as TokenChoice has it
   std::map<Stage, absl::Duration> durations;  // kLoad (waiting for layers), kAssemble, kSelect (if it
                                               // scored), kRecompute
 };

@@ -1,5 +1,5 @@
-// The portable cache: one tensor pair per layer, attention by libtorch in blocks of rows. Also the reference
-// that the packed kernel is tested against.
+// The portable cache: one tensor pair per layer, attention by libtorch in blocks of rows or, where the values
+// are fp32 on a CPU with AVX2, by kernels/attention_avx2.h.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -13,6 +13,10 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
+#include <ATen/Parallel.h>
+
+#include "common/model/kernels/attention_avx2.h"
+#include "common/model/kernels/isa.h"
 #include "common/model/kv_cache.h"
 
 namespace cacheclip {
@@ -84,6 +88,7 @@ class PlainKvCache : public KvCache {
   }
 
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {
+    if (UsesKernel(layer)) return AttendByKernel(layer, queries, slots);
     const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;
     const double scale = 1 / std::sqrt(static_cast<double>(head_dim_));
     const at::ScalarType dtype = keys_[layer].scalar_type();
@@ -120,6 +125,29 @@ class PlainKvCache : public KvCache {
   }
 
  private:
+  bool UsesKernel(int layer) const {
+    return keys_[layer].is_cpu() && ActiveIsa() >= Isa::kAvx2 && head_dim_ % avx2::kHeadDimMultiple == 0;
+  }
+
+  at::Tensor AttendByKernel(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const {
+    const at::Tensor wide = queries.to(at::kFloat).contiguous();
+    at::Tensor out = at::empty({queries.size(0), num_heads_ * head_dim_}, wide.options());
+    avx2::Attention({.queries = wide.const_data_ptr<float>(),
+                     .keys = keys_[layer].const_data_ptr<float>(),
+                     .values = values_[layer].const_data_ptr<float>(),
+                     .out = out.mutable_data_ptr<float>(),
+                     .limits = slots.data(),
+                     .slot_bias = slot_bias_.const_data_ptr<float>(),
+                     .num_rows = static_cast<int>(queries.size(0)),
+                     .num_heads = static_cast<int>(num_heads_),
+                     .num_kv_heads = static_cast<int>(num_kv_heads_),
+                     .head_dim = static_cast<int>(head_dim_),
+                     .capacity = capacity_,
+                     .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))),
+                     .num_threads = at::get_num_threads()});
+    return out.to(queries.scalar_type());
+  }
+
   at::Tensor SlotTensor(std::span<const int32_t> slots) const {
     return at::tensor(at::ArrayRef<int64_t>(std::vector<int64_t>(slots.begin(), slots.end())))
         .to(keys_[0].device());

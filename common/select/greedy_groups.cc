@@ -49,17 +49,21 @@ std::vector<int32_t> GreedyGroups::Unchosen(IndexRange run) const {
 }
 
 void GreedyGroups::Evaluate(int32_t group) {
-  double sum = 0.0;
-  int32_t count = 0;
-  for (int32_t i = groups_[group].begin; i < groups_[group].end; ++i) {
-    if (chosen_[i]) continue;
+  const IndexRange run = groups_[group];
+  double sum = 0.0, unchosen_sum = 0.0;
+  bool complete = true;
+  for (int32_t i = run.begin; i < run.end; ++i) {
     sum += scores_[i];
-    ++count;
+    if (chosen_[i]) continue;
+    unchosen_sum += scores_[i];
+    complete = false;
   }
-  const double value = count == 0 ? kAddsNothing : group_value_ == GroupValue::kSum ? sum : sum / count;
+  const double value = complete                           ? kAddsNothing
+                       : group_value_ == GroupValue::kSum ? unchosen_sum
+                                                          : sum / run.size();
   if (value == values_[group]) return;
   values_[group] = value;
-  if (count > 0) queue_.push({value, group});
+  if (!complete) queue_.push({value, group});
 }
 
 void GreedyGroups::ReevaluateOverlapping(int32_t group) {

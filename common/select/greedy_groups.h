@@ -1,8 +1,7 @@
-// Greedy choice of token groups under a token budget: again and again the group whose not yet chosen tokens
-// are worth most, until the budget is spent; the last group is cut to its best contiguous part. The engine
-// room of Select(); groups may overlap (sliding windows) or not (segments), their value is the sum or the
-// mean of what they would add. One use per object: Choose() … then chosen(). Not thread-safe; owns its state,
-// reads `scores` of the caller.
+// Greedy choice of token groups under a token budget: again and again the group that is worth most, until the
+// budget is spent; the last group is cut to its best contiguous part. The engine room of Select(); groups may
+// overlap (sliding windows) or not (segments). One use per object: Choose() … then chosen(). Not thread-safe;
+// owns its state, reads `scores` of the caller.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +14,10 @@
 
 namespace cacheclip {
 
-enum class GroupValue { kSum, kMean };
+enum class GroupValue {
+  kSum,   // of the tokens it would add
+  kMean,  // of all its tokens: a group that is chosen in part is completed before others of less value
+};
 
 class GreedyGroups {
  public:

@@ -28,7 +28,8 @@ enum class Grouping {
   kPaperWindows,         // windows holding enough of the top tokens; may spend less than the budget
   kTokens,               // the single best tokens
   kSegments,             // segments of the text (sentences) by mean score
-  kWindowsThenSegments,  // budget-exact windows for half of the budget, segments for the rest
+  kWindowsThenSegments,  // budget-exact windows for half of the budget, segments for the rest. Segments of
+                         // which windows or seams took a part count with it: they are completed
 };
 
 inline bool NeedsSegments(Grouping grouping) {

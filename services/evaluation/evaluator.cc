@@ -139,7 +139,7 @@ absl::Status Evaluator::AnswerFully(PreparedSample& prepared) {
                   .context = prepared.prompt.tokens.context_map(),
                   .num_layers = runtime.model->num_layers()};
   CACHECLIP_ASSIGN_OR_RETURN(const RecomputePlan plan, PlanRecompute(input));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, {}));
+  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, {}, nullptr));
   for (const auto& [stage, duration] : prefill.durations)
     prepared.full_seconds += absl::ToDoubleSeconds(duration);
   Logits logits = std::move(prefill.logits);
@@ -163,13 +163,16 @@ absl::StatusOr<MethodOutcome> Evaluator::Run(const PreparedSample& prepared, con
                                              double budget) {
   MethodOutcome outcome;
   CACHECLIP_ASSIGN_OR_RETURN(RecomputePlan plan, Plan(prepared, spec, budget, outcome));
-  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, spec));
+  std::vector<int64_t> fresh_by_layer;
+  CACHECLIP_ASSIGN_OR_RETURN(PrefillOutput prefill, RunPrefill(prepared, plan, spec, &fresh_by_layer));
   for (const auto& [stage, duration] : prefill.durations)
     outcome.seconds[std::string(StageName(stage))] += absl::ToDoubleSeconds(duration);
   outcome.recomputed_tokens = static_cast<int64_t>(prefill.recomputed_indices.size());
   const ContextMap context = prepared.prompt.tokens.context_map();
-  outcome.charged_budget =
-      ChargeOf(plan, prefill.recomputed_indices, context, primary_->runtime().model->num_layers()).ratio();
+  outcome.charged_budget = (fresh_by_layer.empty() ? ChargeOf(plan, prefill.recomputed_indices, context,
+                                                              primary_->runtime().model->num_layers())
+                                                   : ChargePerLayer(fresh_by_layer, context.num_tokens()))
+                               .ratio();
   outcome.stale_mass_share = prefill.stale_mass_share;
   outcome.estimated_kl =
       EstimateDivergence(context, prefill.recomputed_indices, prepared.prompt.first_chunk_selectable,
@@ -243,7 +246,8 @@ absl::StatusOr<Evaluator::Chunks> Evaluator::ChunksBehind(const PreparedSample& 
 }
 
 absl::StatusOr<PrefillOutput> Evaluator::RunPrefill(const PreparedSample& prepared, const RecomputePlan& plan,
-                                                    const MethodSpec& spec) {
+                                                    const MethodSpec& spec,
+                                                    std::vector<int64_t>* fresh_by_layer) {
   const Runtime& runtime = primary_->runtime();
   PrefillInput input{.model = runtime.model,
                      .prompt = prepared.prompt.tokens,
@@ -255,6 +259,15 @@ absl::StatusOr<PrefillOutput> Evaluator::RunPrefill(const PreparedSample& prepar
                      .sentences = runtime.sentences.get()};
   if (plan.UsesStoredKv()) {
     CACHECLIP_ASSIGN_OR_RETURN(input.chunks, ChunksBehind(prepared, spec.behind));
+  }
+  if (spec.staged.any() && plan.step == RecomputePlan::Step::kProbe) {
+    input.choose = [&](InferenceSession& session,
+                       const CancellationToken& cancellation) -> absl::StatusOr<TokenChoice> {
+      CACHECLIP_ASSIGN_OR_RETURN(StagedChoice staged,
+                                 ChooseInStages(input, spec.staged, session, cancellation));
+      *fresh_by_layer = std::move(staged.fresh_by_layer);
+      return std::move(staged.choice);
+    };
   }
   absl::StatusOr<PrefillOutput> output = absl::InternalError("not run");
   runtime.executor->Run(TaskPriority::kInteractive,

@@ -93,8 +93,9 @@ class Evaluator {
   using Chunks = std::vector<std::shared_ptr<const EncodedChunk>>;
   // The sample's chunks encoded behind something else; kept until another sample is asked for.
   absl::StatusOr<Chunks> ChunksBehind(const PreparedSample& prepared, EncodedBehind behind);
+  // `*fresh_by_layer` is set where the method chooses in stages.
   absl::StatusOr<PrefillOutput> RunPrefill(const PreparedSample& prepared, const RecomputePlan& plan,
-                                           const MethodSpec& spec);
+                                           const MethodSpec& spec, std::vector<int64_t>* fresh_by_layer);
   absl::Status Compare(const PreparedSample& prepared, PrefillOutput prefill, MethodOutcome& outcome);
   absl::StatusOr<std::vector<int32_t>> Continue(InferenceSession& session, int32_t slot, int32_t token,
                                                 int num_left);

@@ -57,6 +57,10 @@ bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
   if (key == "coverage") return absl::SimpleAtod(value, &spec->selection.coverage);
   if (key == "depth") return absl::SimpleAtod(value, &spec->selection.depth);
   if (key == "stale") return absl::SimpleAtod(value, &spec->selection.stale_weight);
+  if (key == "rounds") return absl::SimpleAtoi(value, &spec->staged.rounds);
+  if (key == "full") return absl::SimpleAtoi(value, &spec->staged.full_layers);
+  if (key == "shrink") return absl::SimpleAtod(value, &spec->staged.shrink);
+  if (key == "offset") return absl::SimpleAtod(value, &spec->staged.offset);
   if (key == "behind")
     return Choose<EncodedBehind>(value,
                                  {{"prefix", EncodedBehind::kPrefix},
@@ -107,6 +111,9 @@ absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const MethodSp
   }
   spec.selection.paper_min_candidates = std::min(spec.selection.paper_min_candidates, spec.selection.window);
   CACHECLIP_RETURN_IF_ERROR(ValidateSelectionOptions(spec.selection));
+  CACHECLIP_RETURN_IF_ERROR(ValidateStagedOptions(spec.staged));
+  if (spec.staged.any() && spec.method != Method::kPrimaryProbe)
+    return InvalidField("methods", "rounds, full, shrink and offset are settings of primary_probe alone");
   return spec;
 }
 
@@ -125,7 +132,8 @@ std::string MethodSettingsHelp() {
          "pass=assembled|parallel|chunk, "
          "group=windows|paper|tokens|sentences|mixed, window=N, seam=N, "
          "follow=SHARE, coverage=SHARE, depth=SHARE, stale=WEIGHT, "
-         "behind=prefix|sink|nothing, reposition=yes|no";
+         "behind=prefix|sink|nothing, reposition=yes|no; of primary_probe also "
+         "rounds=N, full=LAYERS, shrink=SHARE, offset=SHARE";
 }
 
 }  // namespace cacheclip

@@ -10,6 +10,7 @@
 #include "common/model/scoring/scoring.h"
 #include "common/select/method.h"
 #include "common/select/selection.h"
+#include "services/evaluation/staged_choice.h"
 
 namespace cacheclip {
 
@@ -27,6 +28,7 @@ struct MethodSpec {
   // always encoded behind the prefix.
   EncodedBehind behind = EncodedBehind::kPrefix;
   bool repositions = true;
+  StagedOptions staged;  // kPrimaryProbe
 
   bool has_budget() const { return method != Method::kNone && method != Method::kFull; }
 };
@@ -34,7 +36,8 @@ struct MethodSpec {
 // The settings: layers=BEGIN-END (half open), heads=LAYER.HEAD/LAYER.HEAD…, pool=mean|max,
 // rows=mean|later|max, norm=joint|chunk, pass=assembled|parallel|chunk,
 // group=windows|paper|tokens|sentences|mixed, window=N, seam=N, follow=SHARE, coverage=SHARE, depth=SHARE,
-// stale=WEIGHT, behind=prefix|sink|nothing, reposition=yes|no. INVALID_ARGUMENT naming "methods".
+// stale=WEIGHT, behind=prefix|sink|nothing, reposition=yes|no, rounds=N, full=LAYERS, shrink=SHARE,
+// offset=SHARE. INVALID_ARGUMENT naming "methods".
 // `defaults`: what a method without settings does.
 absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const MethodSpec& defaults);
 absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, const MethodSpec& defaults);

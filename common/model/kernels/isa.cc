@@ -1,5 +1,6 @@
 #include "common/model/kernels/isa.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "common/base/logging.h"
@@ -7,11 +8,13 @@
 namespace cacheclip {
 namespace {
 
+constexpr Isa kBestFirst[] = {Isa::kAvx512Bf16, Isa::kAvx2, Isa::kGeneric};
+
 Isa ChooseIsa() {
-  const Isa best = MachineHas(Isa::kAvx512Bf16) ? Isa::kAvx512Bf16 : Isa::kGeneric;
+  const Isa best = *std::ranges::find_if(kBestFirst, MachineHas);
   const char* forced = std::getenv("CACHECLIP_ISA");
   if (forced == nullptr) return best;
-  for (Isa isa : {Isa::kGeneric, Isa::kAvx512Bf16})
+  for (const Isa isa : kBestFirst)
     if (IsaName(isa) == forced && MachineHas(isa)) return isa;
   CACHECLIP_LOG(Warning) << "CACHECLIP_ISA=" << forced << " is unknown or not had by this machine; using "
                          << IsaName(best);
@@ -20,15 +23,28 @@ Isa ChooseIsa() {
 
 }  // namespace
 
-std::string_view IsaName(Isa isa) { return isa == Isa::kAvx512Bf16 ? "avx512bf16" : "generic"; }
+std::string_view IsaName(Isa isa) {
+  switch (isa) {
+    case Isa::kAvx512Bf16:
+      return "avx512bf16";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kGeneric:
+      return "generic";
+  }
+  return "generic";
+}
 
 bool MachineHas(Isa isa) {
+  if (isa == Isa::kGeneric) return true;
 #if defined(__x86_64__)
-  return isa == Isa::kGeneric || (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                                  __builtin_cpu_supports("avx512bf16"));
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (isa == Isa::kAvx2) return avx2;
+  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bf16");
 #else
-  return isa == Isa::kGeneric;
+  return false;
 #endif
 }
 

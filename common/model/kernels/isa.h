@@ -1,4 +1,4 @@
-// Which instruction set the kernels may use, decided once at run time. CACHECLIP_ISA=generic|avx512bf16
+// Which instruction set the kernels may use, decided once at run time. CACHECLIP_ISA=generic|avx2|avx512bf16
 // forces one (an instruction set the machine lacks is ignored with a warning). Thread-safe.
 #pragma once
 
@@ -6,9 +6,9 @@
 
 namespace cacheclip {
 
-enum class Isa { kGeneric, kAvx512Bf16 };
+enum class Isa { kGeneric, kAvx2, kAvx512Bf16 };  // ascending: a machine that has one has those before it
 
-std::string_view IsaName(Isa isa);  // "generic", "avx512bf16"
+std::string_view IsaName(Isa isa);  // "generic", "avx2", "avx512bf16"
 bool MachineHas(Isa isa);
 Isa ActiveIsa();  // the best the machine has, or what CACHECLIP_ISA forces
 

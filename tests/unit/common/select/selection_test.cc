@@ -210,11 +210,21 @@ TEST(Segments, AChunkEndIsAlwaysABorder) {
 
 TEST(WindowsThenSegments, TheFirstHalfGoesToTheBestWindowsTheRestToTheBestSegments) {
   const ContextMap map{{2, 12}};
-  const std::vector<float> scores = {0, 0, 9, 0, 0, 8, 1, 0, 0, 0, 3, 3, 3, 0};
-  // Windows of 1: 2 and 5. Of what is left, segment [10,13) has the best mean.
+  const std::vector<float> scores = {0, 0, 9, 0, 0, 8, 1, 0, 0, 0, 4, 4, 4, 0};
+  // Windows of 1: 2 and 5. Of the segments, [10,13) has the best mean.
   const SelectionOptions options{
       .budget = 5.0 / 14, .grouping = Grouping::kWindowsThenSegments, .window = 1, .paper_min_candidates = 1};
   EXPECT_THAT(Chosen(map, scores, options, {2, 5, 10, 13}), ElementsAre(2, 5, 10, 11, 12));
+}
+
+// A question attends to the words it shares with a sentence; the answer in it may have no score at all.
+TEST(WindowsThenSegments, ASentenceOfWhichTheWindowTookTheBestIsCompletedFirst) {
+  const ContextMap map{{2, 12}};
+  const std::vector<float> scores = {0, 0, 1, 1, 1, 1, 0, 9, 9, 0, 0, 0, 2, 2};
+  // The window takes 7 and 8 of segment [6,12), whose mean is 3; what it leaves of it scores nothing.
+  const SelectionOptions options{
+      .budget = 6.0 / 14, .grouping = Grouping::kWindowsThenSegments, .window = 2, .paper_min_candidates = 1};
+  EXPECT_THAT(Chosen(map, scores, options, {2, 6, 12}), ElementsAre(6, 7, 8, 9, 12, 13));
 }
 
 TEST(Select, BadInputIsRefusedByField) {

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/base/status.h"
 #include "common/select/divergence.h"
 
 #include "tests/support/temp_folder.h"
@@ -67,6 +68,30 @@ TEST_F(EvaluatorTest, ReusesChunksEncodedBehindSomethingElseOrLeftWhereTheyWere)
     EXPECT_EQ(Run(method, 0).kl, other) << method;
   }
   EXPECT_NEAR(Run("primary_probe+behind=nothing", 1).kl, 0, 1e-6) << "nothing of them is left";
+}
+
+TEST_F(EvaluatorTest, SpendsABudgetInStages) {
+  const MethodOutcome usual = Run("primary_probe", 0.5);
+  for (const char* method : {"primary_probe+rounds=2", "primary_probe+full=1", "primary_probe+shrink=0.5",
+                             "primary_probe+offset=1"}) {
+    const MethodOutcome outcome = Run(method, 0.5);
+    EXPECT_LE(outcome.charged_budget, 0.5) << method;
+    EXPECT_GT(outcome.charged_budget, 0.4) << method;
+    EXPECT_GT(outcome.kl, 1e-6) << method;
+    EXPECT_NE(outcome.kl, usual.kl) << method;
+    EXPECT_TRUE(outcome.stale_mass_share.has_value()) << method;
+    EXPECT_NEAR(Run(method, 1).kl, 0, 1e-6) << method;
+  }
+  EXPECT_EQ(Run("primary_probe+rounds=1+full=0+shrink=0+offset=0", 0.5).kl, usual.kl);
+  EXPECT_LT(Run("primary_probe+shrink=0.5", 0.5).recomputed_tokens, usual.recomputed_tokens)
+      << "the last pass recomputes what is left in the upper layers";
+}
+
+TEST_F(EvaluatorTest, RefusesFullLayersThatTheBudgetDoesNotPayFor) {
+  const absl::Status status =
+      evaluator_->Run(*prepared_, *ParseMethodSpec("primary_probe+full=2", {}), 0.05).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(FieldOf(status), "budgets");
 }
 
 TEST_F(EvaluatorTest, EstimatesTheKlOfMethodsThatScore) {

@@ -38,6 +38,17 @@ TEST(MethodSpec, AppliesEverySetting) {
   EXPECT_EQ(spec->selection.seam_tokens, 2);
 }
 
+TEST(MethodSpec, StagesAreOneAtATimeAndOfTheProbeAlone) {
+  EXPECT_EQ(ParseMethodSpec("primary_probe+rounds=2", {})->staged.rounds, 2);
+  EXPECT_EQ(ParseMethodSpec("primary_probe+full=3", {})->staged.full_layers, 3);
+  EXPECT_EQ(ParseMethodSpec("primary_probe+shrink=0.25", {})->staged.shrink, 0.25);
+  EXPECT_EQ(ParseMethodSpec("primary_probe+offset=0.5", {})->staged.offset, 0.5);
+  for (const char* text :
+       {"auxiliary+rounds=2", "primary_probe+rounds=3", "primary_probe+full=-1", "primary_probe+shrink=1",
+        "primary_probe+offset=1.5", "primary_probe+rounds=2+offset=0.5"})
+    EXPECT_EQ(FieldOf(ParseMethodSpec(text, {}).status()), "methods") << text;
+}
+
 TEST(MethodSpec, RefusesWhatItDoesNotKnow) {
   for (const char* text : {"nonsense", "auxiliary+", "auxiliary+layers=3", "auxiliary+pool=min",
                            "auxiliary+rows=last", "auxiliary+colour=red"})

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <string>
 
 namespace cacheclip {
 namespace {
@@ -11,7 +12,12 @@ TEST(Isa, EveryMachineHasTheGenericOne) { EXPECT_TRUE(MachineHas(Isa::kGeneric))
 
 TEST(Isa, NamesDiffer) {
   EXPECT_EQ(IsaName(Isa::kGeneric), "generic");
+  EXPECT_EQ(IsaName(Isa::kAvx2), "avx2");
   EXPECT_EQ(IsaName(Isa::kAvx512Bf16), "avx512bf16");
+}
+
+TEST(Isa, AMachineThatHasOneHasThoseBeforeIt) {
+  EXPECT_TRUE(MachineHas(Isa::kAvx2) || !MachineHas(Isa::kAvx512Bf16));
 }
 
 TEST(Isa, ActiveOneIsHadAndStays) {
@@ -28,17 +34,24 @@ class IsaDeathTest : public testing::Test {
       ::setenv("CACHECLIP_ISA", forced, 1);
     else
       ::unsetenv("CACHECLIP_ISA");
-    std::exit(ActiveIsa() == Isa::kGeneric ? 10 : 11);
+    std::exit(ExitCode(ActiveIsa()));
   }
-  const int best_ = MachineHas(Isa::kAvx512Bf16) ? 11 : 10;
+  static int ExitCode(Isa isa) { return 10 + static_cast<int>(isa); }
+  const int best_ = ExitCode(MachineHas(Isa::kAvx512Bf16) ? Isa::kAvx512Bf16
+                             : MachineHas(Isa::kAvx2)     ? Isa::kAvx2
+                                                          : Isa::kGeneric);
 };
 
 TEST_F(IsaDeathTest, BestIsTakenUnlessForced) {
   EXPECT_EXIT(ExitWithChoice(nullptr), testing::ExitedWithCode(best_), "");
 }
 
-TEST_F(IsaDeathTest, GenericCanBeForced) {
-  EXPECT_EXIT(ExitWithChoice("generic"), testing::ExitedWithCode(10), "");
+TEST_F(IsaDeathTest, WhatTheMachineHasCanBeForced) {
+  for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512Bf16}) {
+    if (!MachineHas(isa)) continue;
+    const std::string name(IsaName(isa));
+    EXPECT_EXIT(ExitWithChoice(name.c_str()), testing::ExitedWithCode(ExitCode(isa)), "") << name;
+  }
 }
 
 TEST_F(IsaDeathTest, UnknownNameIsIgnoredWithAWarning) {

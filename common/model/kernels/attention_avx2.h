@@ -1,0 +1,26 @@
+// Causal attention by position list over an fp32 KV cache, for CPUs with AVX2 and FMA. Row r attends to slots
+// 0 … limits[r]; query head h uses kv head h / (num_heads / num_kv_heads). No mask is ever built: positions
+// are compared only in tiles that a row's own limit cuts. Head dimensions that are multiples of 16.
+// Functions only; threads come from OpenMP. The caller checks MachineHas(Isa::kAvx2).
+#pragma once
+
+#include <cstdint>
+
+namespace cacheclip::avx2 {
+
+struct AttentionArguments {
+  const float* queries;    // [num_rows, num_heads, head_dim]
+  const float* keys;       // [num_kv_heads, capacity, head_dim]
+  const float* values;     // the same
+  float* out;              // [num_rows, num_heads, head_dim]
+  const int32_t* limits;   // [num_rows], ascending
+  const float* slot_bias;  // [capacity], added to a slot's scaled scores
+  int num_rows, num_heads, num_kv_heads, head_dim, capacity;
+  float scale;
+  int num_threads;
+};
+void Attention(const AttentionArguments& arguments);
+
+inline constexpr int kHeadDimMultiple = 16;
+
+}  // namespace cacheclip::avx2
