@@ -137,7 +137,7 @@ TEST_F(TwoInstances, NeverHitWhatAnotherModelTokenizerPrefixOrSaltMade) {
   const std::vector<std::vector<std::string>> differences = {{"--model", other_weights},
                                                              {"--model", other_tokenizer},
                                                              {"--default-salt", "another"},
-                                                             {"--dtype", "bf16"}};
+                                                             {"--kv-dtype", "int8"}};
   for (const std::vector<std::string>& difference : differences) {
     // Its catalogue is its own: a prefix belongs to a tokenizer. The chunks' Redis is the first instance's.
     std::vector<std::string> settings = {"--catalog-url", ""};
