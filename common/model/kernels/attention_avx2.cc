@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <limits>
 #include <vector>
 
 namespace cacheclip::avx2 {
@@ -56,7 +55,7 @@ __m256 Exp2(__m256 x) {
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
 }
 
-// c[r][0..16] += Σ_k a[r · a_stride + k] · b[k · b_stride + 0..16], for the first `rows` rows.
+// c[r][0..16] += Σ_k a[r · a_stride + k] · b[k · b_stride + 0..16] for kRows rows.
 template <int kRows>
 void Multiply(const float* a, size_t a_stride, const float* b, size_t b_stride, int steps, float* c,
               size_t c_stride) {
