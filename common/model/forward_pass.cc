@@ -6,10 +6,10 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/tensor.h>
 
 #include "common/base/status.h"
 #include "common/model/elementwise.h"
+#include "common/model/index_tensor.h"
 #include "common/model/kernels/attention_avx512.h"
 #include "common/model/kernels/isa.h"
 
@@ -18,11 +18,6 @@ namespace {
 
 at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   return bias.defined() ? at::linear(x, weight, bias) : at::linear(x, weight);
-}
-
-at::Tensor IndexTensor(std::span<const int32_t> values, at::Device device) {
-  return at::tensor(at::ArrayRef<int32_t>(values.data(), values.size()))
-      .to(at::TensorOptions().dtype(at::kLong).device(device));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 
 #include <ATen/Parallel.h>
 
+#include "common/model/index_tensor.h"
 #include "common/model/kernels/attention_avx2.h"
 #include "common/model/kernels/isa.h"
 #include "common/model/kv_cache.h"
@@ -54,7 +55,7 @@ class PlainKvCache : public KvCache {
       keys_[layer].slice(1, slots.front(), slots.back() + 1).copy_(k);
       values_[layer].slice(1, slots.front(), slots.back() + 1).copy_(v);
     } else {
-      const at::Tensor index = SlotTensor(slots);
+      const at::Tensor index = IndexTensor(slots, keys_[layer].device());
       keys_[layer].index_copy_(1, index, k);
       values_[layer].index_copy_(1, index, v);
     }
@@ -92,7 +93,7 @@ class PlainKvCache : public KvCache {
     const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;
     const double scale = 1 / std::sqrt(static_cast<double>(head_dim_));
     const at::ScalarType dtype = keys_[layer].scalar_type();
-    const at::Tensor limits = SlotTensor(slots);
+    const at::Tensor limits = IndexTensor(slots, keys_[layer].device());
     at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
     for (int64_t begin = 0; begin < num_rows; begin += kRowBlock) {
       const int64_t end = std::min(num_rows, begin + kRowBlock), rows = end - begin;
@@ -146,11 +147,6 @@ class PlainKvCache : public KvCache {
                      .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))),
                      .num_threads = at::get_num_threads()});
     return out.to(queries.scalar_type());
-  }
-
-  at::Tensor SlotTensor(std::span<const int32_t> slots) const {
-    return at::tensor(at::ArrayRef<int64_t>(std::vector<int64_t>(slots.begin(), slots.end())))
-        .to(keys_[0].device());
   }
 
   int64_t num_heads_, num_kv_heads_, head_dim_;

@@ -4,10 +4,10 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
 #include <c10/core/InferenceMode.h>
 
 #include "common/base/logging.h"
+#include "common/model/index_tensor.h"
 #include "common/model/kv_cache.h"
 #include "common/model/weights.h"
 
@@ -16,9 +16,7 @@ namespace {
 
 at::Tensor At(const at::Tensor& rows,
               std::span<const int32_t> slots) {  // rows: [heads, end, dim], from slot 0
-  return at::index_select(rows, 1,
-                          at::tensor(at::ArrayRef<int32_t>(slots.data(), slots.size()))
-                              .to(at::device(rows.device()).dtype(at::kLong)));
+  return at::index_select(rows, 1, IndexTensor(slots, rows.device()));
 }
 
 }  // namespace

@@ -55,27 +55,26 @@ __m256 Exp2(__m256 x) {
   return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
 }
 
-// c[r][0..16] += Σ_k a[r · a_stride + k] · b[k · b_stride + 0..16] for kRows rows.
-template <int kRows>
+// c[r][0..16] += Σ_k a[r · a_stride + k] · b[k · b_stride + 0..16] for kTileRows rows.
 void Multiply(const float* a, size_t a_stride, const float* b, size_t b_stride, int steps, float* c,
               size_t c_stride) {
-  __m256 sums[kRows][2];
+  __m256 sums[kTileRows][2];
 #pragma GCC unroll 6
-  for (int r = 0; r < kRows; ++r) {
+  for (int r = 0; r < kTileRows; ++r) {
     sums[r][0] = _mm256_loadu_ps(c + r * c_stride);
     sums[r][1] = _mm256_loadu_ps(c + r * c_stride + 8);
   }
   for (int k = 0; k < steps; ++k, b += b_stride) {
     const __m256 low = _mm256_loadu_ps(b), high = _mm256_loadu_ps(b + 8);
 #pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < kTileRows; ++r) {
       const __m256 factor = _mm256_broadcast_ss(a + r * a_stride + k);
       sums[r][0] = _mm256_fmadd_ps(factor, low, sums[r][0]);
       sums[r][1] = _mm256_fmadd_ps(factor, high, sums[r][1]);
     }
   }
 #pragma GCC unroll 6
-  for (int r = 0; r < kRows; ++r) {
+  for (int r = 0; r < kTileRows; ++r) {
     _mm256_storeu_ps(c + r * c_stride, sums[r][0]);
     _mm256_storeu_ps(c + r * c_stride + 8, sums[r][1]);
   }
@@ -151,12 +150,12 @@ class Block {
     for (int lane = 0; lane < lanes_; ++lane) std::copy_n(bias, columns, Weights(lane));
     for (int column = 0; column < columns; column += kTileColumns)
       for (int lane = 0; lane < lanes_; lane += kTileRows)
-        Multiply<kTileRows>(Query(lane), dim_, &keys_[static_cast<size_t>(column) * dim_], kTileColumns, dim_,
-                            Weights(lane) + column, kKeyTile);
+        Multiply(Query(lane), dim_, &keys_[static_cast<size_t>(column) * dim_], kTileColumns, dim_,
+                 Weights(lane) + column, kKeyTile);
     for (int lane = 0; lane < lanes_; ++lane) ToWeights(lane, limits_[lane] - key + 1, columns);
     for (int d = 0; d < dim_; d += kTileColumns)
       for (int lane = 0; lane < lanes_; lane += kTileRows)
-        Multiply<kTileRows>(Weights(lane), kKeyTile, values + d, dim_, num_keys, Out(lane) + d, dim_);
+        Multiply(Weights(lane), kKeyTile, values + d, dim_, num_keys, Out(lane) + d, dim_);
   }
 
   // Groups of 16 keys, each [dim, 16]; what lies behind the last key keeps numbers of no meaning.
