@@ -92,15 +92,11 @@ absl::StatusOr<TokenChoice> Choose(const PrefillInput& input, InferenceSession& 
     CACHECLIP_CHECK(plan.step == RecomputePlan::Step::kProbe) << "the selector has not been asked";
     CACHECLIP_ASSIGN_OR_RETURN(scores, ScoreByPrimaryProbe(session, input.prompt, input.probe, cancellation));
   }
-  std::vector<int32_t> segment_begins;
-  if (NeedsSegments(plan.selection.grouping))
-    segment_begins = input.sentences->Begins(input.prompt.chunk_ids);
-  const ContextMap context = input.prompt.context_map();
-  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, Select(context, scores, plan.selection, segment_begins));
+  CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, SelectByScores(input, scores, plan.selection));
   TokenChoice choice{.indices = std::move(set.indices)};
   if (plan.step == RecomputePlan::Step::kProbe)  // a deviation is no attention
-    choice.stale_mass_share =
-        StaleMassShare(context, scores, choice.indices, plan.selection.first_chunk_selectable);
+    choice.stale_mass_share = StaleMassShare(input.prompt.context_map(), scores, choice.indices,
+                                             plan.selection.first_chunk_selectable);
   return choice;
 }
 
@@ -117,6 +113,13 @@ void ListenLessToStaleTokens(const PrefillInput& input, PrefillOutput& output) {
 }
 
 }  // namespace
+
+absl::StatusOr<RecomputeSet> SelectByScores(const PrefillInput& input, std::span<const float> scores,
+                                            const SelectionOptions& options) {
+  std::vector<int32_t> segment_begins;
+  if (NeedsSegments(options.grouping)) segment_begins = input.sentences->Begins(input.prompt.chunk_ids);
+  return Select(input.prompt.context_map(), scores, options, segment_begins);
+}
 
 int LayersBeforeScoring(const PrefillInput& input) {
   const int num_layers = input.model->num_layers();

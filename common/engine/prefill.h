@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -60,6 +61,10 @@ struct PrefillOutput {
   std::map<Stage, absl::Duration> durations;  // kLoad (waiting for layers), kAssemble, kSelect (if it
                                               // scored), kRecompute
 };
+
+// What `options` choose by these scores ([context tokens]), at sentences where the grouping goes by them.
+absl::StatusOr<RecomputeSet> SelectByScores(const PrefillInput& input, std::span<const float> scores,
+                                            const SelectionOptions& options);
 
 // How many layers of the chunks have to be there before this plan can score; at least `layers_awaited`.
 int LayersBeforeScoring(const PrefillInput& input);

@@ -97,9 +97,7 @@ class Stages {
   }
 
   absl::StatusOr<Indices> SelectFrom(std::span<const float> scores, const SelectionOptions& options) {
-    if (NeedsSegments(options.grouping) && segment_begins_.empty())
-      segment_begins_ = input_.sentences->Begins(input_.prompt.chunk_ids);
-    CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, Select(context_, scores, options, segment_begins_));
+    CACHECLIP_ASSIGN_OR_RETURN(RecomputeSet set, SelectByScores(input_, scores, options));
     return std::move(set.indices);
   }
 
@@ -127,7 +125,6 @@ class Stages {
   const SelectionOptions selection_;
   const int depth_;
   std::vector<float> scores_;  // of the last probe
-  std::vector<int32_t> segment_begins_;
   std::vector<int64_t> fresh_by_layer_;
 };
 
