@@ -6,6 +6,7 @@
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
 
+#include "common/model/kernels/elementwise_avx2.h"
 #include "common/model/kernels/elementwise_avx512.h"
 #include "common/model/kernels/isa.h"
 
@@ -17,6 +18,11 @@ using avx512::Bf16;
 bool UsesKernels(const at::Tensor& x, int64_t vector_length) {
   return x.is_cpu() && x.scalar_type() == at::kBFloat16 && vector_length % 16 == 0 &&
          ActiveIsa() == Isa::kAvx512Bf16;
+}
+
+// The fp32 kernels.
+bool UsesWideKernels(const at::Tensor& x, int64_t vector_length) {
+  return x.is_cpu() && x.scalar_type() == at::kFloat && vector_length % 8 == 0 && ActiveIsa() >= Isa::kAvx2;
 }
 
 const Bf16* Data(const at::Tensor& tensor) { return static_cast<const Bf16*>(tensor.const_data_ptr()); }
@@ -39,6 +45,13 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon
                     MutableData(out), columns, x.numel() / columns, columns, at::get_num_threads());
     return out;
   }
+  if (UsesWideKernels(x, columns) && x.dim() == 2 && x.stride(1) == 1) {
+    at::Tensor out = at::empty(x.sizes(), x.options());
+    avx2::RmsNorm(x.const_data_ptr<float>(), x.stride(0), weight.const_data_ptr<float>(),
+                  static_cast<float>(epsilon), out.mutable_data_ptr<float>(), columns, x.size(0), columns,
+                  at::get_num_threads());
+    return out;
+  }
   const at::Tensor wide = x.to(at::kFloat);
   const at::Tensor scale = at::rsqrt(wide.pow(2).mean(-1, /*keepdim=*/true).add_(epsilon));
   return (wide * scale).to(x.scalar_type()) * weight;
@@ -47,6 +60,13 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon
 at::Tensor RotateHeads(const at::Tensor& x, const RotationTable& table) {
   const int64_t head_dim = x.size(2);
   const bool heads_together = x.stride(2) == 1 && x.stride(1) == head_dim;
+  if (UsesWideKernels(x, head_dim / 2) && heads_together) {
+    at::Tensor out = at::empty(x.sizes(), x.options());
+    avx2::RotateRows(x.const_data_ptr<float>(), x.stride(0), table.cosine.const_data_ptr<float>(),
+                     table.sine.const_data_ptr<float>(), out.mutable_data_ptr<float>(), x.size(0),
+                     static_cast<int>(x.size(1)), static_cast<int>(head_dim), at::get_num_threads());
+    return out;
+  }
   if (!UsesKernels(x, head_dim / 2) || !heads_together) return Rotate(x, table);
   at::Tensor out = at::empty(x.sizes(), x.options());
   avx512::RotateRows(Data(x), x.stride(0), table.cosine.const_data_ptr<float>(),

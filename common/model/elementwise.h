@@ -1,6 +1,6 @@
 // The steps of a layer between its matrix products, on tensors: one fused pass in bf16 on CPUs with AVX-512
-// BF16, libtorch operations on every other device and dtype. Both round at the same places. Internal to
-// common/model; stateless.
+// BF16 and in fp32 on those with AVX2, libtorch operations on every other device and dtype. All round at the
+// same places. Internal to common/model; stateless.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -26,12 +26,12 @@ absl::StatusOr<at::Device> ParseDevice(const std::string& name) {
 }
 
 // KV made on another kind of device or in another dtype differs in its last bits, so both enter the identity.
-Digest ModelFingerprint(const Digest& weights, ComputeDtype dtype, const at::Device& device) {
+Digest ModelFingerprint(const Digest& weights, const ModelOptions& options, const at::Device& device) {
   return Sha256()
       .AddField("cacheclip model 1")
       .AddBytes(weights.data(), weights.size())
-      .AddField(ComputeDtypeName(dtype))
-      .AddField("weights unquantised")
+      .AddField(ComputeDtypeName(options.dtype))
+      .AddField(options.weights == WeightFormat::kInt8 ? "weights int8" : "weights unquantised")
       .AddField(at::DeviceTypeName(device.type(), /*lower_case=*/true))
       .Finish();
 }
@@ -43,14 +43,14 @@ ComputeDtype SupportedDtype(ComputeDtype asked, const at::Device& device) {
 }
 
 absl::StatusOr<ModelTensors> LoadOnDevice(const Checkpoint& checkpoint, const LanguageModel& model,
-                                          at::ScalarType dtype, at::Device device) {
+                                          const WeightOptions& options) {
   try {  // libtorch reports a device that this machine or build lacks, or whose memory is full, by an
          // exception
-    auto tensors = LoadModelTensors(checkpoint, model.config(), model.num_layers(), dtype, device);
+    auto tensors = LoadModelTensors(checkpoint, model.config(), model.num_layers(), options);
     return tensors.ok() ? std::move(tensors) : WithContext(tensors.status(), model.options().directory);
   } catch (const std::exception& error) {
     const std::string_view what = error.what();
-    return InvalidField("model.device", absl::StrCat("cannot hold the model on \"", device.str(),
+    return InvalidField("model.device", absl::StrCat("cannot hold the model on \"", options.device.str(),
                                                      "\": ", AbslView(what.substr(0, what.find('\n')))));
   }
 }
@@ -66,6 +66,13 @@ absl::StatusOr<ComputeDtype> ParseComputeDtype(std::string_view name) {
   if (name == "bf16") return ComputeDtype::kBfloat16;
   return InvalidField("model.dtype",
                       absl::StrCat("\"", AbslView(name), "\" is not a compute dtype (bf16, fp32)"));
+}
+
+absl::StatusOr<WeightFormat> ParseWeightFormat(std::string_view name) {
+  if (name == "stored") return WeightFormat::kAsStored;
+  if (name == "int8") return WeightFormat::kInt8;
+  return InvalidField("model.weights",
+                      absl::StrCat("\"", AbslView(name), "\" is not a weight format (stored, int8)"));
 }
 
 LanguageModel::~LanguageModel() = default;
@@ -87,11 +94,22 @@ absl::StatusOr<std::shared_ptr<const LanguageModel>> LanguageModel::Load(const M
   CACHECLIP_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(options.directory));
   CACHECLIP_ASSIGN_OR_RETURN(const Digest weights,
                              WeightsFingerprint(options.directory, checkpoint, options.cache_directory));
-  model->fingerprint_ = ModelFingerprint(weights, model->options_.dtype, device);
-  const at::ScalarType dtype = model->options_.dtype == ComputeDtype::kFloat32 ? at::kFloat : at::kBFloat16;
-  CACHECLIP_ASSIGN_OR_RETURN(ModelTensors tensors, LoadOnDevice(checkpoint, *model, dtype, device));
+  model->fingerprint_ = ModelFingerprint(weights, model->options_, device);
+  const WeightOptions weight_options{
+      .dtype = model->options_.dtype == ComputeDtype::kFloat32 ? at::kFloat : at::kBFloat16,
+      .device = device,
+      .int8 = options.weights == WeightFormat::kInt8};
+  CACHECLIP_ASSIGN_OR_RETURN(ModelTensors tensors, LoadOnDevice(checkpoint, *model, weight_options));
   model->tensors_ = std::make_unique<const ModelTensors>(std::move(tensors));
   return model;
+}
+
+int64_t LanguageModel::weight_bytes() const {
+  int64_t bytes = tensors_->head.num_bytes();
+  for (const LayerTensors& layer : tensors_->layers)
+    for (const LinearWeights* weights : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
+      bytes += weights->num_bytes();
+  return bytes;
 }
 
 KvShape LanguageModel::kv_shape() const {

@@ -24,12 +24,16 @@ enum class ComputeDtype { kFloat32, kBfloat16 };
 std::string_view ComputeDtypeName(ComputeDtype dtype);  // "fp32", "bf16"
 absl::StatusOr<ComputeDtype> ParseComputeDtype(std::string_view name);
 
+enum class WeightFormat { kAsStored, kInt8 };  // int8: rounded at load, with a scale for each output
+absl::StatusOr<WeightFormat> ParseWeightFormat(std::string_view name);  // "stored", "int8"
+
 struct ModelOptions {
   std::string directory;                         // Hugging Face folder
-  ComputeDtype dtype = ComputeDtype::kBfloat16;  // arithmetic and resident weights
-  std::string device = "cpu";                    // "cpu", "cuda", "cuda:1": any libtorch device
-  int num_layers = 0;                            // keep only the first layers (an auxiliary model); 0 = all
-  std::string cache_directory;                   // fingerprint cache; "" = none
+  ComputeDtype dtype = ComputeDtype::kBfloat16;  // arithmetic
+  WeightFormat weights = WeightFormat::kAsStored;
+  std::string device = "cpu";   // "cpu", "cuda", "cuda:1": any libtorch device
+  int num_layers = 0;           // keep only the first layers (an auxiliary model); 0 = all
+  std::string cache_directory;  // fingerprint cache; "" = none
 };
 
 struct ModelTensors;  // weights as tensors; defined in weights.h, for common/model only
@@ -54,6 +58,9 @@ class LanguageModel {
   // KV this model makes of a chunk: bf16, or fp32 when computing in fp32; the layers that are loaded. (The
   // shape is part of the key, so KV of a truncated model never answers for the full one.)
   KvShape kv_shape() const;
+
+  int64_t weight_bytes()
+      const;  // of the matrices that a decode step reads; an untied embedding is not among them
 
   const ModelTensors& tensors() const { return *tensors_; }  // for common/model only
 

@@ -1,5 +1,5 @@
 // What this machine can do at most, measured: the denominators of every benchmark (docs/architecture.md,
-// "Speed"). Each call runs for about `duration` on the calling thread's OpenMP team. Functions only.
+// "Speed"). Each part runs for about `duration` on the calling thread's OpenMP team. Functions only.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 namespace cacheclip {
 
 struct MachineLimits {
-  double gemm_flops_per_second = 0;    // best matrix product of the model's compute dtype
+  double gemm_flops_per_second = 0;    // best matrix product in the model's dtype and weight format
   double read_bytes_per_second = 0;    // summing an array larger than the last-level cache
   double exponentials_per_second = 0;  // vectorised fp32 exp over an array in cache
   int num_threads = 0;

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/model/config.h"
-#include "common/model/language_model.h"
+#include "common/model/linear_weights.h"
 #include "common/model/rope.h"
 #include "common/model/safetensors.h"
 
@@ -17,28 +17,28 @@ namespace cacheclip {
 
 struct LayerTensors {
   at::Tensor input_norm;            // [hidden]
-  at::Tensor qkv;                   // [(heads + 2 * kv_heads) * head_dim, hidden]
-  at::Tensor qkv_bias;              // undefined, or [(heads + 2 * kv_heads) * head_dim]
+  LinearWeights qkv;                // hidden -> (heads + 2 * kv_heads) * head_dim
   at::Tensor query_norm, key_norm;  // undefined, or [head_dim]
-  at::Tensor output;                // [hidden, heads * head_dim]
-  at::Tensor output_bias;           // undefined, or [hidden]
+  LinearWeights output;             // heads * head_dim -> hidden
   at::Tensor post_norm;             // [hidden]
-  at::Tensor gate_up;               // [2 * intermediate, hidden]: gate rows, then up rows
-  at::Tensor down;                  // [hidden, intermediate]
+  LinearWeights gate_up;            // hidden -> intermediate, gated
+  LinearWeights down;               // intermediate -> hidden
 };
 
 struct ModelTensors {
-  at::Tensor embedding;  // [vocab, hidden]
+  at::Tensor embedding;  // [vocab, hidden], as stored on disk; undefined when the head is tied to it
   std::vector<LayerTensors> layers;
   at::Tensor final_norm;  // [hidden]
-  at::Tensor head;        // [vocab, hidden]; aliases embedding when tied
+  LinearWeights head;     // hidden -> vocab
   std::shared_ptr<const RotationTables> rotations;
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kBFloat16;
+
+  at::Tensor Embed(const at::Tensor& ids) const;  // int64 [n] -> [n, hidden] in `dtype`
 };
 
 // Reads and converts the first `num_layers` layers. Errors name the tensor.
 absl::StatusOr<ModelTensors> LoadModelTensors(const Checkpoint& checkpoint, const ModelConfig& config,
-                                              int num_layers, at::ScalarType dtype, at::Device device);
+                                              int num_layers, const WeightOptions& options);
 
 }  // namespace cacheclip

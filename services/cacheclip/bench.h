@@ -11,7 +11,9 @@
 
 #include "absl/status/statusor.h"
 #include "common/model/config.h"
+#include "common/model/language_model.h"
 #include "common/model/machine_probe.h"
+#include "common/model/prompt_tokens.h"
 #include "services/runtime/config.h"
 
 namespace cacheclip {
@@ -25,7 +27,7 @@ struct TtftBenchOptions {
   std::string method = "auxiliary";
   int repeat = 3;  // medians are reported
 };
-absl::StatusOr<nlohmann::json> BenchTtft(Config config, const TtftBenchOptions& options);
+absl::StatusOr<nlohmann::json> BenchTtft(const Config& config, const TtftBenchOptions& options);
 
 // Question: how many prompt tokens a second does full prefill process?
 struct PrefillBenchOptions {
@@ -35,7 +37,28 @@ struct PrefillBenchOptions {
 };
 absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillBenchOptions& options);
 
+// Question: how many tokens a second does one sequence decode behind a context?
+struct DecodeBenchOptions {
+  std::vector<int> context_tokens = {16, 1024, 4096};
+  int num_tokens = 64;  // of which medians and tenths are reported
+};
+absl::StatusOr<nlohmann::json> BenchDecode(const Config& config, const DecodeBenchOptions& options);
+
+// Question: what does choosing tokens cost, by method, against full prefill in the same run?
+struct SelectBenchOptions {
+  std::vector<std::string> methods = {"auxiliary", "auxiliary_paper", "primary_probe", "kv_deviation",
+                                      "chunk_head"};
+  int context_tokens = 4096;
+  int chunk_tokens = 512;
+  double budget = 0.2;
+  int repeat = 3;
+};
+absl::StatusOr<nlohmann::json> BenchSelect(const Config& config, const SelectBenchOptions& options);
+
 double Median(std::vector<double> values);  // 0 for none
+
+// A prompt of plain tokens that repeats itself only after the vocabulary.
+PromptTokens BenchPrompt(const LanguageModel& model, int num_tokens);
 
 // What a measured request consisted of.
 struct PromptShape {

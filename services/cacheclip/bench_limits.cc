@@ -5,6 +5,7 @@
 namespace cacheclip {
 namespace {
 
+constexpr int32_t kFirstPlainToken = 100;       // beyond the control tokens of the usual vocabularies
 constexpr double kScoringLayerShare = 3.0 / 4;  // the scoring band ends there
 
 PassCost Scaled(PassCost cost, double factor) {
@@ -28,6 +29,14 @@ double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t middle = values.size() / 2;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+PromptTokens BenchPrompt(const LanguageModel& model, int num_tokens) {
+  PromptTokens prompt;
+  const auto vocabulary = static_cast<int32_t>(model.config().vocab_size);
+  for (int i = 0; i < num_tokens; ++i)
+    prompt.suffix_ids.push_back(kFirstPlainToken + (i * 7919) % (vocabulary - kFirstPlainToken));
+  return prompt;
 }
 
 PassCost FullPrefillCost(const ModelConfig& model, const PromptShape& shape) {

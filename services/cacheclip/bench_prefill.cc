@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -13,19 +14,10 @@
 #include "services/cacheclip/bench.h"
 #include "services/cacheclip/console.h"
 #include "services/runtime/paths.h"
+#include "services/runtime/service_runtime.h"
 
 namespace cacheclip {
 namespace {
-
-constexpr int32_t kFirstPlainToken = 100;  // beyond the control tokens of the usual vocabularies
-
-PromptTokens MakePrompt(const LanguageModel& model, int num_tokens) {
-  PromptTokens prompt;
-  const auto vocabulary = static_cast<int32_t>(model.config().vocab_size);
-  for (int i = 0; i < num_tokens; ++i)
-    prompt.suffix_ids.push_back(kFirstPlainToken + (i * 7919) % (vocabulary - kFirstPlainToken));
-  return prompt;
-}
 
 absl::StatusOr<double> PrefillSeconds(std::shared_ptr<const LanguageModel> model,
                                       const PromptTokens& prompt) {
@@ -55,7 +47,10 @@ std::string Quoted(const std::string& text) {
 
 absl::StatusOr<nlohmann::json> RunTransformers(const Config& config, const PrefillBenchOptions& options) {
   const std::string tools = absl::StrCat(CACHECLIP_TOOLS_DIR, "/golden");
-  CACHECLIP_ASSIGN_OR_RETURN(std::string python, OutputOf(Quoted(absl::StrCat(tools, "/setup.sh"))));
+  CACHECLIP_ASSIGN_OR_RETURN(
+      std::string python,
+      OutputOf(absl::StrCat(Quoted(absl::StrCat(CACHECLIP_TOOLS_DIR, "/setup/python_environment.sh")),
+                            " golden")));
   python = std::string(absl::StripAsciiWhitespace(python));
   CACHECLIP_ASSIGN_OR_RETURN(
       const std::string text,
@@ -89,17 +84,15 @@ absl::Status AddPeer(const Config& config, const PrefillBenchOptions& options, n
 }  // namespace
 
 absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillBenchOptions& options) {
-  ModelOptions model_options{
-      .directory = ModelFolder(config), .device = config.device, .cache_directory = CacheFolder()};
-  CACHECLIP_ASSIGN_OR_RETURN(model_options.dtype, ParseComputeDtype(config.dtype));
+  CACHECLIP_ASSIGN_OR_RETURN(const ModelOptions model_options, ModelOptionsOf(config, ModelFolder(config)));
   CACHECLIP_ASSIGN_OR_RETURN(const auto model, LanguageModel::Load(model_options));
-  CACHECLIP_RETURN_IF_ERROR(PrefillSeconds(model, MakePrompt(*model, 64)).status());  // warm up
+  CACHECLIP_RETURN_IF_ERROR(PrefillSeconds(model, BenchPrompt(*model, 64)).status());  // warm up
   const MachineLimits limits = MeasureMachineLimits(*model);
   nlohmann::json results = nlohmann::json::array();
   ProgressLine progress;
   for (size_t i = 0; i < options.token_counts.size(); ++i) {
     const int tokens = options.token_counts[i];
-    const PromptTokens prompt = MakePrompt(*model, tokens);
+    const PromptTokens prompt = BenchPrompt(*model, tokens);
     std::vector<double> seconds;
     for (int round = 0; round < options.repeat; ++round) {
       CACHECLIP_ASSIGN_OR_RETURN(const double measured, PrefillSeconds(model, prompt));
@@ -107,17 +100,20 @@ absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillB
     }
     const double median = Median(seconds);
     const double floor = FloorSeconds(CostOfPass(model->config(), tokens, tokens / 2.0), limits);
-    results.push_back({{"tokens", tokens},
-                       {"seconds", median},
-                       {"tokens_per_second", tokens / median},
-                       {"floor_seconds", floor},
-                       {"share_of_limit", floor / median}});
+    results.push_back(
+        {{"tokens", tokens},
+         {"seconds", median},
+         {"range_seconds", {*std::ranges::min_element(seconds), *std::ranges::max_element(seconds)}},
+         {"tokens_per_second", tokens / median},
+         {"floor_seconds", floor},
+         {"share_of_limit", floor / median}});
     progress.Update("prefill", static_cast<int64_t>(i) + 1,
                     static_cast<int64_t>(options.token_counts.size()));
   }
   nlohmann::json report = {{"benchmark", "prefill"},
                            {"model", model->name()},
-                           {"dtype", config.dtype},
+                           {"dtype", std::string(ComputeDtypeName(model->options().dtype))},
+                           {"weights", config.weights},
                            {"repeat", options.repeat},
                            {"results", std::move(results)},
                            {"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},

@@ -30,6 +30,7 @@ void AddGenerateFlags(CLI::App& app, GenerateFlags* flags) {
   app.add_option("--repetition-penalty", options.sampling.repetition_penalty)->capture_default_str();
   app.add_option("--seed", options.sampling.seed)->capture_default_str();
   app.add_option("--deadline", flags->deadline_seconds, "seconds; 0: the server's default");
+  app.add_flag("--profile", flags->profile, "say how long each stage took (docs/profiling.md)");
   app.add_option("--request-id", flags->request_id, "refused while a request of that id runs");
 }
 

@@ -20,6 +20,7 @@ struct GenerateFlags {
   std::string answer_start;  // continued by the model
   std::string request_id;
   double deadline_seconds = 0;  // 0: the server's default
+  bool profile = false;         // say where the time went, on stderr
   GenerateOptions options;      // but method and quality
 };
 

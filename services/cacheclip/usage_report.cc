@@ -63,6 +63,25 @@ std::string UsageLine(const Usage& usage) {
   return line;
 }
 
+std::string StageTable(const Usage& usage) {
+  const double first_token = absl::ToDoubleSeconds(usage.time_to_first_token);
+  std::string table = absl::StrFormat("%-12s %10s %8s\n", "stage", "seconds", "share");
+  for (const auto& [stage, duration] : usage.stage_durations) {
+    if (stage == Stage::kDecode) continue;
+    const double seconds = absl::ToDoubleSeconds(duration);
+    absl::StrAppend(&table, absl::StrFormat("%-12s %10.4f %6.1f %%\n", std::string(StageName(stage)), seconds,
+                                            first_token > 0 ? 100 * seconds / first_token : 0));
+  }
+  absl::StrAppend(&table, absl::StrFormat("%-12s %10.4f\n", "first token", first_token));
+  const auto decode = usage.stage_durations.find(Stage::kDecode);
+  if (decode != usage.stage_durations.end() && usage.completion_tokens > 1)
+    absl::StrAppend(
+        &table,
+        absl::StrFormat("%-12s %10.4f %6.1f tokens/s\n", "decode", absl::ToDoubleSeconds(decode->second),
+                        (usage.completion_tokens - 1) / absl::ToDoubleSeconds(decode->second)));
+  return table;
+}
+
 std::string ComparisonTable(const std::vector<MethodRun>& runs) {
   std::string table = absl::StrFormat("%-15s %12s %11s %9s  %-28s %s\n", "method", "first token",
                                       "recomputed", "speed-up", "tokens from cache", "answer");

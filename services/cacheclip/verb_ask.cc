@@ -78,6 +78,7 @@ absl::Status Ask(const AskFlags& flags) {
                            {"sources", SourcesJson(sources)},
                            {"usage", UsageJson(result.usage)}};
   if (!json) std::fprintf(stderr, "%s\n", UsageLine(result.usage).c_str());
+  if (flags.generate.profile) std::fputs(StageTable(result.usage).c_str(), stderr);
   if (flags.compare) {
     CACHECLIP_ASSIGN_OR_RETURN(const std::vector<MethodRun> runs, Compare(flags, request));
     if (!json) std::printf("\n%s", ComparisonTable(runs).c_str());

@@ -1,6 +1,7 @@
-// cacheclip bench: prefill, time to first token and stores, measured with the real parts. bench.h and
-// store_bench/store_bench.h say what each asks.
+// cacheclip bench: prefill, decode, selection, time to first token and stores, measured with the real parts.
+// bench.h and store_bench/store_bench.h say what each asks.
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,8 +22,10 @@ struct Flags {
   ProgramOptions program;
   TtftBenchOptions ttft;
   PrefillBenchOptions prefill;
+  DecodeBenchOptions decode;
+  SelectBenchOptions select;
   StoreBenchOptions store;
-  bool wants_ttft = false, wants_store = false;
+  std::function<int(const Config&, Flags&)> run;  // of the subcommand asked for
 };
 
 int Print(const absl::StatusOr<nlohmann::json>& report, bool json) {
@@ -36,37 +39,88 @@ int Print(const absl::StatusOr<nlohmann::json>& report, bool json) {
   return kExitOk;
 }
 
-CLI::App* AddBenchmark(CLI::App& app, const char* name, const char* question, Flags* flags) {
+constexpr int kMostTokens = 1 << 20;
+
+using FlagsPointer = std::shared_ptr<Flags>;
+
+using Run = std::function<int(const Config&, Flags&)>;
+
+CLI::App* AddBenchmark(CLI::App& app, const char* name, const char* question, const FlagsPointer& flags,
+                       const Run& run) {
   CLI::App* command = app.add_subcommand(name, question);
   AddSettings(*command, &flags->program);
   command->add_flag("--json", flags->program.json, "stdout is exactly one JSON object");
+  command->parse_complete_callback([flags, run] { flags->run = run; });
   return command;
 }
 
-void AddStoreBenchmark(CLI::App& app, const std::shared_ptr<Flags>& flags) {
-  CLI::App* store =
-      AddBenchmark(app, "store", "each tier's reads and writes, against the machine's limit", flags.get());
-  StoreBenchOptions& options = flags->store;
-  store->add_option("--chunk", options.chunk_tokens, "tokens per chunk")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 17));
-  store->add_option("--chunks", options.num_chunks, "chunks of that size")
-      ->capture_default_str()
-      ->check(CLI::Range(1, kMaxBenchChunks));
-  store->add_option("--repeat", options.repeat, "rounds; medians and ranges are reported")
+void AddRepeat(CLI::App& command, int* repeat) {
+  command.add_option("--repeat", *repeat, "rounds; medians and ranges are reported")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
-  store
-      ->add_option("--threads", options.num_threads,
-                   "threads, and connections to Redis (one less, for a Redis started here); 0 = one per core")
+}
+
+template <typename Options>
+void AddStoredContext(CLI::App& command, Options* options) {
+  command.add_option("--context", options->context_tokens, "chunk tokens")
       ->capture_default_str()
-      ->check(CLI::Range(0, kMaxBenchThreads));
-  store->add_option("--tiers", options.tiers, "which to measure")
+      ->check(CLI::Range(1, kMostTokens));
+  command.add_option("--chunk", options->chunk_tokens, "tokens per chunk")
+      ->capture_default_str()
+      ->check(CLI::Range(8, 1 << 17));
+  command.add_option("--budget", options->budget, "share of chunk tokens to recompute")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  AddRepeat(command, &options->repeat);
+}
+
+void AddTtftBenchmark(CLI::App& app, const FlagsPointer& flags) {
+  CLI::App* ttft = AddBenchmark(app, "ttft", "time to first token over stored chunks, against full prefill",
+                                flags, [](const Config& config, Flags& flags) {
+                                  return Print(BenchTtft(config, flags.ttft), flags.program.json);
+                                });
+  AddStoredContext(*ttft, &flags->ttft);
+  ttft->add_option("--method", flags->ttft.method, KnownMethodIds())->capture_default_str();
+}
+
+void AddSelectBenchmark(CLI::App& app, const FlagsPointer& flags) {
+  CLI::App* select =
+      AddBenchmark(app, "select", "what choosing tokens costs, by method, against full prefill", flags,
+                   [](const Config& config, Flags& flags) {
+                     return Print(BenchSelect(config, flags.select), flags.program.json);
+                   });
+  AddStoredContext(*select, &flags->select);
+  select->add_option("--methods", flags->select.methods, KnownMethodIds())
       ->delimiter(',')
+      ->capture_default_str();
+}
+
+void AddPrefillBenchmark(CLI::App& app, const FlagsPointer& flags) {
+  CLI::App* prefill =
+      AddBenchmark(app, "prefill", "prompt tokens a second", flags, [](const Config& config, Flags& flags) {
+        return Print(BenchPrefill(config, flags.prefill), flags.program.json);
+      });
+  prefill->add_option("--tokens", flags->prefill.token_counts, "prompt lengths")
+      ->delimiter(',')
+      ->check(CLI::Range(1, kMostTokens));
+  AddRepeat(*prefill, &flags->prefill.repeat);
+  prefill->add_option("--peer", flags->prefill.peer, "compare in the same run")
+      ->check(CLI::IsMember({"transformers"}));
+}
+
+void AddDecodeBenchmark(CLI::App& app, const FlagsPointer& flags) {
+  CLI::App* decode = AddBenchmark(app, "decode", "tokens a second of one sequence", flags,
+                                  [](const Config& config, Flags& flags) {
+                                    return Print(BenchDecode(config, flags.decode), flags.program.json);
+                                  });
+  decode->add_option("--contexts", flags->decode.context_tokens, "prompt lengths before the first token")
+      ->delimiter(',')
+      ->check(CLI::Range(1, kMostTokens));
+  decode
+      ->add_option("--tokens", flags->decode.num_tokens,
+                   "tokens; the median, and the fastest and slowest tenth are reported")
       ->capture_default_str()
-      ->check(CLI::IsMember({"memory", "disk", "redis", "object"}));
-  store->add_option("--folder", options.folder, "where files are written and removed (the data folder)");
-  store->parse_complete_callback([flags] { flags->wants_store = true; });
+      ->check(CLI::Range(1, kMostTokens));
 }
 
 // Ctrl-C and SIGTERM end the run between two rounds, so that servers and files of the run go with it.
@@ -82,46 +136,44 @@ int RunStore(const Config& config, Flags& flags) {
   return kExitOk;
 }
 
+void AddStoreBenchmark(CLI::App& app, const FlagsPointer& flags) {
+  CLI::App* store = AddBenchmark(app, "store", "each tier's reads and writes, against the machine's limit",
+                                 flags, RunStore);
+  StoreBenchOptions& options = flags->store;
+  store->add_option("--chunk", options.chunk_tokens, "tokens per chunk")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 17));
+  store->add_option("--chunks", options.num_chunks, "chunks of that size")
+      ->capture_default_str()
+      ->check(CLI::Range(1, kMaxBenchChunks));
+  AddRepeat(*store, &options.repeat);
+  store
+      ->add_option("--threads", options.num_threads,
+                   "threads, and connections to Redis (one less, for a Redis started here); 0 = one per core")
+      ->capture_default_str()
+      ->check(CLI::Range(0, kMaxBenchThreads));
+  store->add_option("--tiers", options.tiers, "which to measure")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::IsMember({"memory", "disk", "redis", "object"}));
+  store->add_option("--folder", options.folder, "where files are written and removed (the data folder)");
+}
+
 }  // namespace
 
 VerbRun AddBench(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   app.require_subcommand(1);
-  CLI::App* ttft =
-      AddBenchmark(app, "ttft", "time to first token over stored chunks, against full prefill", flags.get());
-  ttft->add_option("--context", flags->ttft.context_tokens, "chunk tokens")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
-  ttft->add_option("--chunk", flags->ttft.chunk_tokens, "tokens per chunk")
-      ->capture_default_str()
-      ->check(CLI::Range(8, 1 << 17));
-  ttft->add_option("--budget", flags->ttft.budget, "share of chunk tokens to recompute")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
-  ttft->add_option("--method", flags->ttft.method, KnownMethodIds())->capture_default_str();
-  ttft->add_option("--repeat", flags->ttft.repeat, "rounds; medians are reported")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
-  ttft->parse_complete_callback([flags] { flags->wants_ttft = true; });
-  CLI::App* prefill = AddBenchmark(app, "prefill", "prompt tokens a second", flags.get());
-  prefill->add_option("--tokens", flags->prefill.token_counts, "prompt lengths")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1 << 20));
-  prefill->add_option("--repeat", flags->prefill.repeat, "rounds; medians are reported")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
-  prefill->add_option("--peer", flags->prefill.peer, "compare in the same run")
-      ->check(CLI::IsMember({"transformers"}));
+  AddTtftBenchmark(app, flags);
+  AddPrefillBenchmark(app, flags);
+  AddDecodeBenchmark(app, flags);
+  AddSelectBenchmark(app, flags);
   AddStoreBenchmark(app, flags);
   return [flags] {
     const absl::StatusOr<Config> config = ResolveConfig(flags->program);
-    if (!config.ok()) {
-      ReportError(config.status());
-      return static_cast<int>(kExitUsage);
-    }
-    if (flags->wants_store) return RunStore(*config, *flags);
-    return Print(flags->wants_ttft ? BenchTtft(*config, flags->ttft) : BenchPrefill(*config, flags->prefill),
-                 flags->program.json);
+    if (config.ok()) return flags->run(*config, *flags);
+    ReportError(config.status());
+    return static_cast<int>(kExitUsage);
   };
 }
 

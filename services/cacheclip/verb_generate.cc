@@ -46,6 +46,7 @@ absl::Status Generate(const Flags& flags) {
   } else {
     std::fprintf(stderr, "%s\n", UsageLine(result.usage).c_str());
   }
+  if (flags.generate.profile) std::fputs(StageTable(result.usage).c_str(), stderr);
   return absl::OkStatus();
 }
 

@@ -22,7 +22,7 @@
 namespace cacheclip {
 
 struct Config {
-  std::string model, dtype = "bf16", kv_dtype = "auto", device = "cpu";
+  std::string model, dtype = "bf16", weights = "stored", kv_dtype = "auto", device = "cpu";
   std::string data_dir;
   std::string address = "127.0.0.1";
   int64_t port = 50051;

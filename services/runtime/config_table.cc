@@ -37,7 +37,13 @@ constexpr Setting Url(std::string_view name, std::string Config::*member, std::s
 constexpr Setting kSettings[] = {
     {"model", &Config::model,
      "Hugging Face folder of the primary model; empty: the demo model in the models folder"},
-    Choice("dtype", &Config::dtype, "arithmetic and weights", "bf16|fp32"),
+    Choice("dtype", &Config::dtype,
+           "arithmetic, and weights in it; CPUs without bf16 arithmetic compute in fp32", "bf16|fp32"),
+    Choice("weights", &Config::weights,
+           "stored: as the model's files have them; int8: rounded at load, half of bf16's memory, faster "
+           "decode, "
+           "the same on every service",
+           "stored|int8"),
     Choice("kv_dtype", &Config::kv_dtype,
            "stored chunks, the same on every service; auto: dtype's; int8 takes half of bf16's space",
            "auto|bf16|fp32|int8"),

@@ -87,6 +87,14 @@ absl::StatusOr<std::optional<KvDtype>> KvDtypeOf(const Config& config, const Lan
 
 }  // namespace
 
+absl::StatusOr<ModelOptions> ModelOptionsOf(const Config& config, std::string directory) {
+  ModelOptions options{
+      .directory = std::move(directory), .device = config.device, .cache_directory = CacheFolder()};
+  CACHECLIP_ASSIGN_OR_RETURN(options.dtype, ParseComputeDtype(config.dtype));
+  CACHECLIP_ASSIGN_OR_RETURN(options.weights, ParseWeightFormat(config.weights));
+  return options;
+}
+
 absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Config& config,
                                                                      CatalogAccess access) {
   std::unique_ptr<ServiceRuntime> runtime(new ServiceRuntime(config));
@@ -103,11 +111,8 @@ absl::StatusOr<std::unique_ptr<ServiceRuntime>> ServiceRuntime::Open(const Confi
 ServiceRuntime::~ServiceRuntime() = default;
 
 absl::StatusOr<PrefixContexts*> ServiceRuntime::Load(const std::string& directory, int num_layers) {
-  ModelOptions options{.directory = directory,
-                       .device = config_.device,
-                       .num_layers = num_layers,
-                       .cache_directory = CacheFolder()};
-  CACHECLIP_ASSIGN_OR_RETURN(options.dtype, ParseComputeDtype(config_.dtype));
+  CACHECLIP_ASSIGN_OR_RETURN(ModelOptions options, ModelOptionsOf(config_, directory));
+  options.num_layers = num_layers;
   auto loaded = std::make_unique<LoadedModel>();
   Runtime& runtime = loaded->runtime;
   CACHECLIP_ASSIGN_OR_RETURN(runtime.model, LanguageModel::Load(options));

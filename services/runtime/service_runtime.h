@@ -20,6 +20,7 @@
 #include "common/engine/generation_engine.h"
 #include "common/engine/selector_engine.h"
 #include "common/ingest/prefix_context.h"
+#include "common/model/language_model.h"
 #include "common/store/tiered_chunk_store.h"
 #include "common/telemetry/metrics.h"
 #include "services/runtime/config.h"
@@ -31,6 +32,9 @@ namespace cacheclip {
 
 inline constexpr char kVersion[] = "0.1.0";
 inline constexpr char kWriterVersion[] = "cacheclip 0.1.0";
+
+// How `config` wants a model loaded. Errors name the field.
+absl::StatusOr<ModelOptions> ModelOptionsOf(const Config& config, std::string directory);
 
 class ServiceRuntime {
  public:

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Makes <cache>/venv-NAME with what tools/NAME/requirements.txt pins and prints the path of its python on stdout.
-# A second run is a no-op; an interrupted one is repeated.
+# FOLDER, from the repository's root, in place of NAME: FOLDER/requirements.txt. A second run is a no-op; an
+# interrupted one is repeated.
 #   python=$(tools/setup/python_environment.sh eval)
+#   python=$(tools/setup/python_environment.sh tests/benchmarks/peers)
 set -euo pipefail
 
-name="${1:?usage: python_environment.sh NAME}"
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/$name"
+what="${1:?usage: python_environment.sh NAME|FOLDER}"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+name="$(basename "$what")"
+[[ "$what" == */* ]] && here="$root/$what" || here="$root/tools/$what"
 cache="${CACHECLIP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cacheclip}"
 venv="$cache/venv-$name"
 stamp="$venv/cacheclip.ready"

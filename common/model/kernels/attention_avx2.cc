@@ -1,16 +1,15 @@
 #include "common/model/kernels/attention_avx2.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <vector>
 
+#include "common/model/kernels/register_tile_avx2.h"
+
 namespace cacheclip::avx2 {
 namespace {
 
-constexpr int kTileRows = 6, kTileColumns = 16;  // of a register tile: 12 accumulators
-constexpr int kKeyTile = 128;                    // keys whose weights are in memory at once
+constexpr int kKeyTile = 128;    // keys whose weights are in memory at once
 constexpr int kBlockLanes = 96;  // (row, head in group) pairs that share a transposed key tile
 constexpr int kFewLanes = 12;    // up to so many the transposition would not pay
 constexpr int kMinKeysPerPart = 256;
@@ -27,57 +26,6 @@ size_t LaneOffset(const AttentionArguments& a, int kv_head, int lane) {
 
 size_t SlotOffset(const AttentionArguments& a, int kv_head, int slot) {
   return (static_cast<size_t>(kv_head) * a.capacity + slot) * a.head_dim;
-}
-
-float SumOf(__m256 x) {
-  __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  half = _mm_add_ps(half, _mm_movehl_ps(half, half));
-  return _mm_cvtss_f32(_mm_add_ss(half, _mm_movehdup_ps(half)));
-}
-
-float MaxOf(__m256 x) {
-  __m128 half = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-  half = _mm_max_ps(half, _mm_movehl_ps(half, half));
-  return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
-}
-
-// 2^x for x <= 0, relative error 3e-7; 0 far below.
-__m256 Exp2(__m256 x) {
-  x = _mm256_max_ps(x, _mm256_set1_ps(-126.0f));
-  const __m256 whole = _mm256_floor_ps(x), part = _mm256_sub_ps(x, whole);
-  __m256 p = _mm256_set1_ps(1.8775767e-3f);
-  p = _mm256_fmadd_ps(p, part, _mm256_set1_ps(8.9893397e-3f));
-  p = _mm256_fmadd_ps(p, part, _mm256_set1_ps(5.5826318e-2f));
-  p = _mm256_fmadd_ps(p, part, _mm256_set1_ps(2.4015361e-1f));
-  p = _mm256_fmadd_ps(p, part, _mm256_set1_ps(6.9315308e-1f));
-  p = _mm256_fmadd_ps(p, part, _mm256_set1_ps(9.9999994e-1f));
-  const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(whole), 23);
-  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), exponent));
-}
-
-// c[r][0..16] += Σ_k a[r · a_stride + k] · b[k · b_stride + 0..16] for kTileRows rows.
-void Multiply(const float* a, size_t a_stride, const float* b, size_t b_stride, int steps, float* c,
-              size_t c_stride) {
-  __m256 sums[kTileRows][2];
-#pragma GCC unroll 6
-  for (int r = 0; r < kTileRows; ++r) {
-    sums[r][0] = _mm256_loadu_ps(c + r * c_stride);
-    sums[r][1] = _mm256_loadu_ps(c + r * c_stride + 8);
-  }
-  for (int k = 0; k < steps; ++k, b += b_stride) {
-    const __m256 low = _mm256_loadu_ps(b), high = _mm256_loadu_ps(b + 8);
-#pragma GCC unroll 6
-    for (int r = 0; r < kTileRows; ++r) {
-      const __m256 factor = _mm256_broadcast_ss(a + r * a_stride + k);
-      sums[r][0] = _mm256_fmadd_ps(factor, low, sums[r][0]);
-      sums[r][1] = _mm256_fmadd_ps(factor, high, sums[r][1]);
-    }
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < kTileRows; ++r) {
-    _mm256_storeu_ps(c + r * c_stride, sums[r][0]);
-    _mm256_storeu_ps(c + r * c_stride + 8, sums[r][1]);
-  }
 }
 
 // out[d · 16 + i] = rows[i · dim + d] for 8 rows; out's rows are 16 wide.
@@ -150,12 +98,12 @@ class Block {
     for (int lane = 0; lane < lanes_; ++lane) std::copy_n(bias, columns, Weights(lane));
     for (int column = 0; column < columns; column += kTileColumns)
       for (int lane = 0; lane < lanes_; lane += kTileRows)
-        Multiply(Query(lane), dim_, &keys_[static_cast<size_t>(column) * dim_], kTileColumns, dim_,
-                 Weights(lane) + column, kKeyTile);
+        Multiply<kTileRows>(Query(lane), dim_, 1, &keys_[static_cast<size_t>(column) * dim_], kTileColumns,
+                            dim_, Weights(lane) + column, kKeyTile);
     for (int lane = 0; lane < lanes_; ++lane) ToWeights(lane, limits_[lane] - key + 1, columns);
     for (int d = 0; d < dim_; d += kTileColumns)
       for (int lane = 0; lane < lanes_; lane += kTileRows)
-        Multiply(Weights(lane), kKeyTile, values + d, dim_, num_keys, Out(lane) + d, dim_);
+        Multiply<kTileRows>(Weights(lane), kKeyTile, 1, values + d, dim_, num_keys, Out(lane) + d, dim_);
   }
 
   // Groups of 16 keys, each [dim, 16]; what lies behind the last key keeps numbers of no meaning.
@@ -224,48 +172,92 @@ void RunBlocks(const AttentionArguments& a) {
   }
 }
 
-// A few lanes (decode): keys are read as they lie, and cut in parts so that every thread has some.
+// A few lanes (decode): keys are read as they lie, and cut in parts so that every thread has some. What a
+// part leaves of a kv head's lanes.
 struct Part {
-  float max[kFewLanes], sum[kFewLanes];
-  std::vector<float> out;  // [lanes, dim]
+  float max[kFewLanes], sum[kFewLanes];  // of scores in base 2, of weights against that maximum
+  float* out;                            // [lanes, dim], weighted by the same
 };
 
-void RunPart(const AttentionArguments& a, int kv_head, int begin, int end, Part& part) {
+// Lane i holds the sum of rows[i].
+__m256 SumsOf(const __m256 (&rows)[8]) {
+  const __m256 low = _mm256_hadd_ps(_mm256_hadd_ps(rows[0], rows[1]), _mm256_hadd_ps(rows[2], rows[3]));
+  const __m256 high = _mm256_hadd_ps(_mm256_hadd_ps(rows[4], rows[5]), _mm256_hadd_ps(rows[6], rows[7]));
+  return _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+}
+
+// scores[0..8) of eight neighbouring keys.
+__m256 ScoreEight(const float* query, const float* keys, int dim) {
+  __m256 sums[8] = {};
+  for (int d = 0; d < dim; d += 8) {
+    const __m256 q = _mm256_loadu_ps(query + d);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i)
+      sums[i] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + static_cast<size_t>(i) * dim + d), sums[i]);
+  }
+  return SumsOf(sums);
+}
+
+float ScoreOne(const float* query, const float* key, int dim) {
+  __m256 sum = _mm256_setzero_ps();
+  for (int d = 0; d < dim; d += 8)
+    sum = _mm256_fmadd_ps(_mm256_loadu_ps(query + d), _mm256_loadu_ps(key + d), sum);
+  return SumOf(sum);
+}
+
+// Scores of keys begin … end - 1 become weights, in place; keys that a lane does not see weigh nothing.
+void WeighKeys(const AttentionArguments& a, int kv_head, int begin, int end, size_t stride, float* weights,
+               Part& part) {
   const int group = Group(a), lanes = a.num_rows * group, dim = a.head_dim;
-  part.out.assign(static_cast<size_t>(lanes) * dim, 0.0f);
-  std::vector<float> scores(static_cast<size_t>(end - begin) + 8);
-  for (int lane = 0; lane < lanes; ++lane) {
-    const float* query = a.queries + LaneOffset(a, kv_head, lane);
-    const int visible = std::min(end, a.limits[lane / group] + 1);
-    part.max[lane] = kLowest, part.sum[lane] = 0;
-    for (int key = begin; key < visible; ++key) {
-      const float* row = a.keys + SlotOffset(a, kv_head, key);
-      __m256 low = _mm256_setzero_ps(), high = _mm256_setzero_ps();
-      for (int d = 0; d < dim; d += 16) {
-        low = _mm256_fmadd_ps(_mm256_loadu_ps(query + d), _mm256_loadu_ps(row + d), low);
-        high = _mm256_fmadd_ps(_mm256_loadu_ps(query + d + 8), _mm256_loadu_ps(row + d + 8), high);
-      }
-      const float score = (SumOf(_mm256_add_ps(low, high)) * a.scale + a.slot_bias[key]) * kLog2E;
-      scores[static_cast<size_t>(key - begin)] = score;
-      part.max[lane] = std::max(part.max[lane], score);
-    }
-    std::fill_n(scores.begin() + std::max(visible - begin, 0), 8, kLowest);
-    float* out = &part.out[static_cast<size_t>(lane) * dim];
-    for (int key = begin; key < visible; key += 8) {
-      const __m256 weight = Exp2(_mm256_sub_ps(_mm256_loadu_ps(&scores[static_cast<size_t>(key - begin)]),
-                                               _mm256_set1_ps(part.max[lane])));
-      float weights[8];
-      _mm256_storeu_ps(weights, weight);
-      for (int i = 0; i < std::min(8, visible - key); ++i) {
-        part.sum[lane] += weights[i];
-        const float* row = a.values + SlotOffset(a, kv_head, key + i);
-        const __m256 factor = _mm256_set1_ps(weights[i]);
-        for (int d = 0; d < dim; d += 8)
-          _mm256_storeu_ps(out + d,
-                           _mm256_fmadd_ps(factor, _mm256_loadu_ps(row + d), _mm256_loadu_ps(out + d)));
+  const __m256 scale = _mm256_set1_ps(a.scale * kLog2E), base = _mm256_set1_ps(kLog2E);
+  for (int key = begin; key < end; key += 8) {
+    const float* const keys = a.keys + SlotOffset(a, kv_head, key);
+    for (int lane = 0; lane < lanes; ++lane) {
+      const float* const query = a.queries + LaneOffset(a, kv_head, lane);
+      float* const scores = weights + static_cast<size_t>(lane) * stride + (key - begin);
+      if (key + 8 <= end) {
+        _mm256_storeu_ps(scores, _mm256_fmadd_ps(_mm256_loadu_ps(a.slot_bias + key), base,
+                                                 _mm256_mul_ps(scale, ScoreEight(query, keys, dim))));
+      } else {
+        for (int i = 0; i < end - key; ++i)
+          scores[i] =
+              (ScoreOne(query, keys + static_cast<size_t>(i) * dim, dim) * a.scale + a.slot_bias[key + i]) *
+              kLog2E;
       }
     }
   }
+  for (int lane = 0; lane < lanes; ++lane) {
+    float* const scores = weights + static_cast<size_t>(lane) * stride;
+    const int visible = std::clamp(a.limits[lane / group] + 1 - begin, 0, end - begin);
+    std::fill(scores + visible, scores + stride, kLowest);
+    __m256 highest = _mm256_set1_ps(kLowest), sum = _mm256_setzero_ps();
+    for (size_t i = 0; i < stride; i += 8) highest = _mm256_max_ps(highest, _mm256_loadu_ps(scores + i));
+    part.max[lane] = MaxOf(highest);
+    const __m256 top = _mm256_set1_ps(std::max(part.max[lane], kLowest / 2));
+    for (size_t i = 0; i < stride; i += 8) {
+      const __m256 score = _mm256_sub_ps(_mm256_loadu_ps(scores + i), top);
+      const __m256 seen = _mm256_cmp_ps(score, _mm256_set1_ps(-126.0f), _CMP_GE_OQ);
+      const __m256 weight = _mm256_and_ps(seen, Exp2(score));
+      sum = _mm256_add_ps(sum, weight);
+      _mm256_storeu_ps(scores + i, weight);
+    }
+    part.sum[lane] = SumOf(sum);
+  }
+}
+
+void RunPart(const AttentionArguments& a, int kv_head, int begin, int end, Part& part) {
+  const int lanes = a.num_rows * Group(a), dim = a.head_dim;
+  const size_t stride = (static_cast<size_t>(end - begin) + 7) / 8 * 8;
+  static thread_local std::vector<float> weights;  // [lanes, stride]
+  weights.resize(static_cast<size_t>(lanes) * stride);
+  WeighKeys(a, kv_head, begin, end, stride, weights.data(), part);
+  std::fill_n(part.out, static_cast<size_t>(lanes) * dim, 0.0f);
+  const float* const values = a.values + SlotOffset(a, kv_head, begin);
+  for (int d = 0; d < dim; d += kTileColumns)
+    for (int lane = 0; lane < lanes; lane += kTileRows)
+      MultiplyRows(std::min(kTileRows, lanes - lane), &weights[static_cast<size_t>(lane) * stride], stride,
+                   values + d, static_cast<size_t>(dim), end - begin,
+                   part.out + static_cast<size_t>(lane) * dim + d, static_cast<size_t>(dim));
 }
 
 void MergeParts(const AttentionArguments& a, int kv_head, const Part* parts, int num_parts) {
@@ -289,15 +281,20 @@ void RunFewLanes(const AttentionArguments& a) {
   const int wanted = (2 * a.num_threads + a.num_kv_heads - 1) / a.num_kv_heads;
   const int num_parts = std::clamp(keys / kMinKeysPerPart, 1, wanted);
   const int keys_per_part = (keys + num_parts - 1) / num_parts;
-  std::vector<Part> parts(static_cast<size_t>(a.num_kv_heads) * num_parts);
+  const size_t part_elements = static_cast<size_t>(a.num_rows) * Group(a) * a.head_dim;
+  static thread_local std::vector<Part> parts;
+  static thread_local std::vector<float> outs;
+  parts.resize(static_cast<size_t>(a.num_kv_heads) * num_parts);
+  outs.resize(parts.size() * part_elements);
+  Part* const all = parts.data();  // of this thread, for those that help
+  for (size_t i = 0; i < parts.size(); ++i) all[i].out = &outs[i * part_elements];
 #pragma omp parallel for num_threads(a.num_threads) schedule(dynamic, 1)
   for (int item = 0; item < a.num_kv_heads * num_parts; ++item) {
     const int begin = item % num_parts * keys_per_part;
-    RunPart(a, item / num_parts, begin, std::min(keys, begin + keys_per_part),
-            parts[static_cast<size_t>(item)]);
+    RunPart(a, item / num_parts, begin, std::min(keys, begin + keys_per_part), all[item]);
   }
   for (int head = 0; head < a.num_kv_heads; ++head)
-    MergeParts(a, head, &parts[static_cast<size_t>(head) * num_parts], num_parts);
+    MergeParts(a, head, all + static_cast<size_t>(head) * num_parts, num_parts);
 }
 
 }  // namespace

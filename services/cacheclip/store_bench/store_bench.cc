@@ -16,6 +16,7 @@
 #include "services/cacheclip/store_bench/sample_chunks.h"
 #include "services/cacheclip/store_bench/tier_benches.h"
 #include "services/runtime/paths.h"
+#include "services/runtime/service_runtime.h"
 
 namespace cacheclip {
 namespace {
@@ -77,9 +78,7 @@ absl::StatusOr<nlohmann::json> BenchStore(const Config& config, const StoreBench
     options.num_threads =
         std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxBenchThreads);
   SetComputeThreads(options.num_threads);
-  ModelOptions model_options{
-      .directory = ModelFolder(config), .device = config.device, .cache_directory = CacheFolder()};
-  CACHECLIP_ASSIGN_OR_RETURN(model_options.dtype, ParseComputeDtype(config.dtype));
+  CACHECLIP_ASSIGN_OR_RETURN(const ModelOptions model_options, ModelOptionsOf(config, ModelFolder(config)));
   CACHECLIP_ASSIGN_OR_RETURN(const auto model, LanguageModel::Load(model_options));
   CACHECLIP_ASSIGN_OR_RETURN(
       const SampleChunks chunks,

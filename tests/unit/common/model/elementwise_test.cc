@@ -52,8 +52,9 @@ TEST(RotateHeads, GivesTheBitsOfRotate) {
   const RotationTable table = MakeRotationTable(InverseFrequencies({.head_dim = 64}),
                                                 at::arange(3000, 3009, at::TensorOptions().dtype(at::kLong)));
   const at::Tensor fused = RandomBf16Tensor({9, 8 * 64});
-  for (const at::Tensor& heads : {fused.view({9, 8, 64}), fused.slice(1, 128, 5 * 64).view({9, 3, 64})})
-    EXPECT_TRUE(RotateHeads(heads, table).equal(Rotate(heads, table)));
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kFloat})
+    for (const at::Tensor& heads : {fused.view({9, 8, 64}), fused.slice(1, 128, 5 * 64).view({9, 3, 64})})
+      EXPECT_TRUE(RotateHeads(heads.to(dtype), table).equal(Rotate(heads.to(dtype), table)));
 }
 
 TEST(SwiGlu, IsSiluOfTheGateTimesUp) {

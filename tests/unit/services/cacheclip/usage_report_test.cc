@@ -45,6 +45,28 @@ TEST(UsageReport, LineSaysWhatWentOnWithoutAPart) {
   EXPECT_THAT(UsageLine(usage), HasSubstr("without selector: selector_unavailable"));
 }
 
+TEST(UsageReport, StagesAreSharesOfTheTimeToTheFirstTokenAndDecodeIsARate) {
+  Usage usage = Result(Method::kAuxiliary, absl::Seconds(2), "").usage;
+  usage.completion_tokens = 11;
+  usage.stage_durations = {{Stage::kSelect, absl::Milliseconds(500)},
+                           {Stage::kRecompute, absl::Milliseconds(1400)},
+                           {Stage::kDecode, absl::Milliseconds(250)}};
+  const std::string table = StageTable(usage);
+  EXPECT_THAT(table, testing::ContainsRegex("select +0.5000 +25.0 %"));
+  EXPECT_THAT(table, testing::ContainsRegex("recompute +1.4000 +70.0 %"));
+  EXPECT_THAT(table, testing::ContainsRegex("first token +2.0000"));
+  EXPECT_THAT(table, testing::ContainsRegex("decode +0.2500 +40.0 tokens/s"));
+  EXPECT_LT(table.find("select"), table.find("recompute"));
+}
+
+TEST(UsageReport, StagesOfOneTokenHaveNoDecodeRate) {
+  Usage usage = Result(Method::kFull, absl::ZeroDuration(), "").usage;
+  usage.completion_tokens = 1;
+  usage.stage_durations = {{Stage::kDecode, absl::ZeroDuration()}, {Stage::kRecompute, absl::ZeroDuration()}};
+  EXPECT_THAT(StageTable(usage), testing::Not(HasSubstr("tokens/s")));
+  EXPECT_THAT(StageTable(usage), HasSubstr("0.0 %"));
+}
+
 TEST(UsageReport, TableComparesWithTheFirstRun) {
   const std::string table =
       ComparisonTable({{"full", Result(Method::kFull, absl::Seconds(2), "yes")},

@@ -1,0 +1,100 @@
+#include "common/model/kernels/packed_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+namespace cacheclip::avx2 {
+namespace {
+
+int64_t ElementBytes(Element element) {
+  return element == Element::kFp32 ? 4 : element == Element::kBf16 ? 2 : 1;
+}
+
+uint16_t RoundToBf16(float x) {  // to nearest even; weights are finite
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof(bits));
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+float FromBf16(uint16_t x) {
+  const uint32_t bits = static_cast<uint32_t>(x) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+void PackLane(const float* row, const PackedWeights& packed, int64_t panel, int lane) {
+  const int64_t inputs = packed.inputs;
+  std::byte* const out = Panel(packed, panel);
+  if (packed.element == Element::kInt8) {
+    float largest = 0;
+    for (int64_t k = 0; k < inputs; ++k) largest = std::max(largest, std::fabs(row[k]));
+    const float scale = largest > 0 ? largest / kMaxWeight : 1.0f;
+    packed.scales[panel * kPanelOutputs + lane] = scale;
+    int8_t* const to = reinterpret_cast<int8_t*>(out);
+    for (int64_t k = 0; k < inputs; ++k)
+      to[(k / 2 * kPanelOutputs + lane) * 2 + k % 2] = static_cast<int8_t>(std::lrint(row[k] / scale));
+    if (inputs % 2 == 1) to[(inputs / 2 * kPanelOutputs + lane) * 2 + 1] = 0;
+  } else if (packed.element == Element::kBf16) {
+    uint16_t* const to = reinterpret_cast<uint16_t*>(out);
+    for (int64_t k = 0; k < inputs; ++k) to[k * kPanelOutputs + lane] = RoundToBf16(row[k]);
+  } else {
+    float* const to = reinterpret_cast<float*>(out);
+    for (int64_t k = 0; k < inputs; ++k) to[k * kPanelOutputs + lane] = row[k];
+  }
+}
+
+void ReadRow(const WeightSource& source, int64_t index, std::vector<float>& row) {
+  const int64_t inputs = static_cast<int64_t>(row.size());
+  if (index >= source.outputs) {
+    std::ranges::fill(row, 0.0f);
+  } else if (source.element == Element::kBf16) {
+    std::transform(static_cast<const uint16_t*>(source.values) + index * inputs,
+                   static_cast<const uint16_t*>(source.values) + (index + 1) * inputs, row.begin(), FromBf16);
+  } else {
+    std::copy_n(static_cast<const float*>(source.values) + index * inputs, inputs, row.begin());
+  }
+}
+
+}  // namespace
+
+size_t PanelBytes(Element element, int64_t inputs) {
+  const int64_t padded = element == Element::kInt8 ? 2 * Pairs(inputs) : inputs;
+  return static_cast<size_t>(padded * kPanelOutputs * ElementBytes(element));
+}
+
+std::byte* Panel(const PackedWeights& packed, int64_t panel) {
+  return static_cast<std::byte*>(packed.panels) +
+         panel * static_cast<int64_t>(PanelBytes(packed.element, packed.inputs));
+}
+
+void Pack(const WeightSource& source, int first_lane, int num_lanes, const PackedWeights& packed,
+          int num_threads) {
+#pragma omp parallel for schedule(static) num_threads(num_threads)
+  for (int64_t panel = 0; panel < packed.num_panels; ++panel) {
+    std::vector<float> row(static_cast<size_t>(packed.inputs));
+    for (int lane = 0; lane < num_lanes; ++lane) {
+      ReadRow(source, panel * num_lanes + lane, row);
+      PackLane(row.data(), packed, panel, first_lane + lane);
+    }
+  }
+}
+
+void Unpack(const PackedWeights& packed, int64_t lane, float* out) {
+  const int64_t panel = lane / kPanelOutputs, column = lane % kPanelOutputs;
+  const std::byte* const from = Panel(packed, panel);
+  for (int64_t k = 0; k < packed.inputs; ++k) {
+    const int64_t index = k * kPanelOutputs + column;
+    if (packed.element == Element::kInt8)
+      out[k] = packed.scales[lane] * static_cast<float>(reinterpret_cast<const int8_t*>(
+                                         from)[(k / 2 * kPanelOutputs + column) * 2 + k % 2]);
+    else if (packed.element == Element::kBf16)
+      out[k] = FromBf16(reinterpret_cast<const uint16_t*>(from)[index]);
+    else
+      out[k] = reinterpret_cast<const float*>(from)[index];
+  }
+}
+
+}  // namespace cacheclip::avx2

@@ -1,0 +1,41 @@
+// Weights as kernels/linear_avx2.h reads them: panels of 16 outputs, in fp32, bf16 or int8 with a scale for
+// each output. Functions only; threads come from OpenMP.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace cacheclip::avx2 {
+
+enum class Element { kFp32, kBf16, kInt8 };
+
+inline constexpr int kPanelOutputs = 16;
+
+struct PackedWeights {
+  Element element;
+  int64_t num_panels, inputs;
+  // fp32, bf16: [num_panels, inputs, 16]; int8: [num_panels, ceil(inputs / 2), 16, 2]. Aligned to 64 bytes.
+  void* panels;
+  float* scales;  // int8 only: [num_panels, 16]
+};
+size_t PanelBytes(Element element, int64_t inputs);
+std::byte* Panel(const PackedWeights& packed, int64_t panel);  // where it begins
+inline int64_t Pairs(int64_t inputs) { return (inputs + 1) / 2; }
+inline constexpr int kMaxWeight = 127;  // of int8
+
+// A matrix [outputs, inputs] to be packed: kFp32 or kBf16, contiguous.
+struct WeightSource {
+  Element element;
+  const void* values;
+  int64_t outputs;
+};
+
+// Fills lanes first_lane … first_lane + num_lanes - 1 of every panel with successive rows of `source`, zeros
+// behind the last, and their scales.
+void Pack(const WeightSource& source, int first_lane, int num_lanes, const PackedWeights& packed,
+          int num_threads);
+
+// out[0..inputs): the weights of one lane, as products see them.
+void Unpack(const PackedWeights& packed, int64_t lane, float* out);
+
+}  // namespace cacheclip::avx2

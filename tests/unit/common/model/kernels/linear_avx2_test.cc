@@ -1,0 +1,109 @@
+// Each form of weights against products in double precision, over shapes that leave rests of every kind.
+#include "common/model/kernels/linear_avx2.h"
+
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "common/model/kernels/isa.h"
+#include "tests/unit/common/model/kernels/packed_matrix.h"
+
+namespace cacheclip {
+namespace {
+
+using avx2::Element;
+using avx2::Epilogue;
+
+class LinearAvx2 : public testing::TestWithParam<Element> {
+ protected:
+  void SetUp() override {
+    if (!MachineHas(Isa::kAvx2)) GTEST_SKIP() << "this CPU lacks avx2";
+  }
+};
+
+TEST_P(LinearAvx2, IsTheProductForAnyShapeAndEpilogue) {
+  std::mt19937 random(2);
+  for (const int64_t rows : {1, 2, 3, 4, 5, 11, 97, 200})
+    for (const auto& [outputs, inputs] : {std::pair{16, 8}, {40, 33}, {50, 600}, {7, 1}})
+      for (const Epilogue epilogue : {Epilogue::kStore, Epilogue::kAdd}) {
+        const Packed packed(GetParam(), Random(static_cast<size_t>(outputs * inputs), random), outputs,
+                            inputs);
+        const int64_t x_stride = inputs + 3, out_stride = outputs + 2;
+        const std::vector<float> x = Random(static_cast<size_t>(rows * x_stride), random);
+        const std::vector<float> bias = Random(static_cast<size_t>(outputs), random);
+        const std::vector<float> before = Random(static_cast<size_t>(rows * out_stride), random);
+        for (const bool has_bias : {false, true}) {
+          std::vector<float> out = before;
+          avx2::Linear({packed.view, x.data(), x_stride, rows, has_bias ? bias.data() : nullptr, out.data(),
+                        out_stride, outputs, epilogue, 3});
+          for (int64_t r = 0; r < rows; ++r) {
+            float top = 0;
+            for (int64_t k = 0; k < inputs; ++k) top = std::max(top, std::fabs(x[r * x_stride + k]));
+            for (int64_t o = 0; o < out_stride; ++o) {
+              const float was = before[r * out_stride + o], is = out[r * out_stride + o];
+              if (o >= outputs) {
+                ASSERT_EQ(is, was) << "written behind the row";
+                continue;
+              }
+              const std::vector<float> row = packed.Row(o);
+              double sum = epilogue == Epilogue::kAdd ? was : 0, size = std::fabs(sum), weight_sum = 0;
+              if (has_bias) sum += bias[o], size += std::fabs(bias[o]);
+              for (int64_t k = 0; k < inputs; ++k) {
+                const double product = static_cast<double>(row[k]) * x[r * x_stride + k];
+                sum += product, size += std::fabs(product), weight_sum += std::fabs(row[k]);
+              }
+              // fp32 sums; a rounded row is off by half a step of its largest number over 8191 each.
+              const double rounding = GetParam() == Element::kInt8 ? weight_sum * top / 8191 / 2 * 1.001 : 0;
+              ASSERT_LE(std::fabs(is - sum), 1e-6 * size + rounding + 1e-6)
+                  << rows << "x" << outputs << "x" << inputs << " row " << r << " output " << o;
+            }
+          }
+        }
+      }
+}
+
+TEST_P(LinearAvx2, GatedLanesGiveHalfAsManyColumns) {
+  std::mt19937 random(3);
+  constexpr int64_t kOutputs = 21, kInputs = 18;
+  const int64_t num_panels = (kOutputs + 7) / 8;
+  const std::vector<float> gate = Random(kOutputs * kInputs, random), up = Random(kOutputs * kInputs, random);
+  Packed both(GetParam(), Random(static_cast<size_t>(num_panels * 16 * kInputs), random), num_panels * 16,
+              kInputs);
+  avx2::Pack({Element::kFp32, gate.data(), kOutputs}, 0, 8, both.view, 1);
+  avx2::Pack({Element::kFp32, up.data(), kOutputs}, 8, 8, both.view, 1);
+  for (const int64_t rows : {1, 4, 30}) {
+    const std::vector<float> x = Random(static_cast<size_t>(rows * kInputs), random);
+    std::vector<float> out(static_cast<size_t>(rows * kOutputs), std::nanf(""));
+    avx2::Linear(
+        {both.view, x.data(), kInputs, rows, nullptr, out.data(), kOutputs, kOutputs, Epilogue::kSwiGlu, 2});
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t o = 0; o < kOutputs; ++o) {
+        const std::vector<float> g = both.Row(o / 8 * 16 + o % 8), u = both.Row(o / 8 * 16 + 8 + o % 8);
+        double gate_sum = 0, up_sum = 0;
+        for (int64_t k = 0; k < kInputs; ++k)
+          gate_sum += static_cast<double>(g[k]) * x[r * kInputs + k],
+              up_sum += static_cast<double>(u[k]) * x[r * kInputs + k];
+        const double expected = gate_sum / (1 + std::exp(-gate_sum)) * up_sum;
+        ASSERT_NEAR(out[r * kOutputs + o], expected,
+                    1e-2 * (GetParam() == Element::kInt8) + 1e-5 * (1 + std::fabs(expected)));
+      }
+  }
+}
+
+TEST_P(LinearAvx2, LargeNumbersSaturateTheGateCleanly) {
+  const std::vector<float> ones(16 * 8, 1.0f);
+  const Packed packed(GetParam(), ones, 16, 8);
+  for (const float x : {1e4f, -1e4f}) {
+    const std::vector<float> row(8, x);
+    std::vector<float> out(8);
+    avx2::Linear({packed.view, row.data(), 8, 1, nullptr, out.data(), 8, 8, Epilogue::kSwiGlu, 1});
+    EXPECT_NEAR(out[3], x > 0 ? 6.4e9 : 0, x > 0 ? 1e4 : 1e-20);  // of inputs of ±8e4
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Elements, LinearAvx2, testing::ValuesIn(kElements), ElementName);
+
+}  // namespace
+}  // namespace cacheclip
