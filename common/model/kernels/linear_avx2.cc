@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "common/model/kernels/register_tile_avx2.h"
@@ -239,17 +240,16 @@ RoundedRows Round(const LinearArguments& a) {
 template <int kRows, Element kElement>
 void StreamPanel(const LinearArguments& a, int64_t panel, float* products) {
   constexpr int kChains = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
+  using Stored = std::conditional_t<kElement == Element::kBf16, uint16_t, float>;
+  const Stored* const weights = reinterpret_cast<const Stored*>(Panel(a.weights, panel));
   __m256 sums[kChains][kRows][2] = {};
   const auto step = [&](int64_t k, __m256(&chain)[kRows][2]) {
+    const Stored* const from = weights + k * kPanelOutputs;
     __m256 low, high;
-    if constexpr (kElement == Element::kBf16) {
-      const uint16_t* const from =
-          reinterpret_cast<const uint16_t*>(Panel(a.weights, panel)) + k * kPanelOutputs;
+    if constexpr (kElement == Element::kBf16)
       low = WidenBf16(from), high = WidenBf16(from + 8);
-    } else {
-      const float* const from = reinterpret_cast<const float*>(Panel(a.weights, panel)) + k * kPanelOutputs;
+    else
       low = _mm256_load_ps(from), high = _mm256_load_ps(from + 8);
-    }
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const __m256 factor = _mm256_broadcast_ss(a.x + r * a.x_stride + k);
