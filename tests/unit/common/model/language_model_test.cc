@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "common/base/status.h"
+#include "common/model/inference_session.h"
 #include "common/model/kernels/isa.h"
 #include "common/model/weights.h"
 #include "tests/support/temp_folder.h"
@@ -57,6 +60,28 @@ TEST_F(LanguageModelTest, DtypeEntersTheFingerprint) {
   EXPECT_EQ(narrow->kv_shape().dtype, KvDtype::kBf16);
 }
 
+TEST_F(LanguageModelTest, Int8WeightsAreAnotherModelThatAnswersNearlyTheSame) {
+  const auto stored = Load({.dtype = ComputeDtype::kFloat32}).value();
+  const auto int8 = Load({.dtype = ComputeDtype::kFloat32, .weights = WeightFormat::kInt8}).value();
+  EXPECT_NE(int8->fingerprint(), stored->fingerprint());
+  EXPECT_EQ(int8->kv_shape(), stored->kv_shape());
+  if (ActiveIsa() >= Isa::kAvx2) EXPECT_LT(int8->weight_bytes(), stored->weight_bytes() / 3);  // of fp32
+  const auto logits = [](const std::shared_ptr<const LanguageModel>& model) {
+    PromptTokens prompt;
+    prompt.suffix_ids = {3, 1, 4, 1, 5, 9, 2, 6};
+    const auto session = InferenceSession::Create(model, prompt.size()).value();
+    return session->Run(FullRows(prompt)).value();
+  };
+  const Logits expected = logits(stored), ours = logits(int8);
+  float largest = 0, error = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    largest = std::max(largest, std::fabs(expected[i]));
+    error = std::max(error, std::fabs(ours[i] - expected[i]));
+  }
+  EXPECT_GT(error, 0);
+  EXPECT_LT(error, largest / 20);
+}
+
 TEST_F(LanguageModelTest, OtherWeightsHaveAnotherFingerprint) {
   const auto one = Load({.dtype = ComputeDtype::kFloat32}).value();
   WriteTinyModel(directory_, {.vocab_size = 64, .num_layers = 4, .seed = "other", .with_tokenizer = false});
@@ -103,6 +128,12 @@ TEST(ComputeDtype, NamesRoundTripAndOthersAreRefused) {
   for (ComputeDtype dtype : {ComputeDtype::kFloat32, ComputeDtype::kBfloat16})
     EXPECT_EQ(ParseComputeDtype(ComputeDtypeName(dtype)).value(), dtype);
   EXPECT_EQ(FieldOf(ParseComputeDtype("int4").status()), "model.dtype");
+}
+
+TEST(WeightFormat, IsStoredOrInt8) {
+  EXPECT_EQ(ParseWeightFormat("stored").value(), WeightFormat::kAsStored);
+  EXPECT_EQ(ParseWeightFormat("int8").value(), WeightFormat::kInt8);
+  EXPECT_EQ(FieldOf(ParseWeightFormat("int4").status()), "model.weights");
 }
 
 }  // namespace

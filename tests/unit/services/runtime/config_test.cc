@@ -54,6 +54,7 @@ TEST(Config, RefusesByName) {
   EXPECT_EQ(FieldOfLoading({.flags = {{"port", "1.5"}}}), "port");
   EXPECT_EQ(FieldOfLoading({.environment = {{"dtype", "fp8"}}}), "dtype");
   EXPECT_EQ(FieldOfLoading({.flags = {{"kv_dtype", "int4"}}}), "kv_dtype");
+  EXPECT_EQ(FieldOfLoading({.flags = {{"weights", "int4"}}}), "weights");
   EXPECT_EQ(FieldOfLoading({.flags = {{"selector", "perhaps"}}}), "selector");
   EXPECT_EQ(FieldOfLoading({.file = WriteYaml(folder, "port: [1, 2]\n")}), "port");
   EXPECT_EQ(FieldOfLoading({.file = WriteYaml(folder, "port: {\n")}), "config");
