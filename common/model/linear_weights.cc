@@ -45,10 +45,11 @@ at::Tensor Dense(const at::Tensor& x, const at::Tensor& weight, const at::Tensor
 
 LinearWeights::LinearWeights(const at::Tensor& weight, const at::Tensor& bias, const WeightOptions& options)
     : options_(options), outputs_(weight.size(0)) {
+  options_.arena = nullptr;
   if (bias.defined()) bias_ = bias.to(at::TensorOptions().dtype(options.dtype).device(options.device));
   if (Packs(options)) {
     if (bias.defined()) bias_ = bias_.to(at::kFloat).contiguous();
-    Pack({weight});
+    Pack({weight}, options.arena);
   } else {
     weight_ = Held(weight, options);
   }
@@ -58,9 +59,10 @@ LinearWeights LinearWeights::Gated(const at::Tensor& gate, const at::Tensor& up,
                                    const WeightOptions& options) {
   LinearWeights weights;
   weights.options_ = options;
+  weights.options_.arena = nullptr;
   weights.outputs_ = gate.size(0);
   if (Packs(options))
-    weights.Pack({gate, up});
+    weights.Pack({gate, up}, options.arena);
   else
     weights.weight_ = at::cat({Held(gate, options), Held(up, options)}, 0);
   return weights;
@@ -68,7 +70,7 @@ LinearWeights LinearWeights::Gated(const at::Tensor& gate, const at::Tensor& up,
 
 // One matrix, or two whose panels share lanes. bf16 weights stay as they are: widened, they are the same
 // numbers in fp32.
-void LinearWeights::Pack(const std::vector<at::Tensor>& parts) {
+void LinearWeights::Pack(const std::vector<at::Tensor>& parts, WeightArena* arena) {
   const bool is_bf16 = parts[0].scalar_type() == at::kBFloat16;
   const int64_t inputs = parts[0].size(1), width = avx2::kPanelOutputs / static_cast<int64_t>(parts.size());
   packed_ = {.element = options_.int8 ? avx2::Element::kInt8
@@ -77,7 +79,7 @@ void LinearWeights::Pack(const std::vector<at::Tensor>& parts) {
              .num_panels = (outputs_ + width - 1) / width,
              .inputs = inputs};
   const auto bytes = static_cast<int64_t>(avx2::PanelBytes(packed_.element, inputs)) * packed_.num_panels;
-  panels_ = at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
+  panels_ = arena != nullptr ? arena->Take(bytes) : at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
   packed_.panels = panels_.mutable_data_ptr();
   if (options_.int8) {
     scales_ = at::empty({packed_.num_panels * avx2::kPanelOutputs}, at::TensorOptions().dtype(at::kFloat));

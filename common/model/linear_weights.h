@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "common/model/kernels/linear_avx2.h"
+#include "common/model/weight_arena.h"
 
 namespace cacheclip {
 
@@ -18,6 +19,7 @@ struct WeightOptions {
   // Weights are rounded to int8 with a scale for each output. Where panels are not to be had they are kept in
   // `dtype`: the same answers, no less memory.
   bool int8 = false;
+  WeightArena* arena = nullptr;  // where panels lie; null: each in memory of its own
 };
 
 class LinearWeights {
@@ -50,10 +52,10 @@ class LinearWeights {
   int64_t num_bytes() const;
 
  private:
-  void Pack(const std::vector<at::Tensor>& parts);
+  void Pack(const std::vector<at::Tensor>& parts, WeightArena* arena);
   at::Tensor RunPacked(const at::Tensor& x, avx2::Epilogue epilogue, at::Tensor out) const;
 
-  WeightOptions options_;
+  WeightOptions options_;       // without the arena
   int64_t outputs_ = 0;         // columns of Apply() or ApplyGated()
   at::Tensor weight_, bias_;    // [outputs, inputs] unless packed; [outputs]
   at::Tensor panels_, scales_;  // storage of packed_

@@ -103,7 +103,9 @@ at::Tensor ModelTensors::Embed(const at::Tensor& ids) const {
 }
 
 absl::StatusOr<ModelTensors> LoadModelTensors(const Checkpoint& checkpoint, const ModelConfig& config,
-                                              int num_layers, const WeightOptions& options) {
+                                              int num_layers, WeightOptions options) {
+  WeightArena arena;
+  options.arena = &arena;
   const Reader reader(checkpoint, options);
   const int64_t vocabulary = config.vocab_size, hidden = config.hidden_size;
   ModelTensors tensors;

@@ -39,6 +39,6 @@ struct ModelTensors {
 
 // Reads and converts the first `num_layers` layers. Errors name the tensor.
 absl::StatusOr<ModelTensors> LoadModelTensors(const Checkpoint& checkpoint, const ModelConfig& config,
-                                              int num_layers, const WeightOptions& options);
+                                              int num_layers, WeightOptions options);
 
 }  // namespace cacheclip

@@ -9,6 +9,7 @@ behind a prompt. A process waits without work, so that engines can take turns on
 """
 
 import json
+import pathlib
 import sys
 import time
 
@@ -75,7 +76,7 @@ class OpenVino:
 
 
 class Transformers:
-  """transformers' own generation pass, SDPA attention, bf16."""
+  """transformers' own generation pass, SDPA attention; bf16, or fp32 where bf16 would be emulated."""
 
   def __init__(self, path: str, threads: int):
     import torch  # pylint: disable=import-outside-toplevel
@@ -84,7 +85,9 @@ class Transformers:
     torch.set_num_threads(threads)
     transformers.utils.logging.disable_progress_bar()
     self._torch = torch
-    self._model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval()
+    flags = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    dtype = torch.bfloat16 if "avx512_bf16" in flags or "amx_bf16" in flags else torch.float32
+    self._model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=dtype).eval()
     self._seed = 0
 
   def _run(self, ids, cache=None):
