@@ -145,11 +145,12 @@ def _plot_budget(measured: Measured, path: pathlib.Path) -> str:
 
 def page(report: dict, out: pathlib.Path) -> str:
   measured = Measured(report)
+  rounds = f"{report['rounds']} round" + ("" if report["rounds"] == 1 else "s")
   lines = [
     "# Performance",
     "",
     f"Measured {report['date']} on {report['machine']} ({', '.join(report['instruction_sets'])}), {report['threads']} "
-    f"threads, {report['rounds']} rounds in which everyone took turns; demo model. Written by "
+    f"threads, {rounds} after one that did not count, everyone in turn; demo model. Written by "
     "`tests/benchmarks/peers/page.py`. Times are this machine's; ratios are what to look at. The limit is measured in "
     "the same run: products at the speed of a large matrix product, decode at the speed of reading memory "
     "(docs/architecture.md).",

@@ -6,8 +6,9 @@
 
 Question: how long do a full prefill, a decoded token and the first token over stored chunks take here, against
 llama.cpp, OpenVINO GenAI and transformers, and against the machine's limits? In each round everyone is measured once,
-so that what else the machine does meets all of them. Needs the demo model (`make models`) and build/release
-(`make build`). Exit codes: 0 done, 1 something could not be measured, 2 wrong usage.
+so that what else the machine does meets all of them; a first round, in which engines load and compile, does not
+count. Needs the demo model (`make models`) and build/release (`make build`). Exit codes: 0 done, 1 something could not
+be measured, 2 wrong usage.
 """
 
 import argparse
@@ -145,7 +146,10 @@ def measure(options: argparse.Namespace) -> dict:
         engine = Engine(name, paths[kind], options.threads)
         stack.callback(engine.close)
         engines.append((f"{name} {kind}" if kind != "folder" else name, precision, engine))
-    for _ in range(options.rounds):
+    for number in range(1 + options.rounds):
+      if number == 1:
+        samples.rows.clear()
+        samples.floors.clear()
       measure_ours(options, samples)
       for who, precision, engine in engines:
         try:
