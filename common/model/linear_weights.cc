@@ -16,8 +16,6 @@
 namespace cacheclip {
 namespace {
 
-constexpr float kLargestInt8 = 127;
-
 bool Packs(const WeightOptions& options) {
   return options.device.is_cpu() && ActiveIsa() >= Isa::kAvx2 &&
          (options.int8 || options.dtype == at::kFloat);
@@ -27,7 +25,7 @@ bool Packs(const WeightOptions& options) {
 at::Tensor RoundedToInt8(const at::Tensor& weight) {
   const at::Tensor wide = weight.to(at::kFloat);
   const at::Tensor largest = wide.abs().amax(1, /*keepdim=*/true);
-  const at::Tensor scale = at::where(largest > 0, largest / kLargestInt8, at::ones_like(largest));
+  const at::Tensor scale = at::where(largest > 0, largest / avx2::kMaxWeight, at::ones_like(largest));
   return (wide / scale).round_() * scale;
 }
 
@@ -44,12 +42,11 @@ at::Tensor Dense(const at::Tensor& x, const at::Tensor& weight, const at::Tensor
 }  // namespace
 
 LinearWeights::LinearWeights(const at::Tensor& weight, const at::Tensor& bias, const WeightOptions& options)
-    : options_(options), outputs_(weight.size(0)) {
-  options_.arena = nullptr;
+    : dtype_(options.dtype), outputs_(weight.size(0)) {
   if (bias.defined()) bias_ = bias.to(at::TensorOptions().dtype(options.dtype).device(options.device));
   if (Packs(options)) {
     if (bias.defined()) bias_ = bias_.to(at::kFloat).contiguous();
-    Pack({weight}, options.arena);
+    Pack({weight}, options);
   } else {
     weight_ = Held(weight, options);
   }
@@ -58,11 +55,10 @@ LinearWeights::LinearWeights(const at::Tensor& weight, const at::Tensor& bias, c
 LinearWeights LinearWeights::Gated(const at::Tensor& gate, const at::Tensor& up,
                                    const WeightOptions& options) {
   LinearWeights weights;
-  weights.options_ = options;
-  weights.options_.arena = nullptr;
+  weights.dtype_ = options.dtype;
   weights.outputs_ = gate.size(0);
   if (Packs(options))
-    weights.Pack({gate, up}, options.arena);
+    weights.Pack({gate, up}, options);
   else
     weights.weight_ = at::cat({Held(gate, options), Held(up, options)}, 0);
   return weights;
@@ -70,18 +66,19 @@ LinearWeights LinearWeights::Gated(const at::Tensor& gate, const at::Tensor& up,
 
 // One matrix, or two whose panels share lanes. bf16 weights stay as they are: widened, they are the same
 // numbers in fp32.
-void LinearWeights::Pack(const std::vector<at::Tensor>& parts, WeightArena* arena) {
+void LinearWeights::Pack(const std::vector<at::Tensor>& parts, const WeightOptions& options) {
   const bool is_bf16 = parts[0].scalar_type() == at::kBFloat16;
   const int64_t inputs = parts[0].size(1), width = avx2::kPanelOutputs / static_cast<int64_t>(parts.size());
-  packed_ = {.element = options_.int8 ? avx2::Element::kInt8
-                        : is_bf16     ? avx2::Element::kBf16
-                                      : avx2::Element::kFp32,
+  packed_ = {.element = options.int8 ? avx2::Element::kInt8
+                        : is_bf16    ? avx2::Element::kBf16
+                                     : avx2::Element::kFp32,
              .num_panels = (outputs_ + width - 1) / width,
              .inputs = inputs};
   const auto bytes = static_cast<int64_t>(avx2::PanelBytes(packed_.element, inputs)) * packed_.num_panels;
-  panels_ = arena != nullptr ? arena->Take(bytes) : at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
+  panels_ = options.arena != nullptr ? options.arena->Take(bytes)
+                                     : at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
   packed_.panels = panels_.mutable_data_ptr();
-  if (options_.int8) {
+  if (options.int8) {
     scales_ = at::empty({packed_.num_panels * avx2::kPanelOutputs}, at::TensorOptions().dtype(at::kFloat));
     packed_.scales = scales_.mutable_data_ptr<float>();
   }
@@ -133,7 +130,7 @@ at::Tensor LinearWeights::ApplyWide(const at::Tensor& x) const {
     return RunPacked(x, avx2::Epilogue::kStore,
                      at::empty({x.size(0), outputs_}, x.options().dtype(at::kFloat)));
   constexpr int64_t kFewRows = 4;
-  const bool streams = options_.device.is_cpu() && options_.dtype == at::kBFloat16 && !bias_.defined() &&
+  const bool streams = weight_.is_cpu() && dtype_ == at::kBFloat16 && !bias_.defined() &&
                        ActiveIsa() == Isa::kAvx512Bf16 && x.size(0) <= kFewRows;
   if (!streams) return Dense(x, weight_, bias_).to(at::kFloat);
   const at::Tensor wide = x.to(at::kFloat).contiguous();
@@ -152,7 +149,7 @@ at::Tensor LinearWeights::Rows(const at::Tensor& ids) const {
   const int64_t* const lanes = ids.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < ids.size(0); ++i)
     avx2::Unpack(packed_, lanes[i], out.mutable_data_ptr<float>() + i * packed_.inputs);
-  return out.to(options_.dtype);
+  return out.to(dtype_);
 }
 
 int64_t LinearWeights::num_bytes() const {

@@ -52,13 +52,13 @@ class LinearWeights {
   int64_t num_bytes() const;
 
  private:
-  void Pack(const std::vector<at::Tensor>& parts, WeightArena* arena);
+  void Pack(const std::vector<at::Tensor>& parts, const WeightOptions& options);
   at::Tensor RunPacked(const at::Tensor& x, avx2::Epilogue epilogue, at::Tensor out) const;
 
-  WeightOptions options_;       // without the arena
-  int64_t outputs_ = 0;         // columns of Apply() or ApplyGated()
-  at::Tensor weight_, bias_;    // [outputs, inputs] unless packed; [outputs]
-  at::Tensor panels_, scales_;  // storage of packed_
+  at::ScalarType dtype_ = at::kBFloat16;  // arithmetic
+  int64_t outputs_ = 0;                   // columns of Apply() or ApplyGated()
+  at::Tensor weight_, bias_;              // [outputs, inputs] unless packed; [outputs]
+  at::Tensor panels_, scales_;            // storage of packed_
   avx2::PackedWeights packed_{avx2::Element::kFp32, 0, 0, nullptr, nullptr};
 };
 

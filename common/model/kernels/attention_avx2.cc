@@ -50,6 +50,27 @@ void TransposeEight(const float* rows, int dim, float* out) {
   }
 }
 
+float Highest(const float* scores, int count, float least) {
+  __m256 highest = _mm256_set1_ps(least);
+  for (int i = 0; i < count; i += 8) highest = _mm256_max_ps(highest, _mm256_loadu_ps(scores + i));
+  return MaxOf(highest);
+}
+
+// Scores in base 2 become weights against `top`, in place; returns their sum. Where nothing is seen, so that
+// `top` is kLowest too, nothing is added.
+float ToWeightsAgainst(float top, float* scores, int count) {
+  const __m256 base = _mm256_set1_ps(std::max(top, kLowest / 2));
+  __m256 sum = _mm256_setzero_ps();
+  for (int i = 0; i < count; i += 8) {
+    const __m256 score = _mm256_sub_ps(_mm256_loadu_ps(scores + i), base);
+    const __m256 seen = _mm256_cmp_ps(score, _mm256_set1_ps(-126.0f), _CMP_GE_OQ);
+    const __m256 weight = _mm256_and_ps(seen, Exp2(score));
+    sum = _mm256_add_ps(sum, weight);
+    _mm256_storeu_ps(scores + i, weight);
+  }
+  return SumOf(sum);
+}
+
 // Many lanes (prefill): tiles of keys are transposed, so that keys, then components, lie in SIMD lanes and
 // both products are the same register tile; softmax runs online, a lane at a time. One object per thread.
 class Block {
@@ -124,9 +145,7 @@ class Block {
   void ToWeights(int lane, int visible, int columns) {
     float* weights = Weights(lane);
     for (int i = std::max(visible, 0); i < columns; ++i) weights[i] = kLowest;
-    __m256 highest = _mm256_set1_ps(max_[lane]);
-    for (int i = 0; i < columns; i += 8) highest = _mm256_max_ps(highest, _mm256_loadu_ps(weights + i));
-    const float top = MaxOf(highest);
+    const float top = Highest(weights, columns, max_[lane]);
     if (top > max_[lane]) {
       const __m256 fade = Exp2(_mm256_set1_ps(std::max(max_[lane] - top, -126.0f)));
       for (int d = 0; d < dim_; d += 8)
@@ -134,17 +153,7 @@ class Block {
       sum_[lane] *= _mm256_cvtss_f32(fade);
       max_[lane] = top;
     }
-    // A lane that sees nothing of this tile must add nothing.
-    const __m256 base = _mm256_set1_ps(std::max(max_[lane], kLowest / 2));
-    __m256 sum = _mm256_setzero_ps();
-    for (int i = 0; i < columns; i += 8) {
-      const __m256 score = _mm256_sub_ps(_mm256_loadu_ps(weights + i), base);
-      const __m256 seen = _mm256_cmp_ps(score, _mm256_set1_ps(-126.0f), _CMP_GE_OQ);
-      const __m256 weight = _mm256_and_ps(seen, Exp2(score));
-      sum = _mm256_add_ps(sum, weight);
-      _mm256_storeu_ps(weights + i, weight);
-    }
-    sum_[lane] += SumOf(sum);
+    sum_[lane] += ToWeightsAgainst(max_[lane], weights, columns);
   }
 
   float* Query(int lane) { return &queries_[static_cast<size_t>(lane) * dim_]; }
@@ -230,18 +239,8 @@ void WeighKeys(const AttentionArguments& a, int kv_head, int begin, int end, siz
     float* const scores = weights + static_cast<size_t>(lane) * stride;
     const int visible = std::clamp(a.limits[lane / group] + 1 - begin, 0, end - begin);
     std::fill(scores + visible, scores + stride, kLowest);
-    __m256 highest = _mm256_set1_ps(kLowest), sum = _mm256_setzero_ps();
-    for (size_t i = 0; i < stride; i += 8) highest = _mm256_max_ps(highest, _mm256_loadu_ps(scores + i));
-    part.max[lane] = MaxOf(highest);
-    const __m256 top = _mm256_set1_ps(std::max(part.max[lane], kLowest / 2));
-    for (size_t i = 0; i < stride; i += 8) {
-      const __m256 score = _mm256_sub_ps(_mm256_loadu_ps(scores + i), top);
-      const __m256 seen = _mm256_cmp_ps(score, _mm256_set1_ps(-126.0f), _CMP_GE_OQ);
-      const __m256 weight = _mm256_and_ps(seen, Exp2(score));
-      sum = _mm256_add_ps(sum, weight);
-      _mm256_storeu_ps(scores + i, weight);
-    }
-    part.sum[lane] = SumOf(sum);
+    part.max[lane] = Highest(scores, static_cast<int>(stride), kLowest);
+    part.sum[lane] = ToWeightsAgainst(part.max[lane], scores, static_cast<int>(stride));
   }
 }
 

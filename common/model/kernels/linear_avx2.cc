@@ -225,8 +225,9 @@ struct RoundedRows {
   int64_t stride = 0;
 };
 
-RoundedRows Round(const LinearArguments& a) {
-  RoundedRows rounded;
+// Of the calling thread, until its next call: decode allocates nothing.
+const RoundedRows& Round(const LinearArguments& a) {
+  static thread_local RoundedRows rounded;
   rounded.stride = 2 * Pairs(a.weights.inputs);
   rounded.values.resize(static_cast<size_t>(a.rows * rounded.stride));
   for (int64_t row = 0; row < a.rows; ++row)
@@ -294,12 +295,12 @@ void StreamRoundedPanel(const LinearArguments& a, const RoundedRows& x, int64_t 
 
 template <int kRows>
 void StreamPanels(const LinearArguments& a) {
-  const RoundedRows rounded = a.weights.element == Element::kInt8 ? Round(a) : RoundedRows();
+  const RoundedRows* const rounded = a.weights.element == Element::kInt8 ? &Round(a) : nullptr;
 #pragma omp parallel for schedule(static) num_threads(a.num_threads)
   for (int64_t panel = 0; panel < a.weights.num_panels; ++panel) {
     alignas(32) float products[kRows * kPanelOutputs];
     if (a.weights.element == Element::kInt8)
-      StreamRoundedPanel<kRows>(a, rounded, panel, products);
+      StreamRoundedPanel<kRows>(a, *rounded, panel, products);
     else if (a.weights.element == Element::kBf16)
       StreamPanel<kRows, Element::kBf16>(a, panel, products);
     else

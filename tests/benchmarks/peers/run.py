@@ -21,6 +21,8 @@ import platform
 import subprocess
 import sys
 
+from tools.models import paths
+
 from . import weights
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -133,17 +135,14 @@ def measure_ttft(options: argparse.Namespace, samples: Samples, reports: list[di
 
 
 def measure(options: argparse.Namespace) -> dict:
-  cache = pathlib.Path(
-    os.environ.get("CACHECLIP_CACHE")
-    or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cacheclip"
-  )
-  paths = {**weights.files(cache), "folder": cache / "models" / "SmolLM2-135M-Instruct"}
+  cache = paths.cache_dir()
+  files = {**weights.files(cache), "folder": paths.models_dir() / "SmolLM2-135M-Instruct"}
   samples, reports, failures = Samples(), [], []
   with contextlib.ExitStack() as stack:
     engines = []
     for name, kind, precision in PEERS:
       if name in options.peers:
-        engine = Engine(name, paths[kind], options.threads)
+        engine = Engine(name, files[kind], options.threads)
         stack.callback(engine.close)
         engines.append((f"{name} {kind}" if kind != "folder" else name, precision, engine))
     for number in range(1 + options.rounds):
