@@ -48,6 +48,12 @@ class PlainKvCache : public KvCache {
 
   void Store(int layer, const at::Tensor& keys, const at::Tensor& values,
              std::span<const int32_t> slots) override {
+    if (keys_[layer].is_cpu() && keys.scalar_type() == at::kFloat && keys.is_contiguous() &&
+        values.is_contiguous()) {
+      CopyRows(keys, slots, keys_[layer]);
+      CopyRows(values, slots, values_[layer]);
+      return;
+    }
     const bool neighbours = slots.back() - slots.front() + 1 == static_cast<int32_t>(slots.size());
     const at::Tensor k = keys.transpose(0, 1).to(keys_[layer].scalar_type());
     const at::Tensor v = values.transpose(0, 1).to(values_[layer].scalar_type());
@@ -128,6 +134,20 @@ class PlainKvCache : public KvCache {
  private:
   bool UsesKernel(int layer) const {
     return keys_[layer].is_cpu() && ActiveIsa() >= Isa::kAvx2 && head_dim_ % avx2::kHeadDimMultiple == 0;
+  }
+
+  // fp32 rows [num_tokens, num_kv_heads, head_dim], contiguous, into a layer's tensor. Decode's single row
+  // would take longer to describe to libtorch than to copy.
+  void CopyRows(const at::Tensor& rows, std::span<const int32_t> slots, at::Tensor& cache) const {
+    constexpr int64_t kRowsPerTask = 64;
+    const float* const from = rows.const_data_ptr<float>();
+    float* const to = cache.mutable_data_ptr<float>();
+    at::parallel_for(0, static_cast<int64_t>(slots.size()), kRowsPerTask, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        for (int64_t head = 0; head < num_kv_heads_; ++head)
+          std::copy_n(from + (row * num_kv_heads_ + head) * head_dim_, head_dim_,
+                      to + (head * capacity_ + slots[static_cast<size_t>(row)]) * head_dim_);
+    });
   }
 
   at::Tensor AttendByKernel(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const {

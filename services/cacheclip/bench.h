@@ -55,7 +55,24 @@ struct SelectBenchOptions {
 };
 absl::StatusOr<nlohmann::json> BenchSelect(const Config& config, const SelectBenchOptions& options);
 
+// Question: does the time of recomputing grow with the number of selected tokens, and with nothing else?
+struct RecomputeBenchOptions {
+  std::vector<double> budgets = {0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8};
+  std::string method = "random";  // which costs nothing and spreads the tokens
+  int context_tokens = 4096;
+  int chunk_tokens = 512;
+  int repeat = 3;
+};
+absl::StatusOr<nlohmann::json> BenchRecompute(const Config& config, const RecomputeBenchOptions& options);
+
 double Median(std::vector<double> values);  // 0 for none
+
+// The line of least squares through at least two points of different x.
+struct Line {
+  double at_zero = 0, slope = 0;
+  double largest_deviation = 0;  // of a point, as a share of the line there
+};
+Line FitLine(const std::vector<double>& x, const std::vector<double>& y);
 
 // A prompt of plain tokens that repeats itself only after the vocabulary.
 PromptTokens BenchPrompt(const LanguageModel& model, int num_tokens);

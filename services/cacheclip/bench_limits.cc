@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "services/cacheclip/bench.h"
 
@@ -29,6 +31,25 @@ double Median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const size_t middle = values.size() / 2;
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+Line FitLine(const std::vector<double>& x, const std::vector<double>& y) {
+  const auto mean = [](const std::vector<double>& values) {
+    return std::reduce(values.begin(), values.end()) / static_cast<double>(values.size());
+  };
+  const double mean_x = mean(x), mean_y = mean(y);
+  double covariance = 0, variance = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    covariance += (x[i] - mean_x) * (y[i] - mean_y);
+    variance += (x[i] - mean_x) * (x[i] - mean_x);
+  }
+  Line line{.slope = covariance / variance};
+  line.at_zero = mean_y - line.slope * mean_x;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double expected = line.at_zero + line.slope * x[i];
+    line.largest_deviation = std::max(line.largest_deviation, std::abs(y[i] - expected) / expected);
+  }
+  return line;
 }
 
 PromptTokens BenchPrompt(const LanguageModel& model, int num_tokens) {

@@ -15,13 +15,14 @@ absl::StatusOr<nlohmann::json> BenchSelect(const Config& config, const SelectBen
   }
   CACHECLIP_ASSIGN_OR_RETURN(const auto stored,
                              StoredContext::Open(config, {.context_tokens = options.context_tokens,
-                                                          .chunk_tokens = options.chunk_tokens,
-                                                          .budget = options.budget}));
-  CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod full, stored->Measure(Method::kFull, options.repeat));
+                                                          .chunk_tokens = options.chunk_tokens}));
+  CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod full,
+                             stored->Measure(Method::kFull, options.budget, options.repeat));
   nlohmann::json results = nlohmann::json::array();
   ProgressLine progress;
   for (size_t i = 0; i < methods.size(); ++i) {
-    CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod run, stored->Measure(methods[i], options.repeat));
+    CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod run,
+                               stored->Measure(methods[i], options.budget, options.repeat));
     const double seconds = run.stages.value(std::string(StageName(Stage::kSelect)), 0.0);
     results.push_back({{"asked_method", options.methods[i]},
                        {"method", std::string(MethodId(run.usage.method))},

@@ -128,15 +128,15 @@ absl::Status StoredContext::Start(Config config, const StoredContextOptions& opt
   engine_.emplace(primary_, selector_.get(), runtime_->generation_options());
   request_ = {.namespace_name = kNamespace, .messages = {{"user", kQuestion}}};
   CACHECLIP_ASSIGN_OR_RETURN(request_.chunks, StoreContext(*primary_, options));
-  request_.options.budget = options.budget;
   request_.options.max_new_tokens = 1;
   request_.options.ignore_end_of_sequence = true;
   return absl::OkStatus();
 }
 
-absl::StatusOr<MeasuredMethod> StoredContext::Measure(Method method, int repeat) {
+absl::StatusOr<MeasuredMethod> StoredContext::Measure(Method method, double budget, int repeat) {
   GenerateRequest request = request_;
   request.options.method = method;
+  request.options.budget = budget;
   std::vector<double> seconds;
   std::map<Stage, std::vector<double>> stages;
   MeasuredMethod measured;

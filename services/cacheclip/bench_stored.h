@@ -2,7 +2,7 @@
 // answers over gRPC on loopback, the stores live in a folder that is removed again. One thread.
 //
 //   CACHECLIP_ASSIGN_OR_RETURN(const auto stored, StoredContext::Open(config, {.context_tokens = 4096}));
-//   CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod full, stored->Measure(Method::kFull, 3));
+//   CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod run, stored->Measure(Method::kAuto, 0.2, 3));
 #pragma once
 
 #include <memory>
@@ -27,7 +27,6 @@ namespace cacheclip {
 struct StoredContextOptions {
   int context_tokens = 4096;
   int chunk_tokens = 512;
-  double budget = 0.2;
 };
 
 // Medians over the repeats of one method.
@@ -46,7 +45,7 @@ class StoredContext {
   ~StoredContext();
 
   // `repeat` times after a first time that does not count.
-  absl::StatusOr<MeasuredMethod> Measure(Method method, int repeat);
+  absl::StatusOr<MeasuredMethod> Measure(Method method, double budget, int repeat);
 
   const LanguageModel& model() const { return *primary_->runtime().model; }
   PromptShape ShapeOf(const Usage& usage) const;

@@ -54,10 +54,11 @@ absl::StatusOr<nlohmann::json> BenchTtft(const Config& config, const TtftBenchOp
   CACHECLIP_ASSIGN_OR_RETURN(const Method method, ParseMethod(options.method));
   CACHECLIP_ASSIGN_OR_RETURN(const auto stored,
                              StoredContext::Open(config, {.context_tokens = options.context_tokens,
-                                                          .chunk_tokens = options.chunk_tokens,
-                                                          .budget = options.budget}));
-  CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod run, stored->Measure(method, options.repeat));
-  CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod full, stored->Measure(Method::kFull, options.repeat));
+                                                          .chunk_tokens = options.chunk_tokens}));
+  CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod run,
+                             stored->Measure(method, options.budget, options.repeat));
+  CACHECLIP_ASSIGN_OR_RETURN(const MeasuredMethod full,
+                             stored->Measure(Method::kFull, options.budget, options.repeat));
   return Report(options, full, run, LimitsJson(stored->model(), stored->ShapeOf(run.usage)));
 }
 

@@ -1,5 +1,5 @@
-// cacheclip bench: prefill, decode, selection, time to first token and stores, measured with the real parts.
-// bench.h and store_bench/store_bench.h say what each asks.
+// cacheclip bench: prefill, decode, selection, recomputing, time to first token and stores, measured with the
+// real parts. bench.h and store_bench/store_bench.h say what each asks.
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -24,6 +24,7 @@ struct Flags {
   PrefillBenchOptions prefill;
   DecodeBenchOptions decode;
   SelectBenchOptions select;
+  RecomputeBenchOptions recompute;
   StoreBenchOptions store;
   std::function<int(const Config&, Flags&)> run;  // of the subcommand asked for
 };
@@ -68,10 +69,13 @@ void AddStoredContext(CLI::App& command, Options* options) {
   command.add_option("--chunk", options->chunk_tokens, "tokens per chunk")
       ->capture_default_str()
       ->check(CLI::Range(8, 1 << 17));
-  command.add_option("--budget", options->budget, "share of chunk tokens to recompute")
+  AddRepeat(command, &options->repeat);
+}
+
+void AddBudget(CLI::App& command, double* budget) {
+  command.add_option("--budget", *budget, "share of chunk tokens to recompute")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1.0));
-  AddRepeat(command, &options->repeat);
 }
 
 void AddTtftBenchmark(CLI::App& app, const FlagsPointer& flags) {
@@ -80,6 +84,7 @@ void AddTtftBenchmark(CLI::App& app, const FlagsPointer& flags) {
                                   return Print(BenchTtft(config, flags.ttft), flags.program.json);
                                 });
   AddStoredContext(*ttft, &flags->ttft);
+  AddBudget(*ttft, &flags->ttft.budget);
   ttft->add_option("--method", flags->ttft.method, KnownMethodIds())->capture_default_str();
 }
 
@@ -90,9 +95,24 @@ void AddSelectBenchmark(CLI::App& app, const FlagsPointer& flags) {
                      return Print(BenchSelect(config, flags.select), flags.program.json);
                    });
   AddStoredContext(*select, &flags->select);
+  AddBudget(*select, &flags->select.budget);
   select->add_option("--methods", flags->select.methods, KnownMethodIds())
       ->delimiter(',')
       ->capture_default_str();
+}
+
+void AddRecomputeBenchmark(CLI::App& app, const FlagsPointer& flags) {
+  CLI::App* recompute =
+      AddBenchmark(app, "recompute", "time of recomputing by the number of selected tokens", flags,
+                   [](const Config& config, Flags& flags) {
+                     return Print(BenchRecompute(config, flags.recompute), flags.program.json);
+                   });
+  AddStoredContext(*recompute, &flags->recompute);
+  recompute->add_option("--budgets", flags->recompute.budgets, "shares of chunk tokens to recompute")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  recompute->add_option("--method", flags->recompute.method, KnownMethodIds())->capture_default_str();
 }
 
 void AddPrefillBenchmark(CLI::App& app, const FlagsPointer& flags) {
@@ -168,6 +188,7 @@ VerbRun AddBench(CLI::App& app) {
   AddPrefillBenchmark(app, flags);
   AddDecodeBenchmark(app, flags);
   AddSelectBenchmark(app, flags);
+  AddRecomputeBenchmark(app, flags);
   AddStoreBenchmark(app, flags);
   return [flags] {
     const absl::StatusOr<Config> config = ResolveConfig(flags->program);

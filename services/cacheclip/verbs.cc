@@ -44,9 +44,10 @@ constexpr Verb kVerbs[] = {
      "  cacheclip models fetch\n  cacheclip models list --json\n  cacheclip models convert my.gguf --out "
      "~/models/my",
      AddModels},
-    {"bench", "measure prefill, decode, selection, time to first token and stores",
+    {"bench", "measure prefill, decode, selection, recomputing, time to first token and stores",
      "  cacheclip bench decode --contexts 16,4096 --weights int8 --json\n"
      "  cacheclip bench select --methods auxiliary,auxiliary_paper --context 4096\n"
+     "  cacheclip bench recompute --budgets 0.1,0.2,0.4,0.8 --context 4096 --json\n"
      "  cacheclip bench ttft --context 4096 --chunk 512 --budget 0.2 --method auxiliary --json\n"
      "  cacheclip bench prefill --tokens 512,2048,4096 --peer transformers --json\n"
      "  cacheclip bench store --chunks 16 --threads 2 --tiers memory,disk,redis",

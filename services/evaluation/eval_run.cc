@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/string_view.h"
 #include "services/evaluation/eval_records.h"
 #include "services/evaluation/qa_file.h"
 #include "services/evaluation/sample_file.h"
@@ -30,6 +31,13 @@ std::vector<Cell> CellsOf(const std::vector<MethodSpec>& specs, const std::vecto
   return cells;
 }
 
+// What runs in truth: with a selector `auto` is another name of `auxiliary`, settings included.
+std::string RunsAs(const MethodSpec& spec, bool has_selector) {
+  if (spec.method != Method::kAuto || !has_selector) return spec.label;
+  return absl::StrCat(AbslView(MethodId(Method::kAuxiliary)),
+                      spec.label.substr(MethodId(Method::kAuto).size()));
+}
+
 struct ShapedSample {
   EvalSample sample;
   SampleShape shape;
@@ -48,6 +56,13 @@ class EvalRun {
       nlohmann::json name = Name(shaped, cell);
       if (const nlohmann::json* known = records_.Find(RecordKey(name))) {
         results_.push_back(*known);
+        continue;
+      }
+      if (const nlohmann::json* same = FindUnderAnotherName(shaped, cell)) {
+        nlohmann::json record = *same;
+        record.update(name);
+        results_.push_back(record);
+        CACHECLIP_RETURN_IF_ERROR(records_.Append(std::move(record)));
         continue;
       }
       if (prepared == nullptr) {
@@ -78,6 +93,17 @@ class EvalRun {
             {"chunk", shaped.shape.chunk_tokens},
             {"model", evaluator_.model_name()},
             {"auxiliary", evaluator_.auxiliary_name()}};
+  }
+
+  // The line of a cell that runs the very same, null if there is none yet.
+  const nlohmann::json* FindUnderAnotherName(const ShapedSample& shaped, const Cell& cell) const {
+    const bool has_selector = !evaluator_.auxiliary_name().empty();
+    for (const Cell& other : cells_) {
+      if (other.spec->label == cell.spec->label || other.budget != cell.budget) continue;
+      if (RunsAs(*other.spec, has_selector) != RunsAs(*cell.spec, has_selector)) continue;
+      if (const nlohmann::json* record = records_.Find(RecordKey(Name(shaped, other)))) return record;
+    }
+    return nullptr;
   }
 
   Evaluator& evaluator_;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "common/model/kernels/parallel_rows.h"
 #include "common/model/kernels/register_tile_avx2.h"
 
 namespace cacheclip::avx2 {
@@ -10,14 +11,11 @@ namespace {
 // Below this many elements a second thread costs more than it helps.
 constexpr int64_t kParallelElements = 1 << 14;
 
-int Threads(int64_t elements, int num_threads) { return elements < kParallelElements ? 1 : num_threads; }
-
 }  // namespace
 
 void RmsNorm(const float* x, int64_t x_stride, const float* weight, float epsilon, float* out,
              int64_t out_stride, int64_t rows, int64_t columns, int num_threads) {
-#pragma omp parallel for schedule(static) num_threads(Threads(rows* columns, num_threads))
-  for (int64_t row = 0; row < rows; ++row) {
+  ForEachRow(rows, rows * columns, kParallelElements, num_threads, [&](int64_t row) {
     const float* const from = x + row * x_stride;
     float* const to = out + row * out_stride;
     __m256 sum = _mm256_setzero_ps();
@@ -29,14 +27,13 @@ void RmsNorm(const float* x, int64_t x_stride, const float* weight, float epsilo
     for (int64_t c = 0; c < columns; c += 8)
       _mm256_storeu_ps(to + c, _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(from + c), scale),
                                              _mm256_loadu_ps(weight + c)));
-  }
+  });
 }
 
 void RotateRows(const float* x, int64_t x_stride, const float* cosine, const float* sine, float* out,
                 int64_t rows, int num_heads, int head_dim, int num_threads) {
   const int64_t half = head_dim / 2, columns = int64_t{num_heads} * head_dim;
-#pragma omp parallel for schedule(static) num_threads(Threads(rows* columns, num_threads))
-  for (int64_t row = 0; row < rows; ++row)
+  ForEachRow(rows, rows * columns, kParallelElements, num_threads, [&](int64_t row) {
     for (int64_t column = 0; column < columns; column += head_dim) {
       const float* const from = x + row * x_stride + column;
       float* const to = out + row * columns + column;
@@ -47,6 +44,7 @@ void RotateRows(const float* x, int64_t x_stride, const float* cosine, const flo
         _mm256_storeu_ps(to + half + i, _mm256_add_ps(_mm256_mul_ps(second, c), _mm256_mul_ps(first, s)));
       }
     }
+  });
 }
 
 }  // namespace cacheclip::avx2

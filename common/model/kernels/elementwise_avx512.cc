@@ -3,6 +3,7 @@
 #include <cmath>
 #include <initializer_list>
 
+#include "common/model/kernels/parallel_rows.h"
 #include "common/model/kernels/vector_avx512.h"
 
 namespace cacheclip::avx512 {
@@ -24,14 +25,11 @@ inline __m512 Exp(__m512 x) {
 // Below this many elements a second thread costs more than it helps.
 constexpr int64_t kParallelElements = 1 << 15;
 
-int Threads(int64_t elements, int num_threads) { return elements < kParallelElements ? 1 : num_threads; }
-
 }  // namespace
 
 void RmsNorm(const Bf16* x, int64_t x_stride, const Bf16* weight, float epsilon, Bf16* out,
              int64_t out_stride, int64_t rows, int64_t columns, int num_threads) {
-#pragma omp parallel for schedule(static) num_threads(Threads(rows* columns, num_threads))
-  for (int64_t row = 0; row < rows; ++row) {
+  ForEachRow(rows, rows * columns, kParallelElements, num_threads, [&](int64_t row) {
     const Bf16* from = x + row * x_stride;
     __m512 sum = _mm512_setzero_ps();
     for (int64_t c = 0; c < columns; c += 16) {
@@ -43,36 +41,38 @@ void RmsNorm(const Bf16* x, int64_t x_stride, const Bf16* weight, float epsilon,
       const __m512 normed = RoundToBf16(_mm512_mul_ps(Widen(from + c), _mm512_set1_ps(scale)));
       Narrow(out + row * out_stride + c, _mm512_mul_ps(normed, Widen(weight + c)));
     }
-  }
+  });
 }
 
 void RotateRows(const Bf16* x, int64_t x_stride, const float* cosine, const float* sine, Bf16* out,
                 int64_t rows, int num_heads, int head_dim, int num_threads) {
   const int64_t columns = static_cast<int64_t>(num_heads) * head_dim;
-#pragma omp parallel for schedule(static) num_threads(Threads(rows* columns, num_threads))
-  for (int64_t row = 0; row < rows; ++row)
+  ForEachRow(rows, rows * columns, kParallelElements, num_threads, [&](int64_t row) {
     for (int head = 0; head < num_heads; ++head)
       RotateHead(x + row * x_stride + static_cast<int64_t>(head) * head_dim, cosine + row * head_dim / 2,
                  sine + row * head_dim / 2, head_dim,
                  out + row * columns + static_cast<int64_t>(head) * head_dim);
+  });
 }
 
 void SwiGlu(const Bf16* gate_up, Bf16* out, int64_t rows, int64_t columns, int num_threads) {
   const __m512 one = _mm512_set1_ps(1.0f);
-#pragma omp parallel for schedule(static) num_threads(Threads(rows* columns, num_threads))
-  for (int64_t row = 0; row < rows; ++row) {
+  ForEachRow(rows, rows * columns, kParallelElements, num_threads, [&](int64_t row) {
     const Bf16* gate = gate_up + row * 2 * columns;
     for (int64_t c = 0; c < columns; c += 16) {
       const __m512 g = Widen(gate + c);
       const __m512 silu = _mm512_div_ps(g, _mm512_add_ps(one, Exp(_mm512_sub_ps(_mm512_setzero_ps(), g))));
       Narrow(out + row * columns + c, _mm512_mul_ps(RoundToBf16(silu), Widen(gate + columns + c)));
     }
-  }
+  });
 }
 
 void Add(Bf16* x, const Bf16* y, int64_t count, int num_threads) {
-#pragma omp parallel for schedule(static) num_threads(Threads(count, num_threads))
-  for (int64_t i = 0; i < count; i += 16) Narrow(x + i, _mm512_add_ps(Widen(x + i), Widen(y + i)));
+  constexpr int64_t kStep = 16;
+  ForEachRow(count / kStep, count, kParallelElements, num_threads, [&](int64_t step) {
+    Bf16* const to = x + step * kStep;
+    Narrow(to, _mm512_add_ps(Widen(to), Widen(y + step * kStep)));
+  });
 }
 
 }  // namespace cacheclip::avx512

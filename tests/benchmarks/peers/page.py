@@ -143,6 +143,46 @@ def _plot_budget(measured: Measured, path: pathlib.Path) -> str:
   return _save(figure, path)
 
 
+def _plot_recompute(report: dict, path: pathlib.Path) -> str:
+  """Seconds of recomputing against selected tokens, and the line through them."""
+  figure, axes = plt.subplots(figsize=(7, 4.5))
+  tokens = [row["recomputed_tokens"] for row in report["results"]]
+  axes.plot(tokens, [row["recompute_seconds"] for row in report["results"]], marker="o", linestyle="none",
+            label=f"measured, {report['context_tokens']} context tokens")  # fmt: skip
+  line = report["line"]
+  ends = [0, max(tokens)]
+  axes.plot(ends, [line["seconds_without_tokens"] + line["seconds_per_token"] * end for end in ends], label="line")
+  axes.set(xlabel="selected tokens", ylabel="seconds of recomputing", xlim=(0, None), ylim=(0, None))
+  axes.legend(fontsize=8)
+  return _save(figure, path)
+
+
+def _recompute(report: dict, out: pathlib.Path) -> list[str]:
+  recompute, line = report["recompute"], report["recompute"]["line"]
+  assembly = [row for row in report["store"]["results"] if row["operation"].startswith("get and assemble")]
+  return [
+    "## Recomputing and assembling",
+    "",
+    f"Recomputing takes {1000 * line['seconds_per_token']:.2f} ms a selected token and "
+    f"{line['seconds_without_tokens']:.2f} s without any (the question's own tokens); no point is further than "
+    f"{100 * line['largest_deviation']:.0f} % from that line (`cacheclip bench recompute`, tokens chosen at random).",
+    "",
+    _plot_recompute(recompute, out.with_suffix("") / "recompute.svg"),
+    "",
+    "Chunks out of the memory tier, rotated and laid into a request's cache, beside copying as many bytes (`cacheclip "
+    "bench store`):",
+    "",
+    "| | GB/s | limit | limit, GB/s | share of limit |",
+    "|---|---|---|---|---|",
+    *(
+      f"| {row['operation']} | {row['bytes_per_second']['median'] / 1e9:.2f} | {row['limit']} "
+      f"| {row['limit_bytes_per_second']['median'] / 1e9:.2f} | {100 * row['ratio']['median']:.0f} % |"
+      for row in assembly
+    ),
+    "",
+  ]
+
+
 def page(report: dict, out: pathlib.Path) -> str:
   measured = Measured(report)
   rounds = f"{report['rounds']} round" + ("" if report["rounds"] == 1 else "s")
@@ -181,6 +221,8 @@ def page(report: dict, out: pathlib.Path) -> str:
       _plot_budget(measured, out.with_suffix("") / "budget.svg"),
       "",
     ]
+  if report["recompute"]:
+    lines += _recompute(report["recompute"], out)
   lines += [f"Not measured: {failure}" for failure in report["failures"]]
   return "\n".join(lines).rstrip() + "\n"
 

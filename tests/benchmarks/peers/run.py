@@ -134,6 +134,17 @@ def measure_ttft(options: argparse.Namespace, samples: Samples, reports: list[di
                     report["limits"]["ttft_floor_seconds"])  # fmt: skip
 
 
+def measure_recompute(options: argparse.Namespace) -> dict | None:
+  """How the time of recomputing grows, and how fast chunks are laid into a cache; of ourselves alone."""
+  if not options.recompute:
+    return None
+  repeat = ("--repeat", str(options.rounds))
+  return {
+    "recompute": bench(options.cacheclip, options.threads, "recompute", "--context", str(options.recompute), *repeat),
+    "store": bench(options.cacheclip, options.threads, "store", "--tiers", "memory", *repeat),
+  }
+
+
 def measure(options: argparse.Namespace) -> dict:
   cache = paths.cache_dir()
   files = {**weights.files(cache), "folder": paths.models_dir() / "SmolLM2-135M-Instruct"}
@@ -161,10 +172,11 @@ def measure(options: argparse.Namespace) -> dict:
           failures.append(f"{who}: {error}")
           print(failures[-1], file=sys.stderr)
   measure_ttft(options, samples, reports)
+  recompute = measure_recompute(options)
   return {
     "date": datetime.date.today().isoformat(), "machine": cpu_name(), "instruction_sets": instruction_sets(),
     "threads": options.threads, "rounds": options.rounds, "command": options.command, "samples": samples.json(),
-    "ttft": reports, "failures": failures,
+    "ttft": reports, "recompute": recompute, "failures": failures,
   }  # fmt: skip
 
 
@@ -182,6 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
   parser.add_argument("--decode", type=numbers, default=[16, 2048], help="prompt lengths before decoding")
   parser.add_argument("--decode-tokens", type=int, default=64)
   parser.add_argument("--ttft", type=numbers, default=[2048, 4096], help="context lengths; empty: none")
+  parser.add_argument("--recompute", type=int, default=4096, help="context of the figure of recompute time; 0: none")
   parser.add_argument("--methods", type=lambda text: text.split(","), default=["auxiliary", "primary_probe"])
   parser.add_argument("--budgets", type=lambda text: [float(part) for part in text.split(",")], default=[0.1, 0.2])
   parser.add_argument("--peers", type=lambda text: text.split(","), default=["openvino", "llama.cpp", "transformers"])

@@ -31,6 +31,19 @@ def _report():
        "limits": {"ideal_speedup": 4.0, "ttft_floor_seconds": 0.4}}
       for budget in (0.1, 0.2)
     ],
+    "recompute": {
+      "recompute": {
+        "context_tokens": 512,
+        "results": [{"recomputed_tokens": 100, "recompute_seconds": 0.3},
+                    {"recomputed_tokens": 200, "recompute_seconds": 0.5}],
+        "line": {"seconds_without_tokens": 0.1, "seconds_per_token": 0.002, "largest_deviation": 0.03},
+      },
+      "store": {"results": [
+        {"operation": "get", "bytes_per_second": {"median": 9e9}},
+        {"operation": "get and assemble", "bytes_per_second": {"median": 4e9}, "limit": "memcpy",
+         "limit_bytes_per_second": {"median": 5e9}, "ratio": {"median": 0.8}},
+      ]},
+    },
   }  # fmt: skip
 
 
@@ -52,6 +65,17 @@ def test_first_tokens_are_compared_with_full_prefill_limit_and_peer(report, tmp_
   assert "| 3.00 | 4.00 | 1.25 | 6.0 | 10.0 % |" in row
 
 
+def test_recomputing_is_a_line_and_assembly_a_share_of_copying(report, tmp_path):
+  text = page.page(report, tmp_path / "p.md")
+  assert "2.00 ms a selected token" in text and "further than 3 % from" in text
+  assert "| get and assemble | 4.00 | memcpy | 5.00 | 80 % |" in text and "| get |" not in text
+
+
+def test_what_was_not_asked_for_is_left_out(report, tmp_path):
+  report["recompute"] = None
+  assert "Recomputing" not in page.page(report, tmp_path / "p.md")
+
+
 def test_a_peer_that_failed_is_named_and_a_cpu_without_bf16_too(report, tmp_path):
   text = page.page(report, tmp_path / "p.md")
   assert "Not measured: llama.cpp f16: it ended" in text and "computed with in fp32" in text
@@ -62,7 +86,7 @@ def test_the_program_writes_page_and_plots_and_names_a_bad_file(report, tmp_path
   measured.write_text(json.dumps(report), encoding="utf-8")
   out = tmp_path / "performance.md"
   assert page.main([str(measured), "--out", str(out)]) == 0
-  for name in ("context", "budget"):
+  for name in ("context", "budget", "recompute"):
     assert f"performance/{name}.svg" in out.read_text(encoding="utf-8")
     assert (tmp_path / "performance" / f"{name}.svg").is_file()
   bad = pathlib.Path(tmp_path / "bad.json")

@@ -33,6 +33,16 @@ TEST(BenchLimits, MedianIsTheMiddle) {
   EXPECT_EQ(Median({4, 1, 2, 3}), 2.5);
 }
 
+TEST(BenchLimits, ALineFitsPointsOnItAndSaysHowFarOthersAre) {
+  const Line exact = FitLine({0, 1, 4}, {3, 5, 11});
+  EXPECT_NEAR(exact.at_zero, 3, 1e-12);
+  EXPECT_NEAR(exact.slope, 2, 1e-12);
+  EXPECT_NEAR(exact.largest_deviation, 0, 1e-12);
+  const Line rough = FitLine({0, 1, 2}, {1, 4, 1});  // y = 2
+  EXPECT_NEAR(rough.slope, 0, 1e-12);
+  EXPECT_NEAR(rough.largest_deviation, 1, 1e-12);
+}
+
 TEST(BenchLimits, RecomputeCostGrowsWithTheBudgetAndStaysBelowFullPrefill) {
   const double none = RecomputeCost(SmallModel(), Shape(0)).linear_flops;
   const double fifth = RecomputeCost(SmallModel(), Shape(800)).linear_flops;

@@ -1,6 +1,8 @@
 #include "services/evaluation/eval_run.h"
 
 #include <fstream>
+#include <map>
+#include <set>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -67,6 +69,20 @@ TEST_F(EvalRunTest, GoesOnWhereItWasStopped) {
   options_.seed = 2;
   ASSERT_TRUE(Run().ok());
   EXPECT_EQ(CountLines(), 2 * 2 * 3 * 4) << "another seed is another measurement";
+}
+
+TEST_F(EvalRunTest, MeasuresOnceWhatHasTwoNames) {
+  options_.methods = "auxiliary,auto,auto+seam=0,auxiliary+seam=0";
+  const auto records = Run();
+  ASSERT_TRUE(records.ok()) << records.status();
+  ASSERT_EQ(records->size(), 2 * 2 * 4 * 2);
+  std::map<std::string, std::set<double>> seconds;  // no two runs take the same time to the nanosecond
+  for (const nlohmann::json& record : *records)
+    seconds[record["method"]].insert(record["seconds"].get<double>());
+  EXPECT_EQ(seconds["auto"], seconds["auxiliary"]);
+  EXPECT_EQ(seconds["auto+seam=0"], seconds["auxiliary+seam=0"]);
+  EXPECT_NE(seconds["auto"], seconds["auto+seam=0"]);
+  EXPECT_EQ(CountLines(), 2 * 2 * 4 * 2) << "a line for each name";
 }
 
 TEST_F(EvalRunTest, RefusesWhatItCannotRunBeforeItLoadsAModel) {

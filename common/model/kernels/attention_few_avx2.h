@@ -1,0 +1,135 @@
+// A few query rows (decode): keys are read as they lie, in parts whose results are merged.
+// Included by attention_avx2.cc alone.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "common/model/kernels/attention_primitives_avx2.h"
+
+namespace cacheclip::avx2 {
+namespace {
+
+constexpr int kFewLanes = 12;   // more go in panels
+constexpr int kValueTile = 16;  // keys whose values stay in the first-level cache between their columns
+
+// What comes next, on its way while this is worked on: left to itself the hardware begins anew at every page.
+inline void Prefetch(const float* from, int count) {
+  for (int i = 0; i < count; i += 16) _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T0);
+}
+
+inline float Highest(const float* scores, int count) {
+  __m256 highest = _mm256_set1_ps(kLowest);
+  for (int i = 0; i < count; i += 8) highest = _mm256_max_ps(highest, _mm256_loadu_ps(scores + i));
+  return MaxOf(highest);
+}
+
+// Scores in base 2 become weights against `top`, in place; returns their sum. Where nothing is seen, so that
+// `top` is kLowest too, nothing is added.
+inline float ToWeightsAgainst(float top, float* scores, int count) {
+  const __m256 base = _mm256_set1_ps(std::max(top, kLowest / 2));
+  __m256 sum = _mm256_setzero_ps();
+  for (int i = 0; i < count; i += 8) {
+    const __m256 score = _mm256_sub_ps(_mm256_loadu_ps(scores + i), base);
+    const __m256 seen = _mm256_cmp_ps(score, _mm256_set1_ps(-126.0f), _CMP_GE_OQ);
+    const __m256 weight = _mm256_and_ps(seen, Exp2(score));
+    sum = _mm256_add_ps(sum, weight);
+    _mm256_storeu_ps(scores + i, weight);
+  }
+  return SumOf(sum);
+}
+
+// What a part of the keys leaves of a kv head's lanes.
+struct Part {
+  float max[kFewLanes], sum[kFewLanes];  // of scores in base 2, of weights against that maximum
+  float* out;                            // [lanes, dim], weighted by the same
+};
+
+// scores[0..8) of eight neighbouring keys.
+inline __m256 ScoreEight(const float* query, const float* keys, int dim) {
+  __m256 sums[8] = {};
+  for (int d = 0; d < dim; d += 8) {
+    const __m256 q = _mm256_loadu_ps(query + d);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i)
+      sums[i] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + static_cast<size_t>(i) * dim + d), sums[i]);
+  }
+  return SumsOf(sums);
+}
+
+inline float ScoreOne(const float* query, const float* key, int dim) {
+  __m256 sum = _mm256_setzero_ps();
+  for (int d = 0; d < dim; d += 8)
+    sum = _mm256_fmadd_ps(_mm256_loadu_ps(query + d), _mm256_loadu_ps(key + d), sum);
+  return SumOf(sum);
+}
+
+// Scores of keys begin … end - 1 become weights, in place; keys that a lane does not see weigh nothing.
+inline void WeighKeys(const AttentionArguments& a, int kv_head, int begin, int end, size_t stride,
+                      float* weights, Part& part) {
+  const int group = Group(a), lanes = a.num_rows * group, dim = a.head_dim;
+  const __m256 scale = _mm256_set1_ps(a.scale * kLog2E), base = _mm256_set1_ps(kLog2E);
+  for (int key = begin; key < end; key += 8) {
+    const float* const keys = a.keys + SlotOffset(a, kv_head, key);
+    Prefetch(keys + 8 * dim, 8 * dim);
+    for (int lane = 0; lane < lanes; ++lane) {
+      const float* const query = a.queries + LaneOffset(a, kv_head, lane);
+      float* const scores = weights + static_cast<size_t>(lane) * stride + (key - begin);
+      if (key + 8 <= end) {
+        _mm256_storeu_ps(scores, _mm256_fmadd_ps(_mm256_loadu_ps(a.slot_bias + key), base,
+                                                 _mm256_mul_ps(scale, ScoreEight(query, keys, dim))));
+      } else {
+        for (int i = 0; i < end - key; ++i)
+          scores[i] =
+              (ScoreOne(query, keys + static_cast<size_t>(i) * dim, dim) * a.scale + a.slot_bias[key + i]) *
+              kLog2E;
+      }
+    }
+  }
+  for (int lane = 0; lane < lanes; ++lane) {
+    float* const scores = weights + static_cast<size_t>(lane) * stride;
+    const int visible = std::clamp(a.limits[lane / group] + 1 - begin, 0, end - begin);
+    std::fill(scores + visible, scores + stride, kLowest);
+    part.max[lane] = Highest(scores, static_cast<int>(stride));
+    part.sum[lane] = ToWeightsAgainst(part.max[lane], scores, static_cast<int>(stride));
+  }
+}
+
+inline void RunPart(const AttentionArguments& a, int kv_head, int begin, int end, Part& part) {
+  const int lanes = a.num_rows * Group(a), dim = a.head_dim;
+  const size_t stride = (static_cast<size_t>(end - begin) + 7) / 8 * 8;
+  static thread_local std::vector<float> weights;  // [lanes, stride]
+  weights.resize(static_cast<size_t>(lanes) * stride);
+  WeighKeys(a, kv_head, begin, end, stride, weights.data(), part);
+  std::fill_n(part.out, static_cast<size_t>(lanes) * dim, 0.0f);
+  const float* const values = a.values + SlotOffset(a, kv_head, begin);
+  for (int key = 0; key < end - begin; key += kValueTile) {
+    const float* const tile = values + static_cast<size_t>(key) * dim;
+    Prefetch(tile + kValueTile * dim, kValueTile * dim);
+    for (int d = 0; d < dim; d += kTileColumns)
+      for (int lane = 0; lane < lanes; lane += kTileRows)
+        MultiplyRows(std::min(kTileRows, lanes - lane), &weights[static_cast<size_t>(lane) * stride + key],
+                     stride, tile + d, static_cast<size_t>(dim), std::min(kValueTile, end - begin - key),
+                     part.out + static_cast<size_t>(lane) * dim + d, static_cast<size_t>(dim));
+  }
+}
+
+inline void MergeParts(const AttentionArguments& a, int kv_head, const Part* parts, int num_parts) {
+  for (int lane = 0; lane < a.num_rows * Group(a); ++lane) {
+    float top = kLowest, sum = 0;
+    for (int p = 0; p < num_parts; ++p) top = std::max(top, parts[p].max[lane]);
+    float* out = a.out + LaneOffset(a, kv_head, lane);
+    std::fill_n(out, a.head_dim, 0.0f);
+    for (int p = 0; p < num_parts; ++p) {
+      const float factor = __builtin_exp2f(parts[p].max[lane] - top);
+      sum += factor * parts[p].sum[lane];
+      for (int d = 0; d < a.head_dim; ++d)
+        out[d] += factor * parts[p].out[static_cast<size_t>(lane) * a.head_dim + d];
+    }
+    for (int d = 0; d < a.head_dim; ++d) out[d] /= sum;
+  }
+}
+
+}  // namespace
+}  // namespace cacheclip::avx2
