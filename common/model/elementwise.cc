@@ -63,7 +63,8 @@ at::Tensor RotateHeads(const at::Tensor& x, const RotationTable& table) {
   if (UsesWideKernels(x, head_dim / 2) && heads_together) {
     at::Tensor out = at::empty(x.sizes(), x.options());
     avx2::RotateRows(x.const_data_ptr<float>(), x.stride(0), table.cosine.const_data_ptr<float>(),
-                     table.sine.const_data_ptr<float>(), out.mutable_data_ptr<float>(), x.size(0),
+                     table.sine.const_data_ptr<float>(),
+                     {out.mutable_data_ptr<float>(), out.stride(0), out.stride(1)}, x.size(0),
                      static_cast<int>(x.size(1)), static_cast<int>(head_dim), at::get_num_threads());
     return out;
   }

@@ -17,6 +17,7 @@
 
 #include "common/model/index_tensor.h"
 #include "common/model/kernels/attention_avx2.h"
+#include "common/model/kernels/elementwise_avx2.h"
 #include "common/model/kernels/isa.h"
 #include "common/model/kv_cache.h"
 
@@ -33,7 +34,9 @@ class PlainKvCache : public KvCache {
         num_kv_heads_(config.num_kv_heads),
         head_dim_(config.head_dim),
         capacity_(capacity),
-        compute_dtype_(dtype) {
+        compute_dtype_(dtype),
+        uses_kernel_(device.is_cpu() && ActiveIsa() >= Isa::kAvx2 &&
+                     config.head_dim % avx2::kHeadDimMultiple == 0) {
     // On a CPU libtorch's bf16 products are slow where this cache is needed at all, so it holds the (already
     // rounded) values as fp32 there.
     const auto options = at::TensorOptions().dtype(device.is_cpu() ? at::kFloat : dtype).device(device);
@@ -48,10 +51,10 @@ class PlainKvCache : public KvCache {
 
   void Store(int layer, const at::Tensor& keys, const at::Tensor& values,
              std::span<const int32_t> slots) override {
-    if (keys_[layer].is_cpu() && keys.scalar_type() == at::kFloat && keys.is_contiguous() &&
-        values.is_contiguous()) {
-      CopyRows(keys, slots, keys_[layer]);
-      CopyRows(values, slots, values_[layer]);
+    if (keys_[layer].is_cpu() && IsPlain(keys) && IsPlain(values)) {
+      const auto slot_of = [&](int64_t row) { return slots[static_cast<size_t>(row)]; };
+      CopyRows(keys, slot_of, keys_[layer]);
+      CopyRows(values, slot_of, values_[layer]);
       return;
     }
     const bool neighbours = slots.back() - slots.front() + 1 == static_cast<int32_t>(slots.size());
@@ -69,6 +72,16 @@ class PlainKvCache : public KvCache {
 
   void Place(int layer, const at::Tensor& keys, const at::Tensor& values, int32_t first_slot,
              const RotationTable& rotation) override {
+    if (compute_dtype_ == at::kFloat && uses_kernel_ && IsPlain(keys) && IsPlain(values)) {
+      avx2::RotateRows(
+          keys.const_data_ptr<float>(), num_kv_heads_ * head_dim_, rotation.cosine.const_data_ptr<float>(),
+          rotation.sine.const_data_ptr<float>(),
+          {keys_[layer].mutable_data_ptr<float>() + first_slot * head_dim_, head_dim_, capacity_ * head_dim_},
+          keys.size(0), static_cast<int>(num_kv_heads_), static_cast<int>(head_dim_), at::get_num_threads());
+      CopyRows(
+          values, [&](int64_t row) { return first_slot + row; }, values_[layer]);
+      return;
+    }
     const int64_t end = first_slot + keys.size(0);
     const at::Device device = keys_[layer].device();
     // Rounded to the compute dtype first: the same bits as a freshly computed key.
@@ -95,7 +108,7 @@ class PlainKvCache : public KvCache {
   }
 
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {
-    if (UsesKernel(layer)) return AttendByKernel(layer, queries, slots);
+    if (uses_kernel_) return AttendByKernel(layer, queries, slots);
     const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;
     const double scale = 1 / std::sqrt(static_cast<double>(head_dim_));
     const at::ScalarType dtype = keys_[layer].scalar_type();
@@ -132,21 +145,23 @@ class PlainKvCache : public KvCache {
   }
 
  private:
-  bool UsesKernel(int layer) const {
-    return keys_[layer].is_cpu() && ActiveIsa() >= Isa::kAvx2 && head_dim_ % avx2::kHeadDimMultiple == 0;
+  // Rows that lie as this cache's own do, so that no tensor has to be described to libtorch: for decode's
+  // single row that would take longer than the copy.
+  static bool IsPlain(const at::Tensor& rows) {
+    return rows.is_cpu() && rows.scalar_type() == at::kFloat && rows.is_contiguous();
   }
 
-  // fp32 rows [num_tokens, num_kv_heads, head_dim], contiguous, into a layer's tensor. Decode's single row
-  // would take longer to describe to libtorch than to copy.
-  void CopyRows(const at::Tensor& rows, std::span<const int32_t> slots, at::Tensor& cache) const {
+  // Plain rows [num_tokens, num_kv_heads, head_dim] into a layer's tensor.
+  template <typename SlotOf>
+  void CopyRows(const at::Tensor& rows, const SlotOf& slot_of, at::Tensor& cache) const {
     constexpr int64_t kRowsPerTask = 64;
     const float* const from = rows.const_data_ptr<float>();
     float* const to = cache.mutable_data_ptr<float>();
-    at::parallel_for(0, static_cast<int64_t>(slots.size()), kRowsPerTask, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, rows.size(0), kRowsPerTask, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
         for (int64_t head = 0; head < num_kv_heads_; ++head)
           std::copy_n(from + (row * num_kv_heads_ + head) * head_dim_, head_dim_,
-                      to + (head * capacity_ + slots[static_cast<size_t>(row)]) * head_dim_);
+                      to + (head * capacity_ + slot_of(row)) * head_dim_);
     });
   }
 
@@ -172,6 +187,7 @@ class PlainKvCache : public KvCache {
   int64_t num_heads_, num_kv_heads_, head_dim_;
   int32_t capacity_;
   at::ScalarType compute_dtype_;
+  bool uses_kernel_;
   std::vector<at::Tensor> keys_, values_;  // per layer [num_kv_heads, capacity, head_dim]
   at::Tensor slot_bias_;                   // [capacity], fp32, added to scaled scores
 };

@@ -12,8 +12,16 @@
 #include <utility>
 #include <vector>
 
-#include <ATen/Functions.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/randn_like.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/sum.h>
+#include <ATen/ops/tensor.h>
 #include <benchmark/benchmark.h>
 #include <c10/core/InferenceMode.h>
 

@@ -30,13 +30,13 @@ void RmsNorm(const float* x, int64_t x_stride, const float* weight, float epsilo
   });
 }
 
-void RotateRows(const float* x, int64_t x_stride, const float* cosine, const float* sine, float* out,
+void RotateRows(const float* x, int64_t x_stride, const float* cosine, const float* sine, const HeadRows& out,
                 int64_t rows, int num_heads, int head_dim, int num_threads) {
-  const int64_t half = head_dim / 2, columns = int64_t{num_heads} * head_dim;
-  ForEachRow(rows, rows * columns, kParallelElements, num_threads, [&](int64_t row) {
-    for (int64_t column = 0; column < columns; column += head_dim) {
-      const float* const from = x + row * x_stride + column;
-      float* const to = out + row * columns + column;
+  const int64_t half = head_dim / 2, elements = rows * num_heads * head_dim;
+  ForEachRow(rows, elements, kParallelElements, num_threads, [&](int64_t row) {
+    for (int head = 0; head < num_heads; ++head) {
+      const float* const from = x + row * x_stride + int64_t{head} * head_dim;
+      float* const to = out.data + row * out.row_stride + head * out.head_stride;
       for (int64_t i = 0; i < half; i += 8) {
         const __m256 first = _mm256_loadu_ps(from + i), second = _mm256_loadu_ps(from + half + i);
         const __m256 c = _mm256_loadu_ps(cosine + row * half + i), s = _mm256_loadu_ps(sine + row * half + i);

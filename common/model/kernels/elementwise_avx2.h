@@ -11,9 +11,14 @@ namespace cacheclip::avx2 {
 void RmsNorm(const float* x, int64_t x_stride, const float* weight, float epsilon, float* out,
              int64_t out_stride, int64_t rows, int64_t columns, int num_threads);
 
-// x: rows of num_heads · head_dim, `x_stride` apart; out contiguous. cosine, sine: [rows, head_dim / 2].
-// The bits are those of Rotate() in rope.h.
-void RotateRows(const float* x, int64_t x_stride, const float* cosine, const float* sine, float* out,
+struct HeadRows {  // where the heads of rows begin: data + row · row_stride + head · head_stride
+  float* data;
+  int64_t row_stride, head_stride;
+};
+
+// x: rows of num_heads · head_dim, `x_stride` apart. cosine, sine: [rows, head_dim / 2]. The bits are those
+// of Rotate() in rope.h.
+void RotateRows(const float* x, int64_t x_stride, const float* cosine, const float* sine, const HeadRows& out,
                 int64_t rows, int num_heads, int head_dim, int num_threads);
 
 }  // namespace cacheclip::avx2

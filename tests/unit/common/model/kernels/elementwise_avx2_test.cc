@@ -1,6 +1,7 @@
 // The fp32 kernels on plain arrays: strides, whole rows only, several threads.
 #include "common/model/kernels/elementwise_avx2.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -49,15 +50,17 @@ TEST_F(ElementwiseAvx2, RmsNormReadsAndWritesByItsStrides) {
 }
 
 TEST_F(ElementwiseAvx2, RotateRowsTurnsEachPairByItsRowsAngle) {
-  const int rows = 300, heads = 3, dim = 32, x_stride = 100;
+  const int rows = 300, heads = 3, dim = 32, x_stride = 100, capacity = rows + 7;
   const auto x = Random(rows * x_stride, 3), cosine = Random(rows * dim / 2, 4),
              sine = Random(rows * dim / 2, 5);
-  std::vector<float> out(rows * heads * dim);
-  avx2::RotateRows(x.data(), x_stride, cosine.data(), sine.data(), out.data(), rows, heads, dim, 2);
+  std::vector<float> out(heads * capacity * dim, kUntouched);  // a head's rows together, as in a cache
+  avx2::RotateRows(x.data(), x_stride, cosine.data(), sine.data(), {out.data(), dim, capacity * dim}, rows,
+                   heads, dim, 2);
+  EXPECT_EQ(std::ranges::count(out, kUntouched), heads * (capacity - rows) * dim);
   for (int row = 0; row < rows; ++row)
     for (int head = 0; head < heads; ++head)
       for (int i = 0; i < dim / 2; ++i) {
-        const float *from = &x[row * x_stride + head * dim], *to = &out[(row * heads + head) * dim];
+        const float *from = &x[row * x_stride + head * dim], *to = &out[(head * capacity + row) * dim];
         const float c = cosine[row * dim / 2 + i], s = sine[row * dim / 2 + i];
         EXPECT_NEAR(to[i], from[i] * c - from[i + dim / 2] * s, 1e-5);
         EXPECT_NEAR(to[i + dim / 2], from[i + dim / 2] * c + from[i] * s, 1e-5);
