@@ -70,7 +70,7 @@ double Median(std::vector<double> values);  // 0 for none
 // The line of least squares through at least two points of different x.
 struct Line {
   double at_zero = 0, slope = 0;
-  double largest_deviation = 0;  // of a point, as a share of the line there
+  double largest_deviation = 0;  // of a point, as a share of the highest
 };
 Line FitLine(const std::vector<double>& x, const std::vector<double>& y);
 

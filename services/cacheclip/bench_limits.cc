@@ -46,8 +46,8 @@ Line FitLine(const std::vector<double>& x, const std::vector<double>& y) {
   Line line{.slope = covariance / variance};
   line.at_zero = mean_y - line.slope * mean_x;
   for (size_t i = 0; i < x.size(); ++i) {
-    const double expected = line.at_zero + line.slope * x[i];
-    line.largest_deviation = std::max(line.largest_deviation, std::abs(y[i] - expected) / expected);
+    const double deviation = std::abs(y[i] - line.at_zero - line.slope * x[i]);
+    line.largest_deviation = std::max(line.largest_deviation, deviation / *std::ranges::max_element(y));
   }
   return line;
 }

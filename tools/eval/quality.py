@@ -142,6 +142,7 @@ def page(
   machine: str,
   date: str,
   commands: list[str],
+  notes: list[str],
   images: list[list[str]],
   named_ablations: list[tuple[str, list[records.Matrix]]],
   default: str,
@@ -158,6 +159,7 @@ def page(
     *commands,
     "```",
     "",
+    *(line for note in notes for line in (note, "")),
     "A *sample* counts for accuracy if full prefill answers it exactly, so that full prefill stands at 100 %. A *task* "
     f"counts with at least {min_counting} counting samples, and is a *reuse task* if no recompute at all loses at "
     f"least {100 * records.MIN_LOSS:.0f} points on it: what is answered without any recompute proves nothing. "
@@ -189,6 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
   parser.add_argument("--default", default="auto", help="the method that ablations are compared with")
   parser.add_argument("--min-counting", type=int, default=30, help="counting samples that make a task count")
   parser.add_argument("--command", action="append", default=[], help="what measured it; any number")
+  parser.add_argument("--note", action="append", default=[], help="a paragraph ahead of the tables; any number")
   parser.add_argument("--machine", default="", help="where")
   parser.add_argument("--date", default=datetime.date.today().isoformat(), help="when; default: today")
   options = parser.parse_args(arguments)
@@ -204,6 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
     machine=options.machine,
     date=options.date,
     commands=options.command,
+    notes=options.note,
     images=[_draw(matrix, options.out) for matrix in matrices],
     named_ablations=named_ablations,
     default=options.default,

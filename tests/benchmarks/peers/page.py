@@ -164,8 +164,9 @@ def _recompute(report: dict, out: pathlib.Path) -> list[str]:
     "## Recomputing and assembling",
     "",
     f"Recomputing takes {1000 * line['seconds_per_token']:.2f} ms a selected token and "
-    f"{line['seconds_without_tokens']:.2f} s without any (the question's own tokens); no point is further than "
-    f"{100 * line['largest_deviation']:.0f} % from that line (`cacheclip bench recompute`, tokens chosen at random).",
+    f"{line['seconds_without_tokens']:.2f} s without any (the question's own tokens); no point is further from that "
+    f"line than {100 * line['largest_deviation']:.0f} % of the longest (`cacheclip bench recompute`, tokens chosen at "
+    "random).",
     "",
     _plot_recompute(recompute, out.with_suffix("") / "recompute.svg"),
     "",

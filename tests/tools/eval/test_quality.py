@@ -233,12 +233,12 @@ def test_the_page_is_written_twice_the_same(lines, tmp_path):
   )
 
 
-def test_given_commands_replace_those_from_the_lines(lines, tmp_path):
+def test_given_commands_replace_those_from_the_lines_and_notes_follow(lines, tmp_path):
   out = tmp_path / "quality.md"
   assert quality.main([str(write(tmp_path / "x.jsonl", lines)), "--out", str(out), "--command", "first",
-                       "--command", "second"]) == 0  # fmt: skip
+                       "--command", "second", "--note", "Something is missing."]) == 0  # fmt: skip
   text = out.read_text(encoding="utf-8")
-  assert "```sh\nfirst\nsecond\n```" in text
+  assert "```sh\nfirst\nsecond\n```\n\nSomething is missing.\n\nA *sample* counts" in text
   assert "cacheclip eval --tasks" not in text
 
 

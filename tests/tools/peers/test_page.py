@@ -67,7 +67,7 @@ def test_first_tokens_are_compared_with_full_prefill_limit_and_peer(report, tmp_
 
 def test_recomputing_is_a_line_and_assembly_a_share_of_copying(report, tmp_path):
   text = page.page(report, tmp_path / "p.md")
-  assert "2.00 ms a selected token" in text and "further than 3 % from" in text
+  assert "2.00 ms a selected token" in text and "than 3 % of the longest" in text
   assert "| get and assemble | 4.00 | memcpy | 5.00 | 80 % |" in text and "| get |" not in text
 
 
