@@ -1,7 +1,6 @@
 #include "common/model/kernels/attention_avx2.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <vector>
 
@@ -22,7 +21,8 @@ void RunPanels(const AttentionArguments& a) {
   const int items_per_head = (num_panels + per_item - 1) / per_item;
 #pragma omp parallel num_threads(a.num_threads)
   {
-    static thread_local std::array<Panel, kMaxPanels> panels;
+    // On the heap: what a thread_local holds itself is taken from the stack of every thread of the process.
+    static thread_local std::vector<Panel> panels(kMaxPanels);
 #pragma omp for schedule(dynamic, 1)
     for (int item = 0; item < items_per_head * a.num_kv_heads; ++item) {
       const int kv_head = item % a.num_kv_heads;

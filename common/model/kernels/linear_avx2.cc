@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <type_traits>
 #include <vector>
 
@@ -205,15 +206,16 @@ void RunBlocks(const LinearArguments& a) {
       ((a.rows + blocks - 1) / blocks + 11) / 12 * 12;  // whole tiles of either kind
 #pragma omp parallel num_threads(a.num_threads)
   {
-    static thread_local Block block;
+    // On the heap: a thread_local of this size would be taken from the stack of every thread of the process.
+    static thread_local const auto block = std::make_unique<Block>();
 #pragma omp for schedule(dynamic, 1)
     for (int64_t task = 0; task < blocks * parts; ++task) {
       const int64_t first_row = task / parts * rows_per_block;
       if (first_row >= a.rows) continue;
-      block.Begin(a, first_row, std::min(rows_per_block, a.rows - first_row));
+      block->Begin(a, first_row, std::min(rows_per_block, a.rows - first_row));
       const int64_t part = task % parts, panels = a.weights.num_panels;
       for (int64_t panel = part * panels / parts; panel < (part + 1) * panels / parts; ++panel)
-        block.Run(a, panel);
+        block->Run(a, panel);
     }
   }
 }
