@@ -45,9 +45,10 @@ Line FitLine(const std::vector<double>& x, const std::vector<double>& y) {
   }
   Line line{.slope = covariance / variance};
   line.at_zero = mean_y - line.slope * mean_x;
+  const double highest = *std::ranges::max_element(y);
   for (size_t i = 0; i < x.size(); ++i) {
     const double deviation = std::abs(y[i] - line.at_zero - line.slope * x[i]);
-    line.largest_deviation = std::max(line.largest_deviation, deviation / *std::ranges::max_element(y));
+    line.largest_deviation = std::max(line.largest_deviation, deviation / highest);
   }
   return line;
 }

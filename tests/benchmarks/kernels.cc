@@ -3,7 +3,7 @@
 //
 //   build/dev/benchmarks/kernels --benchmark_filter=attention --benchmark_repetitions=5
 //
-// "FLOP" is work a second, "bytes" what decode has to read a second. The first two lines are the machine's
+// "FLOP" is work a second, "bytes" what decode has to read a second. The first three lines are the machine's
 // limits: a large product (libtorch's and ours), and reading an array that no cache holds. Kernels of
 // instruction sets that this machine lacks are left out.
 #include <cstdint>
@@ -136,15 +136,15 @@ void AttentionTorch(benchmark::State& state, at::ScalarType dtype) {
 enum class Weights { kStored, kInt8, kTorch };
 
 // [rows, inputs] times [outputs, inputs]ᵀ, as the model keeps its weights here.
-void Product(benchmark::State& state, at::ScalarType dtype, Weights kind) {
+void Product(benchmark::State& state, at::ScalarType dtype, Weights kind, int64_t outputs, int64_t inputs) {
   const int64_t rows = state.range(0);
-  const at::Tensor x = at::randn({rows, kHidden}).to(dtype);
-  const at::Tensor weight = at::randn({kIntermediate, kHidden}).to(at::kBFloat16);
+  const at::Tensor x = at::randn({rows, inputs}).to(dtype);
+  const at::Tensor weight = at::randn({outputs, inputs}).to(at::kBFloat16);
   const LinearWeights packed(weight, {}, {.dtype = dtype, .int8 = kind == Weights::kInt8});
   const at::Tensor plain = weight.to(dtype);
   for (auto _ : state)
     benchmark::DoNotOptimize(kind == Weights::kTorch ? at::linear(x, plain) : packed.Apply(x));
-  CountFlops(state, 2.0 * static_cast<double>(rows) * kHidden * kIntermediate);
+  CountFlops(state, 2.0 * static_cast<double>(rows * inputs * outputs));
   if (rows == 1)
     CountBytes(state, static_cast<double>(kind == Weights::kTorch ? plain.nbytes() : packed.num_bytes()));
 }
@@ -156,15 +156,6 @@ void RmsNormAvx2(benchmark::State& state) {
     avx2::RmsNorm(x.const_data_ptr<float>(), kHidden, weight.const_data_ptr<float>(), 1e-5f,
                   out.mutable_data_ptr<float>(), kHidden, state.range(0), kHidden, at::get_num_threads());
   CountBytes(state, 2.0 * static_cast<double>(x.nbytes()));
-}
-
-void LimitOfProducts(benchmark::State& state, at::ScalarType dtype, Weights kind) {
-  constexpr int64_t kRows = 1024, kColumns = 1536, kInner = 1024;
-  const at::Tensor x = at::randn({kRows, kInner}).to(dtype), weight = at::randn({kColumns, kInner}).to(dtype);
-  const LinearWeights packed(weight, {}, {.dtype = dtype});
-  for (auto _ : state)
-    benchmark::DoNotOptimize(kind == Weights::kTorch ? at::linear(x, weight) : packed.Apply(x));
-  CountFlops(state, 2.0 * kRows * kColumns * kInner);
 }
 
 void LimitOfReading(benchmark::State& state) {
@@ -191,14 +182,17 @@ void AddAttention(const std::string& name, const Run& run) {
 void AddAll() {
   const bool has_bf16 = MachineHas(Isa::kAvx512Bf16);
   const at::ScalarType dtype = has_bf16 ? at::kBFloat16 : at::kFloat;
-  Add("limit/product/torch", [=](auto& state) { LimitOfProducts(state, dtype, Weights::kTorch); });
-  Add("limit/product/ours", [=](auto& state) { LimitOfProducts(state, dtype, Weights::kStored); });
+  const auto add_limit = [&](const std::string& name, Weights kind) {
+    Add(name, [=](auto& state) { Product(state, dtype, kind, 1536, 1024); })->ArgName("rows")->Arg(1024);
+  };
+  add_limit("limit/product/torch", Weights::kTorch);
+  add_limit("limit/product/ours", Weights::kStored);
   Add("limit/reading", LimitOfReading);
   if (MachineHas(Isa::kAvx2)) AddAttention("attention/avx2", AttentionAvx2);
   if (has_bf16) AddAttention("attention/avx512bf16", AttentionAvx512);
   AddAttention("attention/torch", [=](auto& state) { AttentionTorch(state, dtype); });
   const auto add_product = [&](const std::string& name, Weights kind) {
-    Add(name, [=](auto& state) { Product(state, dtype, kind); })
+    Add(name, [=](auto& state) { Product(state, dtype, kind, kIntermediate, kHidden); })
         ->ArgName("rows")
         ->Arg(1)
         ->Arg(4)
