@@ -14,7 +14,8 @@ namespace {
 
 constexpr int64_t kMaxBlockRows = 96;       // rows of x that share a widened panel
 constexpr int64_t kBlockBytes = 320 << 10;  // of those rows, packed: they stay in the second-level cache
-constexpr int64_t kInputBlock = 256;        // inputs of a widened panel, which stays in the first-level cache
+constexpr int64_t kMinBlockRows = 48;       // fewer only where rows end
+constexpr int64_t kInputBlock = 320;        // inputs of a widened panel, which stays in the first-level cache
 constexpr int64_t kFewRows = 4;             // up to so many a panel is streamed instead of widened
 constexpr int kMaxInput = 8191;  // of rounded rows of x; less where the sum of products could overflow
 
@@ -89,6 +90,34 @@ void Finish(const LinearArguments& a, int64_t panel, int64_t first_row, int64_t 
   }
 }
 
+// `total` in equal parts of at most `most`: the length of one.
+int64_t EvenPart(int64_t total, int64_t most) {
+  const int64_t parts = (total + most - 1) / most;
+  return (total + parts - 1) / parts;
+}
+
+constexpr int64_t kCacheLine = 64;
+
+// Weights that are widened next, fetched in equal shares beside the tiles of `rows` rows, so that widening
+// does not wait for memory. Behind the last panel this names memory that is not there, which does no harm.
+class Ahead {
+ public:
+  Ahead(const PackedWeights& packed, int64_t panel, int64_t first_input, int64_t inputs, int64_t rows) {
+    const int64_t input_bytes = ElementBytes(packed.element) * kPanelOutputs;
+    const int64_t tiles = (rows + kTileRows - 1) / kTileRows, lines = inputs * input_bytes / kCacheLine;
+    next_ = reinterpret_cast<const char*>(Panel(packed, panel)) + first_input * input_bytes;
+    share_ = (lines + tiles - 1) / tiles;
+  }
+
+  void Fetch() {
+    for (int64_t line = 0; line < share_; ++line, next_ += kCacheLine) _mm_prefetch(next_, _MM_HINT_T1);
+  }
+
+ private:
+  const char* next_;
+  int64_t share_;
+};
+
 // A block of rows against panels, one object per thread.
 class Block {
  public:
@@ -130,41 +159,48 @@ class Block {
   }
 
   void PackRounded(const LinearArguments& a) {
-    const int64_t pairs = Pairs(a.weights.inputs), tiles = (rows_ + kPairTileRows - 1) / kPairTileRows;
-    rounded_.resize(static_cast<size_t>(tiles * kPairTileRows * pairs * 2));
-    tile_.resize(static_cast<size_t>(kPairTileRows * pairs * 2));
-    scales_.resize(static_cast<size_t>(tiles * kPairTileRows));
+    const int64_t pairs = Pairs(a.weights.inputs), tiles = (rows_ + kTileRows - 1) / kTileRows;
+    rounded_.resize(static_cast<size_t>(tiles * kTileRows * pairs * 2));
+    tile_.resize(static_cast<size_t>(kTileRows * pairs * 2));
+    scales_.resize(static_cast<size_t>(tiles * kTileRows));
     for (int64_t tile = 0; tile < tiles; ++tile) {
-      for (int64_t r = 0; r < kPairTileRows; ++r)
-        scales_[static_cast<size_t>(tile * kPairTileRows + r)] = RoundRow(
-            Row(a, tile * kPairTileRows + r), a.weights.inputs, &tile_[static_cast<size_t>(r * pairs * 2)]);
-      int16_t* to = &rounded_[static_cast<size_t>(tile * kPairTileRows * pairs * 2)];
+      for (int64_t r = 0; r < kTileRows; ++r)
+        scales_[static_cast<size_t>(tile * kTileRows + r)] = RoundRow(
+            Row(a, tile * kTileRows + r), a.weights.inputs, &tile_[static_cast<size_t>(r * pairs * 2)]);
+      int16_t* to = &rounded_[static_cast<size_t>(tile * kTileRows * pairs * 2)];
       for (int64_t p = 0; p < pairs; ++p)
-        for (int64_t r = 0; r < kPairTileRows; ++r, to += 2)
+        for (int64_t r = 0; r < kTileRows; ++r, to += 2)
           std::memcpy(to, &tile_[static_cast<size_t>((r * pairs + p) * 2)], 2 * sizeof(int16_t));
     }
   }
 
   void MultiplyRows(const PackedWeights& packed, int64_t panel) {
-    for (int64_t k = 0; k < packed.inputs; k += kInputBlock) {
-      const int64_t inputs = std::min(kInputBlock, packed.inputs - k);
+    const int64_t block = EvenPart(packed.inputs, kInputBlock);
+    for (int64_t k = 0; k < packed.inputs; k += block) {
+      const int64_t inputs = std::min(block, packed.inputs - k);
       const float* const b = Widened(packed, panel, k, inputs);
-      for (int64_t row = 0; row < rows_; row += kTileRows)
+      Ahead ahead(packed, panel, k + inputs, inputs, rows_);
+      for (int64_t row = 0; row < rows_; row += kTileRows) {
+        ahead.Fetch();
         Multiply<kTileRows>(&x_[static_cast<size_t>(row * packed.inputs + k * kTileRows)], 1, kTileRows, b,
                             kPanelOutputs, inputs, &products_[static_cast<size_t>(row * kPanelOutputs)],
                             kPanelOutputs);
+      }
     }
   }
 
   void MultiplyRounded(const PackedWeights& packed, int64_t panel) {
-    const int64_t all_pairs = Pairs(packed.inputs);
+    const int64_t all_pairs = Pairs(packed.inputs), block = EvenPart(all_pairs, kInputBlock);
     int32_t* const sums = reinterpret_cast<int32_t*>(products_.data());
-    for (int64_t p = 0; p < all_pairs; p += kInputBlock) {
-      const int64_t pairs = std::min(kInputBlock, all_pairs - p);
+    for (int64_t p = 0; p < all_pairs; p += block) {
+      const int64_t pairs = std::min(block, all_pairs - p);
       const int16_t* const b = WidenedPairs(packed, panel, p, pairs);
-      for (int64_t row = 0; row < rows_; row += kPairTileRows)
-        MultiplyPairs(&rounded_[static_cast<size_t>((row * all_pairs + p * kPairTileRows) * 2)], b, pairs,
+      Ahead ahead(packed, panel, 2 * (p + pairs), 2 * pairs, rows_);
+      for (int64_t row = 0; row < rows_; row += kTileRows) {
+        ahead.Fetch();
+        MultiplyPairs(&rounded_[static_cast<size_t>((row * all_pairs + p * kTileRows) * 2)], b, pairs,
                       sums + row * kPanelOutputs);
+      }
     }
     Scale(packed, panel, scales_.data(), rows_, products_.data());
   }
@@ -190,29 +226,43 @@ class Block {
 
   int64_t first_row_ = 0, rows_ = 0;
   std::vector<float> x_;          // [tiles, inputs, kTileRows]
-  std::vector<int16_t> rounded_;  // [tiles, pairs, kPairTileRows, 2]
-  std::vector<int16_t> tile_;     // [kPairTileRows, pairs, 2], before it is packed
+  std::vector<int16_t> rounded_;  // [tiles, pairs, kTileRows, 2]
+  std::vector<int16_t> tile_;     // [kTileRows, pairs, 2], before it is packed
   std::vector<float> scales_;     // [rows] of rounded_
   std::vector<float> products_;   // [rows, 16]
   alignas(32) float widened_[kInputBlock * kPanelOutputs];
 };
 
+// Where blocks begin, in whole tiles: as large as caches allow at first, smaller towards the end, so that
+// threads of unlike speed end together. The last entry is the number of tiles. Of the calling thread, until
+// its next call.
+const std::vector<int64_t>& BlockBegins(const LinearArguments& a) {
+  static thread_local std::vector<int64_t> begins;
+  const int64_t tiles = (a.rows + kTileRows - 1) / kTileRows;
+  const int64_t most_rows =
+      std::clamp<int64_t>(kBlockBytes / (4 * a.weights.inputs), 4 * kTileRows, kMaxBlockRows);
+  const int64_t most = most_rows / kTileRows, least = std::min(most, kMinBlockRows / kTileRows);
+  begins.assign(1, 0);
+  const auto take = [&](int64_t left) { return std::clamp(left / (2 * a.num_threads), least, most); };
+  if (tiles > most)
+    for (int64_t tile = take(tiles); tile < tiles; tile += take(tiles - tile)) begins.push_back(tile);
+  begins.push_back(tiles);
+  return begins;
+}
+
 void RunBlocks(const LinearArguments& a) {
-  const int64_t most = std::clamp<int64_t>(kBlockBytes / (4 * a.weights.inputs) / 12 * 12, 24, kMaxBlockRows);
-  int64_t blocks = (a.rows + most - 1) / most;
-  const int64_t parts = blocks == 1 ? a.num_threads : 1;  // of the panels
-  if (blocks > 1) blocks = (blocks + a.num_threads - 1) / a.num_threads * a.num_threads;
-  const int64_t rows_per_block =
-      ((a.rows + blocks - 1) / blocks + 11) / 12 * 12;  // whole tiles of either kind
+  const std::vector<int64_t>& begins = BlockBegins(a);
+  const int64_t blocks = static_cast<int64_t>(begins.size()) - 1;
+  const int64_t parts = blocks < a.num_threads ? a.num_threads : 1;  // of the panels
 #pragma omp parallel num_threads(a.num_threads)
   {
     // On the heap: a thread_local of this size would be taken from the stack of every thread of the process.
     static thread_local const auto block = std::make_unique<Block>();
 #pragma omp for schedule(dynamic, 1)
     for (int64_t task = 0; task < blocks * parts; ++task) {
-      const int64_t first_row = task / parts * rows_per_block;
-      if (first_row >= a.rows) continue;
-      block->Begin(a, first_row, std::min(rows_per_block, a.rows - first_row));
+      const size_t index = static_cast<size_t>(task / parts);
+      const int64_t first_row = begins[index] * kTileRows;
+      block->Begin(a, first_row, std::min(begins[index + 1] * kTileRows, a.rows) - first_row);
       const int64_t part = task % parts, panels = a.weights.num_panels;
       for (int64_t panel = part * panels / parts; panel < (part + 1) * panels / parts; ++panel)
         block->Run(a, panel);

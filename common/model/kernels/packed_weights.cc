@@ -8,10 +8,6 @@
 namespace cacheclip::avx2 {
 namespace {
 
-int64_t ElementBytes(Element element) {
-  return element == Element::kFp32 ? 4 : element == Element::kBf16 ? 2 : 1;
-}
-
 uint16_t RoundToBf16(float x) {  // to nearest even; weights are finite
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof(bits));
@@ -59,6 +55,10 @@ void ReadRow(const WeightSource& source, int64_t index, std::vector<float>& row)
 }
 
 }  // namespace
+
+int64_t ElementBytes(Element element) {
+  return element == Element::kFp32 ? 4 : element == Element::kBf16 ? 2 : 1;
+}
 
 size_t PanelBytes(Element element, int64_t inputs) {
   const int64_t padded = element == Element::kInt8 ? 2 * Pairs(inputs) : inputs;

@@ -18,6 +18,7 @@ struct PackedWeights {
   void* panels;
   float* scales;  // int8 only: [num_panels, 16]
 };
+int64_t ElementBytes(Element element);
 size_t PanelBytes(Element element, int64_t inputs);
 std::byte* Panel(const PackedWeights& packed, int64_t panel);  // where it begins
 inline int64_t Pairs(int64_t inputs) { return (inputs + 1) / 2; }

@@ -11,7 +11,6 @@ namespace cacheclip::avx2 {
 namespace {
 
 constexpr int kTileRows = 6, kTileColumns = 16;
-constexpr int kPairTileRows = 4;  // of integers, whose products need registers of their own
 
 inline float SumOf(__m256 x) {
   __m128 half = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
@@ -105,30 +104,30 @@ inline void MultiplyRows(int num_rows, const float* a, size_t a_row, const float
   }
 }
 
-// The same product in 16-bit integers, two steps of k at once, for kPairTileRows rows of a that lie together:
-// c[16r + j] += Σ_p Σ_i a[(kPairTileRows · p + r) · 2 + i] · b[(16p + j) · 2 + i], i = 0, 1.
+// The same product in 16-bit integers, two steps of k at once, for kTileRows rows of a that lie together:
+// c[16r + j] += Σ_p Σ_i a[(kTileRows · p + r) · 2 + i] · b[(16p + j) · 2 + i], i = 0, 1.
 inline void MultiplyPairs(const int16_t* a, const int16_t* b, int64_t pairs, int32_t* c) {
-  __m256i sums[kPairTileRows][2];
+  __m256i sums[kTileRows][2];
   __m256i* const out = reinterpret_cast<__m256i*>(c);
-#pragma GCC unroll 4
-  for (int r = 0; r < kPairTileRows; ++r) {
+#pragma GCC unroll 6
+  for (int r = 0; r < kTileRows; ++r) {
     sums[r][0] = _mm256_loadu_si256(out + 2 * r);
     sums[r][1] = _mm256_loadu_si256(out + 2 * r + 1);
   }
 #pragma GCC unroll 2
-  for (int64_t p = 0; p < pairs; ++p, a += 2 * kPairTileRows, b += 2 * kTileColumns) {
+  for (int64_t p = 0; p < pairs; ++p, a += 2 * kTileRows, b += 2 * kTileColumns) {
     const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b));
     const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b + kTileColumns));
-#pragma GCC unroll 4
-    for (int r = 0; r < kPairTileRows; ++r) {
+#pragma GCC unroll 6
+    for (int r = 0; r < kTileRows; ++r) {
       const __m256i factor =
           _mm256_castps_si256(_mm256_broadcast_ss(reinterpret_cast<const float*>(a + 2 * r)));
       sums[r][0] = _mm256_add_epi32(sums[r][0], _mm256_madd_epi16(factor, low));
       sums[r][1] = _mm256_add_epi32(sums[r][1], _mm256_madd_epi16(factor, high));
     }
   }
-#pragma GCC unroll 4
-  for (int r = 0; r < kPairTileRows; ++r) {
+#pragma GCC unroll 6
+  for (int r = 0; r < kTileRows; ++r) {
     _mm256_storeu_si256(out + 2 * r, sums[r][0]);
     _mm256_storeu_si256(out + 2 * r + 1, sums[r][1]);
   }
