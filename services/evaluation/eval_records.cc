@@ -68,6 +68,7 @@ nlohmann::json MakeRecord(const PreparedSample& prepared, const MethodSpec& spec
           {"score", outcome.score},
           {"full_answer", prepared.answer},
           {"full_score", prepared.score},
+          {"full_margin", OrNull(prepared.margin)},
           {"references", prepared.sample.references},
           {"kl", outcome.kl},
           {"estimated_kl", OrNull(outcome.estimated_kl)},

@@ -1,8 +1,10 @@
 #include "services/evaluation/evaluator.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 #include <span>
 #include <system_error>
@@ -41,6 +43,13 @@ double KlDivergence(std::span<const float> full, std::span<const float> method) 
     kl += std::exp(log_p) * (log_p - (method[i] - method_norm));
   }
   return kl;
+}
+
+// log p of the likeliest token minus log p of the next: nats.
+double Margin(std::span<const float> logits) {
+  std::array<float, 2> best;
+  std::ranges::partial_sort_copy(logits, best, std::greater<>());
+  return static_cast<double>(best[0]) - best[1];
 }
 
 Rows AnswerRows(std::span<const int32_t> ids, int32_t first_slot) {
@@ -156,7 +165,26 @@ absl::Status Evaluator::AnswerFully(PreparedSample& prepared) {
   CACHECLIP_ASSIGN_OR_RETURN(prepared.answer,
                              runtime.tokenizer->Decode(prepared.answer_ids, /*skip_special=*/true));
   prepared.score = ScoreAnswer(prepared.sample, prepared.answer);
+  CACHECLIP_ASSIGN_OR_RETURN(prepared.margin, MarginOf(prepared));
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<double>> Evaluator::MarginOf(const PreparedSample& prepared) const {
+  std::vector<size_t> ends;
+  for (size_t i = 1; i <= prepared.answer_ids.size(); ++i) {
+    CACHECLIP_ASSIGN_OR_RETURN(const std::string text,
+                               primary_->runtime().tokenizer->Decode(std::span(prepared.answer_ids).first(i),
+                                                                     /*skip_special=*/true));
+    ends.push_back(text.size());
+  }
+  const std::vector<bool> counts = TokensOfReferences(prepared.sample, prepared.answer, ends);
+  std::optional<double> margin;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (!counts[i]) continue;
+    const double here = Margin(prepared.full_logits[i]);
+    margin = std::min(margin.value_or(here), here);
+  }
+  return margin;
 }
 
 absl::StatusOr<MethodOutcome> Evaluator::Run(const PreparedSample& prepared, const MethodSpec& spec,

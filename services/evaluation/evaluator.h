@@ -54,6 +54,9 @@ struct PreparedSample {
       full_logits;  // [answer_ids.size()], each the distribution that the answer's token came from
   std::string answer;
   double score = 0;
+  // How sure full prefill is: nats between its token and the next likely one, at the closest of the tokens
+  // that say what a right answer contains. None where the answer says nothing of it.
+  std::optional<double> margin;
   double full_seconds = 0;  // full prefill to its first token
 };
 
@@ -86,6 +89,7 @@ class Evaluator {
  private:
   explicit Evaluator(std::string folder) : folder_(std::move(folder)) {}
   absl::Status AnswerFully(PreparedSample& prepared);
+  absl::StatusOr<std::optional<double>> MarginOf(const PreparedSample& prepared) const;
   absl::StatusOr<RecomputePlan> Plan(const PreparedSample& prepared, const MethodSpec& spec, double budget,
                                      MethodOutcome& outcome);
   absl::Status AskSelector(const PreparedSample& prepared, const MethodSpec& spec, RecomputePlan& plan,

@@ -51,4 +51,19 @@ double ScoreAnswer(const EvalSample& sample, std::string_view answer) {
   return sample.metric == AnswerMetric::kTokenF1 ? best : sum / static_cast<double>(sample.references.size());
 }
 
+std::vector<bool> TokensOfReferences(const EvalSample& sample, std::string_view answer,
+                                     const std::vector<size_t>& token_ends) {
+  const std::string lowered = absl::AsciiStrToLower(AbslView(answer));
+  std::vector<bool> found(token_ends.size(), false);
+  for (const std::string& reference : sample.references) {
+    const size_t begin = lowered.find(absl::AsciiStrToLower(reference));
+    if (begin == std::string::npos) continue;
+    for (size_t i = 0; i < token_ends.size(); ++i) {
+      const size_t token_begin = i == 0 ? 0 : token_ends[i - 1];
+      if (token_begin < begin + reference.size() && token_ends[i] > begin) found[i] = true;
+    }
+  }
+  return found;
+}
+
 }  // namespace cacheclip

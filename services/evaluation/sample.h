@@ -41,4 +41,9 @@ using TokenCount = std::function<int(std::string_view)>;
 // 0 … 1.
 double ScoreAnswer(const EvalSample& sample, std::string_view answer);
 
+// Which tokens of an answer are part of a reference where that stands first, letter case ignored.
+// `token_ends`: where in `answer` each token's text ends.
+std::vector<bool> TokensOfReferences(const EvalSample& sample, std::string_view answer,
+                                     const std::vector<size_t>& token_ends);
+
 }  // namespace cacheclip

@@ -83,6 +83,15 @@ def section(matrix: records.Matrix, min_counting: int, images: list[str]) -> lis
       "",
       *quality_tables.accuracy_by_task(matrix, budget),
     ]
+    by_margin = quality_tables.accuracy_by_margin(matrix, min_counting, budget)
+    if by_margin:
+      lines += [
+        "Full prefill's own choice can be a near tie, which any change of arithmetic tips. Reuse tasks at a budget of "
+        f"{100 * budget:g} %, apart by the margin in log probability between full prefill's token and the next "
+        "likely one, at the closest token of what was asked for:",
+        "",
+        *by_margin,
+      ]
   for task in matrix.tasks():
     if records.family(task) == "documents":  # F1 moves with wording; whether the answer moved is the question
       lines += [f"### Agreement with full prefill on {task}", *quality_tables.agreement(matrix, task)]

@@ -12,6 +12,7 @@ BASELINES = {
   "chunk_head": "EPIC",
   "random": "random tokens",
 }
+MARGINS = (0.25, 1.0)  # nats that part near ties, close answers and clear ones
 MAX_SELECTION_SHARE = 0.10  # of full prefill's time
 _STAGES = ("assemble", "select", "recompute")  # in the order in which they run; others follow
 _KINDS = ("RULER", "cross-chunk", "documents")
@@ -75,6 +76,26 @@ def _by_budget(matrix: records.Matrix, samples: list[tuple]) -> list[str]:
       cells.append(percent(intervals.mean(scores.values())) if scores else "–")
     rows.append([method, *cells])
   return table(["method", *map(_budget, budgets)], rows)
+
+
+def accuracy_by_margin(matrix: records.Matrix, min_counting: int, budget: float) -> list[str]:
+  """Accuracy on reuse tasks apart by how sure full prefill was of its answer. Empty where no line says so."""
+  samples = [sample for task in matrix.reuse_tasks(min_counting) for sample in matrix.counting(task)]
+  samples = [sample for sample in samples if sample in matrix.margins]
+  if not samples:
+    return []
+  bounds = [0.0, *MARGINS, float("inf")]
+  groups = [
+    [sample for sample in samples if low <= matrix.margins[sample] < high] for low, high in zip(bounds, bounds[1:])
+  ]
+  names = [f"below {MARGINS[0]:g}", f"{MARGINS[0]:g} to {MARGINS[1]:g}", f"from {MARGINS[1]:g}"]
+  rows = []
+  for method in [*(m for m in _with_budget(matrix) if budget in matrix.budgets(m)), "none"]:
+    at = 0.0 if method == "none" else budget
+    scores = [matrix.values(method, at, "score", group) for group in groups if group]
+    rows.append([method, *(percent(intervals.mean(found.values())) if found else "–" for found in scores)])
+  header = [f"{name} nats, {len(group)} samples" for name, group in zip(names, groups) if group]
+  return table(["method", *header], rows)
 
 
 def agreement(matrix: records.Matrix, task: str) -> list[str]:

@@ -28,7 +28,8 @@ def settings_of(record: dict) -> tuple:
 class Matrix:
   """All samples of one model, auxiliary, context and chunk size.
 
-  `samples`: (task, seed, sample) in order; `full_scores`: by sample; `cells`: (method, budget) → sample → record.
+  `samples`: (task, seed, sample) in order; `full_scores`: by sample; `margins`: nats by which full prefill preferred
+  its answer, of the samples whose lines say so; `cells`: (method, budget) → sample → record.
   """
 
   def __init__(self, records: list[dict]):
@@ -37,10 +38,13 @@ class Matrix:
       raise RecordError(f"one report is about one model, auxiliary, context and chunk size; found {sorted(settings)}")
     self.model, self.auxiliary, self.context, self.chunk = settings.pop()
     self.full_scores = {}
+    self.margins = {}
     self.cells = collections.defaultdict(dict)
     for record in records:
       sample = (record["task"], record["seed"], record["sample"])
       self.full_scores[sample] = record["full_score"]
+      if record.get("full_margin") is not None:
+        self.margins[sample] = record["full_margin"]
       self.cells[record["method"], record["budget"]][sample] = record
     self.samples = sorted(self.full_scores)
 

@@ -131,6 +131,16 @@ def test_accuracy_by_task_shows_tasks_that_do_not_count(matrix):
   assert rows["task"] == ["samples", "auto", "auxiliary_paper", "random", "none"]
 
 
+def test_accuracy_apart_by_full_prefills_margin(lines):
+  assert quality_tables.accuracy_by_margin(records.Matrix(lines), 9, 0.2) == [], "these lines do not say"
+  for entry in lines:
+    entry["full_margin"] = 0.1 if entry["sample"] in (7, 8) else 2.0
+  header, *rows = rows_of(quality_tables.accuracy_by_margin(records.Matrix(lines), 9, 0.2))
+  assert header == ["method", "below 0.25 nats, 2 samples", "from 1 nats, 7 samples"], "no column without samples"
+  shares = {row[0]: [cell.split(" %")[0] for cell in row[1:]] for row in rows}
+  assert shares["auto"] == ["50", "100"], "of samples 7 and 8 one is lost, of the first seven none"
+
+
 def test_kl_of_all_samples_and_of_those_that_count(matrix):
   def cell(samples):
     rows = rows_of(quality_tables.kl(matrix, samples))

@@ -52,8 +52,9 @@ TEST_F(EvalRunTest, MeasuresEveryCellOnce) {
   // layers)
   EXPECT_EQ(records->size(), 2 * 2 * 4);
   EXPECT_EQ(CountLines(), 2 * 2 * 4);
-  for (const char* field : {"task", "method", "budget", "seed", "answer", "score", "full_score", "kl",
-                            "estimated_kl", "stale_mass_share", "charged_budget", "seconds"})
+  for (const char* field :
+       {"task", "method", "budget", "seed", "answer", "score", "full_score", "full_margin", "kl",
+        "estimated_kl", "stale_mass_share", "charged_budget", "seconds"})
     EXPECT_TRUE(records->front().contains(field)) << field;
 }
 

@@ -22,5 +22,15 @@ TEST(ScoreAnswer, CountsCommonWordsForQuestionsAboutDocuments) {
   EXPECT_EQ(ScoreAnswer(sample, ""), 0);
 }
 
+TEST(TokensOfReferences, AreThoseThatTouchOne) {
+  const EvalSample sample{.references = {"4711", "Blue Boat", "not there"}};
+  const std::string answer = ": 4711 or blue boat. 4711";
+  //                          : |␣|47|11|␣or|␣blue|␣boat|.|␣47|11
+  const std::vector<size_t> ends = {1, 2, 4, 6, 9, 14, 19, 20, 23, 25};
+  const std::vector<bool> expected = {false, false, true, true, false, true, true, false, false, false};
+  EXPECT_EQ(TokensOfReferences(sample, answer, ends), expected) << "only where a reference stands first";
+  EXPECT_EQ(TokensOfReferences({}, answer, ends), std::vector<bool>(ends.size(), false));
+}
+
 }  // namespace
 }  // namespace cacheclip
