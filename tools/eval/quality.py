@@ -42,7 +42,7 @@ def _title(matrix: records.Matrix) -> str:
 
 def _slug(matrix: records.Matrix) -> str:
   name = re.sub(r"[^a-z0-9]+", "-", f"{matrix.model}-{matrix.auxiliary}".lower()).strip("-")
-  return f"{name}-{matrix.context}-{matrix.chunk}"
+  return f"{name}-passages" if matrix.tasks() == ["qa"] else f"{name}-{matrix.context}-{matrix.chunk}"
 
 
 def _draw(matrix: records.Matrix, page: pathlib.Path) -> list[str]:
@@ -77,7 +77,7 @@ def section(matrix: records.Matrix, min_counting: int, images: list[str]) -> lis
     "### Accuracy relative to full prefill",
     *quality_tables.accuracy(matrix, min_counting),
   ]
-  if budget is not None:
+  if budget is not None and counting:
     lines += [
       f"Counting samples task by task at a budget of {100 * budget:g} %, tasks that do not count included:",
       "",

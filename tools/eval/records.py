@@ -123,10 +123,12 @@ def load(path: pathlib.Path) -> Matrix:
 
 def load_all(paths: list[pathlib.Path]) -> list[Matrix]:
   """Files that complete each other: one matrix per model, auxiliary, context and chunk size, in the order of their
-  first lines. Of a cell that two files hold, the first counts."""
+  first lines; questions over passages, whose chunks are the passages, apart. Of a cell that two files hold, the first
+  counts."""
   by_settings = collections.defaultdict(dict)
   for path in paths:
     for record in read_lines(path):
       cell = tuple(record[field] for field in ("task", "seed", "sample", "method", "budget"))
-      by_settings[settings_of(record)].setdefault(cell, record)
+      has_passages = family(record["task"]) == "documents"
+      by_settings[settings_of(record), has_passages].setdefault(cell, record)
   return [Matrix(list(cells.values())) for cells in by_settings.values()]

@@ -212,13 +212,15 @@ def test_an_ablation_is_paired_with_the_lines_of_its_shape(matrix):
 def test_files_complete_each_other_and_other_shapes_get_a_section(lines, tmp_path):
   first, second = write(tmp_path / "a.jsonl", lines[:40]), write(tmp_path / "b.jsonl", [*lines[30:], lines[0]])
   other = write(tmp_path / "c.jsonl", [{**entry, "chunk": 25} for entry in lines])
-  joined, apart = records.load_all([first, second, other])
+  passages = write(tmp_path / "d.jsonl", [line("qa", 0, "none", 0.0, 0.2, full_score=0.0)])
+  joined, apart, questions = records.load_all([first, second, other, passages])
   whole = records.Matrix(lines)
   assert joined.samples == whole.samples
   assert {cell: set(found) for cell, found in joined.cells.items()} == {
     cell: set(found) for cell, found in whole.cells.items()
   }
   assert (joined.chunk, apart.chunk) == (50, 25)
+  assert (questions.tasks(), questions.chunk) == (["qa"], 50), "its chunks are passages"
 
 
 def test_the_page_is_written_twice_the_same(lines, tmp_path):

@@ -26,7 +26,7 @@ class LinearAvx2 : public testing::TestWithParam<Element> {
 TEST_P(LinearAvx2, IsTheProductForAnyShapeAndEpilogue) {
   std::mt19937 random(2);
   for (const int64_t rows : {1, 2, 3, 4, 5, 11, 97, 200})
-    for (const auto& [outputs, inputs] : {std::pair{16, 8}, {40, 33}, {50, 600}, {7, 1}})
+    for (const auto& [outputs, inputs] : {std::pair{16, 8}, {40, 33}, {50, 600}, {20, 1300}, {7, 1}})
       for (const Epilogue epilogue : {Epilogue::kStore, Epilogue::kAdd}) {
         const Packed packed(GetParam(), Random(static_cast<size_t>(outputs * inputs), random), outputs,
                             inputs);
