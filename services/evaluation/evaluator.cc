@@ -170,12 +170,11 @@ absl::Status Evaluator::AnswerFully(PreparedSample& prepared) {
 }
 
 absl::StatusOr<std::optional<double>> Evaluator::MarginOf(const PreparedSample& prepared) const {
+  StreamDecoder decoder(primary_->runtime().tokenizer, /*skip_special=*/true);
   std::vector<size_t> ends;
-  for (size_t i = 1; i <= prepared.answer_ids.size(); ++i) {
-    CACHECLIP_ASSIGN_OR_RETURN(const std::string text,
-                               primary_->runtime().tokenizer->Decode(std::span(prepared.answer_ids).first(i),
-                                                                     /*skip_special=*/true));
-    ends.push_back(text.size());
+  for (size_t end = 0; const int32_t id : prepared.answer_ids) {
+    CACHECLIP_ASSIGN_OR_RETURN(const std::string text, decoder.Push(id));
+    ends.push_back(end += text.size());
   }
   const std::vector<bool> counts = TokensOfReferences(prepared.sample, prepared.answer, ends);
   std::optional<double> margin;

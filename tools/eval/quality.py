@@ -29,20 +29,20 @@ def command_of(matrix: records.Matrix) -> str:
     "--samples", str(1 + max(sample for _, _, sample in matrix.samples)),
     "--context", str(matrix.context), "--chunk", str(matrix.chunk),
   ]  # fmt: skip
-  if matrix.tasks() == ["qa"]:
+  if matrix.has_passages:
     arguments = [*arguments[2:-4], "--tasks", "", "--qa-file", "QUESTIONS.json"]
   return "\n".join(shlex.join(["cacheclip", "eval", *arguments, "--seed", str(seed)]) for seed in matrix.seeds)
 
 
 def _title(matrix: records.Matrix) -> str:
-  if matrix.tasks() == ["qa"]:
+  if matrix.has_passages:
     return f"{matrix.model}, questions over passages, a passage a chunk"
   return f"{matrix.model}, contexts of about {matrix.context} tokens in chunks of about {matrix.chunk}"
 
 
 def _slug(matrix: records.Matrix) -> str:
   name = re.sub(r"[^a-z0-9]+", "-", f"{matrix.model}-{matrix.auxiliary}".lower()).strip("-")
-  return f"{name}-passages" if matrix.tasks() == ["qa"] else f"{name}-{matrix.context}-{matrix.chunk}"
+  return f"{name}-passages" if matrix.has_passages else f"{name}-{matrix.context}-{matrix.chunk}"
 
 
 def _draw(matrix: records.Matrix, page: pathlib.Path) -> list[str]:

@@ -27,6 +27,11 @@ def _with_budget(matrix: records.Matrix) -> list[str]:
   return [method for method in ordered_methods(matrix) if any(0 < budget < 1 for budget in matrix.budgets(method))]
 
 
+def _measured_at(matrix: records.Matrix, budget: float) -> list[str]:
+  """Methods that were given this budget."""
+  return [method for method in _with_budget(matrix) if budget in matrix.budgets(method)]
+
+
 def _budgets(matrix: records.Matrix) -> list[float]:
   found = {budget for method in _with_budget(matrix) for budget in matrix.budgets(method)}
   return sorted(budget for budget in found if 0 < budget < 1)
@@ -90,7 +95,7 @@ def accuracy_by_margin(matrix: records.Matrix, min_counting: int, budget: float)
   ]
   names = [f"below {MARGINS[0]:g}", f"{MARGINS[0]:g} to {MARGINS[1]:g}", f"from {MARGINS[1]:g}"]
   rows = []
-  for method in [*(m for m in _with_budget(matrix) if budget in matrix.budgets(m)), "none"]:
+  for method in [*_measured_at(matrix, budget), "none"]:
     at = 0.0 if method == "none" else budget
     scores = [matrix.values(method, at, "score", group) for group in groups if group]
     rows.append([method, *(percent(intervals.mean(found.values())) if found else "–" for found in scores)])
@@ -126,7 +131,7 @@ def kl_by_task(matrix: records.Matrix, budget: float) -> list[str]:
 
 
 def _by_task(matrix: records.Matrix, budget: float, field: str, samples_of, show) -> list[str]:
-  methods = [method for method in _with_budget(matrix) if budget in matrix.budgets(method)]
+  methods = _measured_at(matrix, budget)
   rows = []
   for task in matrix.tasks():
     samples = samples_of(task)

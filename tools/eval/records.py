@@ -49,6 +49,11 @@ class Matrix:
     self.samples = sorted(self.full_scores)
 
   @property
+  def has_passages(self) -> bool:
+    """Whether these are questions over passages, a passage a chunk."""
+    return all(family(task) == "documents" for task in self.tasks())
+
+  @property
   def seeds(self) -> list[int]:
     return sorted({seed for _, seed, _ in self.samples})
 

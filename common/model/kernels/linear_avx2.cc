@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kMaxBlockRows = 96;       // rows of x that share a widened panel
 constexpr int64_t kBlockBytes = 320 << 10;  // of those rows, packed: they stay in the second-level cache
-constexpr int64_t kMinBlockRows = 48;       // fewer only where rows end
+constexpr int64_t kMinBlockRows = 48;       // fewer only where rows end or kBlockBytes are reached
 constexpr int64_t kInputBlock = 320;        // inputs of a widened panel, which stays in the first-level cache
 constexpr int64_t kFewRows = 4;             // up to so many a panel is streamed instead of widened
 constexpr int kMaxInput = 8191;  // of rounded rows of x; less where the sum of products could overflow
@@ -90,6 +90,8 @@ void Finish(const LinearArguments& a, int64_t panel, int64_t first_row, int64_t 
   }
 }
 
+int64_t Tiles(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+
 // `total` in equal parts of at most `most`: the length of one.
 int64_t EvenPart(int64_t total, int64_t most) {
   const int64_t parts = (total + most - 1) / most;
@@ -104,7 +106,7 @@ class Ahead {
  public:
   Ahead(const PackedWeights& packed, int64_t panel, int64_t first_input, int64_t inputs, int64_t rows) {
     const int64_t input_bytes = ElementBytes(packed.element) * kPanelOutputs;
-    const int64_t tiles = (rows + kTileRows - 1) / kTileRows, lines = inputs * input_bytes / kCacheLine;
+    const int64_t tiles = Tiles(rows), lines = inputs * input_bytes / kCacheLine;
     next_ = reinterpret_cast<const char*>(Panel(packed, panel)) + first_input * input_bytes;
     share_ = (lines + tiles - 1) / tiles;
   }
@@ -147,7 +149,7 @@ class Block {
   }
 
   void PackRows(const LinearArguments& a) {
-    const int64_t inputs = a.weights.inputs, tiles = (rows_ + kTileRows - 1) / kTileRows;
+    const int64_t inputs = a.weights.inputs, tiles = Tiles(rows_);
     x_.resize(static_cast<size_t>(tiles * kTileRows * inputs));
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const float* rows[kTileRows];
@@ -159,7 +161,7 @@ class Block {
   }
 
   void PackRounded(const LinearArguments& a) {
-    const int64_t pairs = Pairs(a.weights.inputs), tiles = (rows_ + kTileRows - 1) / kTileRows;
+    const int64_t pairs = Pairs(a.weights.inputs), tiles = Tiles(rows_);
     rounded_.resize(static_cast<size_t>(tiles * kTileRows * pairs * 2));
     tile_.resize(static_cast<size_t>(kTileRows * pairs * 2));
     scales_.resize(static_cast<size_t>(tiles * kTileRows));
@@ -238,7 +240,7 @@ class Block {
 // its next call.
 const std::vector<int64_t>& BlockBegins(const LinearArguments& a) {
   static thread_local std::vector<int64_t> begins;
-  const int64_t tiles = (a.rows + kTileRows - 1) / kTileRows;
+  const int64_t tiles = Tiles(a.rows);
   const int64_t most_rows =
       std::clamp<int64_t>(kBlockBytes / (4 * a.weights.inputs), 4 * kTileRows, kMaxBlockRows);
   const int64_t most = most_rows / kTileRows, least = std::min(most, kMinBlockRows / kTileRows);
