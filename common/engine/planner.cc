@@ -107,6 +107,7 @@ absl::StatusOr<RecomputePlan> PlanRecompute(const PlanInput& input) {
   if (plan.method != Method::kAuxiliaryPaper) {  // published as it is
     SetDepth(input, plan);
     plan.stale_weight = input.selection.stale_weight;
+    plan.stale_shift = input.selection.stale_shift;
   }
   return plan;
 }

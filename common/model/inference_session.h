@@ -36,6 +36,11 @@ struct RunOptions {
   // holds of them in the other layers stays.
   int32_t num_shallow_rows = 0;
   int shallow_layers = 0;
+  // Tokens whose stored KV is moved, ahead of each of those layers' attention, by this share of what
+  // computing the shallow rows anew changed in tokens like them (stale_shift.h; docs/adr/0020). Ascending
+  // slots, each its token's position.
+  std::vector<int32_t> stale_slots;
+  double stale_shift = 0;
 };
 
 struct ChunkPlace {

@@ -24,6 +24,11 @@ struct Int8Rows {
   at::Tensor value_scales;  // [num_tokens, num_kv_heads], contiguous, fp32
 };
 
+// Rotated keys and values: [num_tokens, num_kv_heads, head_dim] each, contiguous, fp32.
+struct KvRows {
+  at::Tensor keys, values;
+};
+
 class KvCache {
  public:
   virtual ~KvCache() = default;
@@ -40,6 +45,9 @@ class KvCache {
       const at::Tensor& keys,    // [num_tokens, num_kv_heads, head_dim], contiguous, compute dtype
       const at::Tensor& values,  // the same
       std::span<const int32_t> slots) = 0;
+
+  // What Store() wrote, or Place(): the rotated keys and the values at ascending `slots`, copied out.
+  virtual KvRows Load(int layer, std::span<const int32_t> slots) const = 0;
 
   // Rotates unrotated keys and writes both at first_slot, first_slot + 1, …: assembly.
   virtual void Place(int layer,

@@ -6,9 +6,12 @@
 #include <vector>
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/model/index_tensor.h"
 #include "common/model/kernels/attention_avx512.h"
 #include "common/model/kernels/isa.h"
 #include "common/model/kv_cache.h"
@@ -52,6 +55,15 @@ class PackedKvCache : public KvCache {
   void Store(int layer, const at::Tensor& keys, const at::Tensor& values,
              std::span<const int32_t> slots) override {
     avx512::StoreRows(Slice(layer), Data(keys), Data(values), slots.data(), static_cast<int>(slots.size()));
+  }
+
+  KvRows Load(int layer, std::span<const int32_t> slots) const override {
+    const at::Tensor index = IndexTensor(slots, at::kCPU) - slots.front();
+    const auto load = [&](const at::Tensor& all) {
+      return at::index_select(all.transpose(0, 1), 0, index).contiguous();
+    };
+    return {load(Keys(layer, slots.front(), slots.back() + 1)),
+            load(Values(layer, slots.front(), slots.back() + 1))};
   }
 
   void Place(int layer, const at::Tensor& keys, const at::Tensor& values, int32_t first_slot,

@@ -24,7 +24,8 @@
 namespace cacheclip {
 namespace {
 
-constexpr int64_t kRowBlock = 128;  // rows whose scores are in memory at once
+constexpr int64_t kRowBlock = 128;    // rows whose scores are in memory at once
+constexpr int64_t kRowsPerTask = 64;  // that a thread copies in or out at once
 
 class PlainKvCache : public KvCache {
  public:
@@ -68,6 +69,15 @@ class PlainKvCache : public KvCache {
       keys_[layer].index_copy_(1, index, k);
       values_[layer].index_copy_(1, index, v);
     }
+  }
+
+  KvRows Load(int layer, std::span<const int32_t> slots) const override {
+    const auto load = [&](const at::Tensor& cache) {
+      if (cache.is_cpu()) return GatherRows(cache, slots);
+      const at::Tensor index = IndexTensor(slots, cache.device());
+      return cache.index_select(1, index).to(at::kFloat).transpose(0, 1).contiguous();
+    };
+    return {load(keys_[layer]), load(values_[layer])};
   }
 
   void Place(int layer, const at::Tensor& keys, const at::Tensor& values, int32_t first_slot,
@@ -154,7 +164,6 @@ class PlainKvCache : public KvCache {
   // Plain rows [num_tokens, num_kv_heads, head_dim] into a layer's tensor.
   template <typename SlotOf>
   void CopyRows(const at::Tensor& rows, const SlotOf& slot_of, at::Tensor& cache) const {
-    constexpr int64_t kRowsPerTask = 64;
     const float* const from = rows.const_data_ptr<float>();
     float* const to = cache.mutable_data_ptr<float>();
     at::parallel_for(0, rows.size(0), kRowsPerTask, [&](int64_t begin, int64_t end) {
@@ -163,6 +172,21 @@ class PlainKvCache : public KvCache {
           std::copy_n(from + (row * num_kv_heads_ + head) * head_dim_, head_dim_,
                       to + (head * capacity_ + slot_of(row)) * head_dim_);
     });
+  }
+
+  // The other way; a cache on the CPU holds fp32.
+  at::Tensor GatherRows(const at::Tensor& cache, std::span<const int32_t> slots) const {
+    at::Tensor rows =
+        at::empty({static_cast<int64_t>(slots.size()), num_kv_heads_, head_dim_}, cache.options());
+    const float* const from = cache.const_data_ptr<float>();
+    float* const to = rows.mutable_data_ptr<float>();
+    at::parallel_for(0, rows.size(0), kRowsPerTask, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row)
+        for (int64_t head = 0; head < num_kv_heads_; ++head)
+          std::copy_n(from + (head * capacity_ + slots[static_cast<size_t>(row)]) * head_dim_, head_dim_,
+                      to + (row * num_kv_heads_ + head) * head_dim_);
+    });
+    return rows;
   }
 
   at::Tensor AttendByKernel(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const {

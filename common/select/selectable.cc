@@ -34,6 +34,9 @@ absl::Status ValidateSelectionOptions(const SelectionOptions& options) {
   if (!(options.depth > 0.0 && options.depth <= 1.0))
     return InvalidField("options.depth",
                         absl::StrCat("must be between 0 (exclusive) and 1, got ", options.depth));
+  if (!(options.stale_shift >= 0.0 && options.stale_shift <= 1.0))
+    return InvalidField("options.stale_shift",
+                        absl::StrCat("must be between 0 and 1, got ", options.stale_shift));
   if (!(options.stale_weight > 0.0 && options.stale_weight <= 1.0))
     return InvalidField("options.stale_weight",
                         absl::StrCat("must be between 0 (exclusive) and 1, got ", options.stale_weight));

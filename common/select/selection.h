@@ -59,6 +59,9 @@ struct SelectionOptions {
   // What attention weights on tokens that stay stale are multiplied by, at least, 0 (exclusive) … 1: see
   // StaleAttentionWeight(). Select() does not use it.
   double stale_weight = 1;
+  // Share of what recomputing changed in chosen tokens by which tokens like them that stay stale are moved,
+  // 0 … 1 (docs/adr/0020). Select() does not use it.
+  double stale_shift = 0;
   // Tokens per window (both window groupings), 1 … kMaxWindow. A shorter chunk is one window.
   int window = 8;
   // kPaperWindows: a window is taken if it holds at least so many of the top `budget` tokens; 1 … window.

@@ -26,7 +26,8 @@ struct Flags {
   std::string out;
 };
 
-constexpr double kStaleWeights[] = {1, 0.7, 0.5, 0.3, 0.15};
+constexpr double kStaleWeights[] = {1, 0.6, 0.3};
+constexpr double kStaleShifts[] = {0, 0.8};
 
 std::string Heads(const std::vector<HeadId>& heads) {
   return absl::StrJoin(
@@ -40,7 +41,8 @@ nlohmann::json ToJson(const TunedHeads& tuned) {
 }
 
 // `auto` as a server would run it, by the default layers and by the heads that were found, unless these find
-// no more than the default layers on samples that they have not seen; each with several stale weights.
+// no more than the default layers on samples that they have not seen; each with several stale weights, with
+// and without a stale shift.
 std::vector<MethodSpec> Candidates(const Evaluator& evaluator, const TuneResult& result) {
   MethodSpec usual = evaluator.default_spec();
   usual.method = Method::kAuto;
@@ -55,9 +57,12 @@ std::vector<MethodSpec> Candidates(const Evaluator& evaluator, const TuneResult&
   std::vector<MethodSpec> candidates;
   for (const MethodSpec& scores : by_scores) {
     for (const double stale_weight : kStaleWeights) {
-      candidates.push_back(scores);
-      candidates.back().selection.stale_weight = stale_weight;
-      candidates.back().label = absl::StrCat("candidate ", candidates.size());
+      for (const double stale_shift : kStaleShifts) {
+        candidates.push_back(scores);
+        candidates.back().selection.stale_weight = stale_weight;
+        candidates.back().selection.stale_shift = stale_shift;
+        candidates.back().label = absl::StrCat("candidate ", candidates.size());
+      }
     }
   }
   return candidates;
@@ -81,6 +86,7 @@ ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, c
           .seam_tokens = chosen.selection.seam_tokens,  // measured with, so served with
           .recompute_depth = chosen.selection.depth,
           .stale_weight = chosen.selection.stale_weight,
+          .stale_shift = chosen.selection.stale_shift,
           .divergence_per_stale_mass = answers.divergence_per_stale_mass,
           .measured = {{"auxiliary", ToJson(result.auxiliary)},
                        {"probe", ToJson(result.probe)},
@@ -99,8 +105,8 @@ void Print(const TuneResult& result, const TunedAnswers& answers, const ModelPro
     std::printf("%-10s heads %s\n           evidence selected at %g %%: %.3f, by the default layers %.3f\n",
                 name, Heads(tuned.heads).c_str(), 100 * budget, tuned.recall, tuned.default_recall);
   const bool by_heads = !profile.auxiliary_heads.heads.empty() || !profile.probe_heads.heads.empty();
-  std::printf("lowest KL  by the %s, stale weight %g\n", by_heads ? "heads" : "default layers",
-              profile.stale_weight);
+  std::printf("lowest KL  by the %s, stale weight %g, stale shift %g\n",
+              by_heads ? "heads" : "default layers", profile.stale_weight, profile.stale_shift.value_or(0));
   for (const BudgetKl& at : answers.by_budget)
     std::printf("budget %-4g KL %.4f nats a token\n", at.budget, at.kl);
   if (profile.divergence_per_stale_mass.has_value())

@@ -91,12 +91,16 @@ constexpr Setting kSettings[] = {
      -1, 64},
     {"recompute_depth", &Config::recompute_depth,
      "share of the layers in which selected tokens are computed anew, so that the budget pays for more of "
-     "them; 0: as the profile says, else 0.85",
+     "them; 0: as the profile says, else 0.93",
      0, 1},
     {"stale_weight", &Config::stale_weight,
      "what attention weights on tokens that are not recomputed are multiplied by, at least, 1: left alone; "
      "0: as the profile says, else 0.3",
      0, 1},
+    {"stale_shift", &Config::stale_shift,
+     "share of what recomputing changed in tokens by which those like them that are not recomputed are "
+     "moved; 0: not at all; -1: as the profile says, else 0.8",
+     -1, 1},
     Size("memory_bytes", &Config::memory_bytes, "memory tier; 0: none", 0, kMaxSize),
     Size("disk_bytes", &Config::disk_bytes, "disk tier, shared by the processes of a data folder; 0: none", 0,
          kMaxSize),

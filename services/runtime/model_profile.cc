@@ -58,6 +58,8 @@ absl::Status CheckRanges(const ModelProfile& profile) {
     return absl::InvalidArgumentError("recompute_depth is not in 0 … 1");
   if (!(profile.stale_weight >= 0 && profile.stale_weight <= 1))
     return absl::InvalidArgumentError("stale_weight is not in 0 … 1");
+  if (!(profile.stale_shift.value_or(0) >= 0 && profile.stale_shift.value_or(0) <= 1))
+    return absl::InvalidArgumentError("stale_shift is not in 0 … 1");
   if (!(profile.divergence_per_stale_mass.value_or(0) >= 0))
     return absl::InvalidArgumentError("divergence_per_stale_mass is negative");
   return ValidateQualityLevels(profile.quality_levels.value_or(QualityLevels()));
@@ -83,6 +85,7 @@ json ToJson(const ModelProfile& profile) {
   if (profile.quality_levels.has_value())
     value["quality"] = {{"fast", LevelToJson(profile.quality_levels->fast)},
                         {"balanced", LevelToJson(profile.quality_levels->balanced)}};
+  if (profile.stale_shift.has_value()) value["stale_shift"] = *profile.stale_shift;
   if (profile.divergence_per_stale_mass.has_value())
     value["divergence_per_stale_mass"] = *profile.divergence_per_stale_mass;
   return value;
@@ -103,6 +106,7 @@ absl::StatusOr<ModelProfile> ParseModelProfile(const json& value) {
     profile.seam_tokens = value.value("seam_tokens", 0);
     profile.recompute_depth = value.value("recompute_depth", 0.0);
     profile.stale_weight = value.value("stale_weight", 0.0);
+    if (value.contains("stale_shift")) profile.stale_shift = value["stale_shift"].get<double>();
     if (value.contains("quality")) {
       const QualityLevels table;
       profile.quality_levels = {LevelFromJson(value["quality"], "fast", table.fast),

@@ -27,6 +27,7 @@ struct ModelProfile {
   int seam_tokens = 0;                              // first tokens of each chunk, inside the budget
   double recompute_depth = 0;                       // SelectionOptions::depth; 0: the default
   double stale_weight = 0;                          // SelectionOptions::stale_weight; 0: the default
+  std::optional<double> stale_shift;                // SelectionOptions::stale_shift
   std::optional<QualityLevels> quality_levels;      // in place of the table of common/select/quality.h
   std::optional<double> divergence_per_stale_mass;  // of common/select/divergence.h
   nlohmann::json measured;                          // how it was found and what it was worth; for people

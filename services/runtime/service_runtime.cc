@@ -57,8 +57,9 @@ WriteBackGauges GaugesOf(const WriteBackStats& stats) {
 // What a chunk's first tokens say was computed without the chunk before them.
 // Measured on the demo model: docs/evaluation.md.
 constexpr int kDefaultSeamTokens = 16;
-constexpr double kDefaultRecomputeDepth = 0.85;
+constexpr double kDefaultRecomputeDepth = 0.93;
 constexpr double kDefaultStaleWeight = 0.3;
+constexpr double kDefaultStaleShift = 0.8;
 
 // A setting, else the profile's, else the default; 0: not set.
 double FirstSet(double setting, double profiled, double usual) {
@@ -209,6 +210,8 @@ SelectionOptions ServiceRuntime::selection_options() const {
   const ModelProfile profile = profile_.value_or(ModelProfile());
   options.depth = FirstSet(config_.recompute_depth, profile.recompute_depth, kDefaultRecomputeDepth);
   options.stale_weight = FirstSet(config_.stale_weight, profile.stale_weight, kDefaultStaleWeight);
+  const double profiled_shift = profile.stale_shift.value_or(kDefaultStaleShift);
+  options.stale_shift = config_.stale_shift >= 0 ? config_.stale_shift : profiled_shift;
   return options;
 }
 

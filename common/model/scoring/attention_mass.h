@@ -25,7 +25,7 @@ class MassCollector {
 
   bool Counts(int layer) const;  // Add() wants this layer
 
-  // Mean over rows; over heads as `heads` says.
+  // Pools over rows and heads as `heads` says.
   void Add(int layer,
            const at::Tensor& mass);  // [num_heads, num_rows, num_context_tokens], fp32
 
@@ -38,7 +38,7 @@ class MassCollector {
   at::Tensor total_;
 };
 
-// Every head of a layer apart: appends one entry per head.
+// Every head of a layer apart: appends one entry per head, its mean over rows.
 void AppendHeadScores(int layer, const at::Tensor& mass, std::vector<HeadScores>& scores);
 
 std::vector<float> ToVector(const at::Tensor& tensor);  // fp32, 1-d

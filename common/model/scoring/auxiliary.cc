@@ -150,7 +150,7 @@ absl::StatusOr<LayerBand> CheckInput(const LanguageModel& model, const Auxiliary
 AuxiliaryOptions PaperAuxiliaryOptions(const LanguageModel& model) {
   return {.pass = AuxiliaryPass::kPerChunk,
           .normalisation = ScoreNormalisation::kPerChunk,
-          .from = {.band = {model.num_layers() - 1, model.num_layers()}}};
+          .from = {.band = {model.num_layers() - 1, model.num_layers()}, .rows = RowPooling::kMean}};
 }
 
 absl::StatusOr<std::vector<float>> ScoreByAuxiliary(std::shared_ptr<const LanguageModel> auxiliary,

@@ -30,15 +30,17 @@ struct HeadId {
 // The band whose attention finds the tokens that matter in most models: [L/2, 3L/4) (docs/evaluation.md).
 LayerBand DefaultScoringBand(int num_layers);
 
-enum class HeadPooling { kMean, kMax };         // over heads (then over question rows, then mean over layers)
-enum class RowPooling { kMean, kLater, kMax };  // over question rows; kLater: row i of n weighs i + 1
+enum class HeadPooling { kMean, kMax };  // over heads (then over question rows, then mean over layers)
+// Over question rows; kLater: row i of n weighs i + 1. By its maximum a token counts that one word of the
+// question looks at, however many others do not.
+enum class RowPooling { kMean, kLater, kMax };
 
 // Whose attention counts.
 struct ScoringHeads {
   LayerBand band;             // empty: DefaultScoringBand of the full model, cut to the layers loaded
   std::vector<HeadId> heads;  // if not empty, only these (layer, head) pairs count and `band` is ignored
   HeadPooling pooling = HeadPooling::kMean;
-  RowPooling rows = RowPooling::kMean;
+  RowPooling rows = RowPooling::kMax;
 };
 
 // The layers that a scorer has to run for `heads`. INVALID_ARGUMENT for layers or heads that are not there.
@@ -47,11 +49,11 @@ absl::StatusOr<LayerBand> ResolveBand(const LanguageModel& model, const ScoringH
 // What one head alone would say.
 struct HeadScores {
   HeadId id;
-  std::vector<float> scores;  // [context tokens]
+  std::vector<float> scores;  // [context tokens], mean over question rows
 };
 
 // The question's rows over the assembled stale cache of `session` (prefix and chunks placed, slot =
-// position): attention mass on each context token, mean over question rows, heads and their layers. Writes
+// position): attention mass on each context token, pooled over question rows, heads and their layers. Writes
 // the question's KV behind the context, which the fused pass overwrites. Result: [prompt.context_size()].
 absl::StatusOr<std::vector<float>> ScoreByPrimaryProbe(
     InferenceSession& session, const PromptTokens& prompt, const ScoringHeads& heads,

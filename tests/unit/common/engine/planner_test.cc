@@ -93,7 +93,7 @@ TEST(Planner, FewerLayersPayForMoreTokens) {
   }
 }
 
-TEST(Planner, PublishedMethodsListenToStaleTokensAsTheyAre) {
+TEST(Planner, PublishedMethodsLeaveStaleTokensAsTheyAre) {
   for (const auto& [method, expected] : {std::pair{Method::kPrimaryProbe, 0.4},
                                          {Method::kAuxiliary, 0.4},
                                          {Method::kAuxiliaryPaper, 1.0},
@@ -103,7 +103,9 @@ TEST(Planner, PublishedMethodsListenToStaleTokensAsTheyAre) {
                                          {Method::kNone, 1.0}}) {
     PlanInput input = InputFor(method);
     input.selection.stale_weight = 0.4;
+    input.selection.stale_shift = 0.7;
     EXPECT_EQ(PlanRecompute(input)->stale_weight, expected) << MethodId(method);
+    EXPECT_EQ(PlanRecompute(input)->stale_shift, expected < 1 ? 0.7 : 0) << MethodId(method);
   }
 }
 

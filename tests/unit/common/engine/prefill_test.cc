@@ -31,13 +31,15 @@ struct Fixture {
   absl::StatusOr<PrefillOutput> Run(Method method, double budget,
                                     const CancellationToken& cancellation = CancellationToken(),
                                     Grouping grouping = Grouping::kBudgetExactWindows,
-                                    double stale_weight = 1) {
-    const RecomputePlan plan =
-        PlanRecompute({.method = method,
-                       .context = prompt.tokens.context_map(),
-                       .num_layers = server.runtime.model->num_layers(),
-                       .selection = {.budget = budget, .grouping = grouping, .stale_weight = stale_weight}})
-            .value();
+                                    double stale_weight = 1, double stale_shift = 0) {
+    const RecomputePlan plan = PlanRecompute({.method = method,
+                                              .context = prompt.tokens.context_map(),
+                                              .num_layers = server.runtime.model->num_layers(),
+                                              .selection = {.budget = budget,
+                                                            .grouping = grouping,
+                                                            .stale_weight = stale_weight,
+                                                            .stale_shift = stale_shift}})
+                                   .value();
     const PrefillInput input{.model = server.runtime.model,
                              .prompt = prompt.tokens,
                              .plan = plan,
@@ -130,6 +132,20 @@ TEST(Prefill, ListensLessToStaleTokensWhereTheTokensWereScored) {
             1e-3);
   EXPECT_EQ(logits(Method::kChunkHead, 0.2, 1), logits(Method::kChunkHead, 0.2, 0.3));
   EXPECT_LT(MaxDifference(logits(Method::kFull, 0.2, 1), logits(Method::kPrimaryProbe, 1.0, 0.3)), 1e-3)
+      << "nothing is stale";
+}
+
+TEST(Prefill, MovesStaleTokensWhereOthersWereScoredAndRecomputed) {
+  Fixture f;
+  const auto logits = [&](Method method, double budget, double stale_shift) {
+    return f.Run(method, budget, CancellationToken(), Grouping::kBudgetExactWindows, 1, stale_shift)->logits;
+  };
+  EXPECT_GT(MaxDifference(logits(Method::kPrimaryProbe, 0.2, 0), logits(Method::kPrimaryProbe, 0.2, 0.8)),
+            1e-3);
+  EXPECT_EQ(logits(Method::kChunkHead, 0.2, 0), logits(Method::kChunkHead, 0.2, 0.8));
+  EXPECT_EQ(logits(Method::kPrimaryProbe, 0, 0), logits(Method::kPrimaryProbe, 0, 0.8))
+      << "nothing to learn from";
+  EXPECT_LT(MaxDifference(logits(Method::kFull, 0.2, 0), logits(Method::kPrimaryProbe, 1.0, 0.8)), 1e-3)
       << "nothing is stale";
 }
 

@@ -264,7 +264,8 @@ TEST_F(Fixtures, SingleInt8ChunkIsAsGoodAsFullPrefill) {
 TEST_F(Fixtures, ProbeScoresMeetThePrototypes) {
   for (const json& fixture : golden_) {
     const PromptTokens prompt = PromptOf(fixture);
-    const auto scores = *ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt, {.band = {15, 22}});
+    const auto scores = *ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt,
+                                             {.band = {15, 22}, .rows = RowPooling::kMean});
     const auto expected = fixture["prb_band_score"].get<std::vector<float>>();
     ASSERT_EQ(scores.size(), expected.size());
     for (size_t i = prompt.chunk_ids[0].size(); i < scores.size(); ++i)

@@ -20,7 +20,7 @@ TEST(MethodSpec, AppliesEverySetting) {
   const auto spec = ParseMethodSpec(
       "auxiliary+layers=15-22+heads=3.1/"
       "4.0+pool=max+rows=later+behind=sink+reposition=no+norm=chunk+pass=chunk+group=sentences+window=4+seam="
-      "2",
+      "2+stale=0.5+shift=0.25",
       {});
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->auxiliary.from.band.begin, 15);
@@ -36,6 +36,8 @@ TEST(MethodSpec, AppliesEverySetting) {
   EXPECT_EQ(spec->selection.grouping, Grouping::kSegments);
   EXPECT_EQ(spec->selection.window, 4);
   EXPECT_EQ(spec->selection.seam_tokens, 2);
+  EXPECT_EQ(spec->selection.stale_weight, 0.5);
+  EXPECT_EQ(spec->selection.stale_shift, 0.25);
 }
 
 TEST(MethodSpec, StagesAreOneAtATimeAndOfTheProbeAlone) {
@@ -54,6 +56,7 @@ TEST(MethodSpec, RefusesWhatItDoesNotKnow) {
                            "auxiliary+rows=last", "auxiliary+colour=red"})
     EXPECT_EQ(FieldOf(ParseMethodSpec(text, {}).status()), "methods") << text;
   EXPECT_FALSE(ParseMethodSpec("auxiliary+window=1000", {}).ok());
+  EXPECT_FALSE(ParseMethodSpec("auxiliary+shift=1.5", {}).ok());
   EXPECT_EQ(FieldOf(ParseMethodSpecs("", {}).status()), "methods");
   EXPECT_EQ(ParseMethodSpecs("auto,none", {})->size(), 2);
 }

@@ -27,7 +27,8 @@ ModelProfile Profile() {
           .probe_heads = {.heads = {{5, 3}}},
           .seam_tokens = 4,
           .recompute_depth = 0.9,
-          .stale_weight = 0.4};
+          .stale_weight = 0.4,
+          .stale_shift = 0.0};
 }
 
 class ModelProfileFile : public testing::Test {
@@ -51,6 +52,7 @@ TEST_F(ModelProfileFile, IsReadBackFromTheModelsFolder) {
   EXPECT_EQ((*profile)->seam_tokens, 4);
   EXPECT_EQ((*profile)->recompute_depth, 0.9);
   EXPECT_EQ((*profile)->stale_weight, 0.4);
+  EXPECT_EQ((*profile)->stale_shift, 0.0);
 }
 
 TEST_F(ModelProfileFile, LeavesLevelsAndDivergenceOutWhereItSaysNothing) {
@@ -110,6 +112,7 @@ TEST_F(ModelProfileFile, WithWrongContentIsRefused) {
                                                            {"/seam_tokens", 1000},
                                                            {"/recompute_depth", 1.5},
                                                            {"/stale_weight", 1.5},
+                                                           {"/stale_shift", -0.5},
                                                            {"/probe/heads", {{6, 0}}},
                                                            {"/probe/heads", {{0, 4}}},
                                                            {"/auxiliary/heads", {{-1, 0}}},

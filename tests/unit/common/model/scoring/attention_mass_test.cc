@@ -47,22 +47,22 @@ std::vector<float> Collect(const ScoringHeads& heads, LayerBand band) {
   return collector.Total();
 }
 
-TEST(MassCollector, TakesMeanOrMaximumOverHeadsThenMeanOverRowsAndLayers) {
-  EXPECT_THAT(Collect({}, {1, 2}), ElementsAre(testing::FloatEq(0.25f), testing::FloatEq(0.75f)));
-  EXPECT_THAT(Collect({}, {1, 3}), ElementsAre(testing::FloatEq(0.375f), testing::FloatEq(1.125f)));
+TEST(MassCollector, TakesMeanOrMaximumOverHeadsThenMaximumOverRowsAndMeanOverLayers) {
+  EXPECT_THAT(Collect({}, {1, 2}), ElementsAre(testing::FloatEq(0.3f), testing::FloatEq(0.8f)));
+  EXPECT_THAT(Collect({}, {1, 3}), ElementsAre(testing::FloatEq(0.45f), testing::FloatEq(1.2f)));
   EXPECT_THAT(Collect({.pooling = HeadPooling::kMax}, {1, 2}),
-              ElementsAre(testing::FloatEq(0.4f), testing::FloatEq(0.9f)));
+              ElementsAre(testing::FloatEq(0.5f), testing::FloatEq(0.9f)));
 }
 
 TEST(MassCollector, PoolsRowsAsAsked) {
   EXPECT_THAT(Collect({.rows = RowPooling::kLater}, {1, 2}),
               ElementsAre(testing::FloatEq((0.3f + 2 * 0.2f) / 3), testing::FloatEq((0.7f + 2 * 0.8f) / 3)));
-  EXPECT_THAT(Collect({.rows = RowPooling::kMax}, {1, 2}),
-              ElementsAre(testing::FloatEq(0.3f), testing::FloatEq(0.8f)));
+  EXPECT_THAT(Collect({.rows = RowPooling::kMean}, {1, 2}),
+              ElementsAre(testing::FloatEq(0.25f), testing::FloatEq(0.75f)));
 }
 
 TEST(MassCollector, SumsTheListedHeadsAlone) {
-  const ScoringHeads heads{.heads = {{1, 0}, {3, 1}}};
+  const ScoringHeads heads{.heads = {{1, 0}, {3, 1}}, .rows = RowPooling::kMean};
   EXPECT_THAT(Collect(heads, {1, 4}),
               ElementsAre(testing::FloatEq(0.2f + 3 * 0.3f), testing::FloatEq(0.8f + 3 * 0.7f)));
   EXPECT_FALSE(MassCollector(heads, {1, 4}).Counts(2)) << "no head of that layer is listed";

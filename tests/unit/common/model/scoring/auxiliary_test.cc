@@ -55,8 +55,9 @@ TEST_F(AuxiliaryScores, AssembledPassOfThePrimarySeesWhatItsProbeSees) {
 
 TEST_F(AuxiliaryScores, PerChunkNormalisationGivesEachChunkTheSameMass) {
   for (AuxiliaryPass pass : kPasses) {
-    const auto scores = Score(
-        input_, {.pass = pass, .normalisation = ScoreNormalisation::kPerChunk, .from = {.band = {2, 3}}});
+    const auto scores = Score(input_, {.pass = pass,
+                                       .normalisation = ScoreNormalisation::kPerChunk,
+                                       .from = {.band = {2, 3}, .rows = RowPooling::kMean}});
     ASSERT_EQ(scores.size(), 65u);
     for (auto [begin, length] : {std::pair<size_t, size_t>{0, 20}, {20, 15}, {35, 30}})
       EXPECT_NEAR(Sum(std::span(scores).subspan(begin, length)), 1, 1e-4);
@@ -65,7 +66,7 @@ TEST_F(AuxiliaryScores, PerChunkNormalisationGivesEachChunkTheSameMass) {
 
 TEST_F(AuxiliaryScores, JointNormalisationSharesOneMass) {
   for (AuxiliaryPass pass : kPasses) {
-    const auto scores = Score(input_, {.pass = pass, .from = {.band = {2, 3}}});
+    const auto scores = Score(input_, {.pass = pass, .from = {.band = {2, 3}, .rows = RowPooling::kMean}});
     EXPECT_GT(Sum(scores), 0);
     EXPECT_LT(Sum(scores), 1);
   }
@@ -143,7 +144,7 @@ TEST_F(AuxiliaryScores, PaperOptionsAreAPassAndSoftmaxPerChunkOnTheLastLayer) {
 
 TEST_F(AuxiliaryScores, HeadsApartAddUpToTheBand) {
   for (AuxiliaryPass pass : kPasses) {
-    const AuxiliaryOptions options{.pass = pass, .from = {.band = {2, 4}}};
+    const AuxiliaryOptions options{.pass = pass, .from = {.band = {2, 4}, .rows = RowPooling::kMean}};
     const auto heads = ScoreHeadsByAuxiliary(model_, input_, options);
     ASSERT_TRUE(heads.ok()) << heads.status();
     ASSERT_EQ(heads->size(), 8u);

@@ -10,8 +10,8 @@ namespace {
 
 class PrimaryProbe : public testing::Test {
  protected:
-  std::vector<float> Score(const PromptTokens& prompt, LayerBand band) {
-    auto scores = ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt, {.band = band});
+  std::vector<float> Score(const PromptTokens& prompt, LayerBand band, RowPooling rows = RowPooling::kMean) {
+    auto scores = ScoreByPrimaryProbe(*Assemble(model_, prompt), prompt, {.band = band, .rows = rows});
     EXPECT_TRUE(scores.ok()) << scores.status();
     return *scores;
   }
@@ -27,6 +27,15 @@ TEST_F(PrimaryProbe, MassIsAShareOfOne) {
     for (float score : scores) EXPECT_GE(score, 0);
     EXPECT_GT(Sum(scores), 0);
     EXPECT_LT(Sum(scores), 1);  // prefix and question take the rest
+  }
+}
+
+TEST_F(PrimaryProbe, MaximumOverRowsIsBetweenTheirMeanAndTheirSum) {
+  const std::vector<float> mean = Score(prompt_, {2, 4}), most = Score(prompt_, {2, 4}, RowPooling::kMax);
+  const auto num_rows = static_cast<float>(prompt_.question_end - prompt_.question_begin);
+  for (size_t i = 0; i < mean.size(); ++i) {
+    EXPECT_GE(most[i], mean[i] - 1e-7f);
+    EXPECT_LE(most[i], mean[i] * num_rows + 1e-7f);
   }
 }
 
@@ -55,7 +64,8 @@ TEST_F(PrimaryProbe, HeadsApartAddUpToTheBand) {
 }
 
 TEST_F(PrimaryProbe, ListedHeadsIgnoreTheBand) {
-  const auto listed = ScoreByPrimaryProbe(*Assemble(model_, prompt_), prompt_, {.heads = {{2, 1}, {3, 0}}});
+  const auto listed = ScoreByPrimaryProbe(*Assemble(model_, prompt_), prompt_,
+                                          {.heads = {{2, 1}, {3, 0}}, .rows = RowPooling::kMean});
   ASSERT_TRUE(listed.ok()) << listed.status();
   const auto heads = ScoreHeadsByPrimaryProbe(*Assemble(model_, prompt_), prompt_, {2, 4}).value();
   for (size_t i = 0; i < listed->size(); ++i)

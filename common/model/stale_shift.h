@@ -1,0 +1,53 @@
+// Carries over to tokens that stay stale what recomputing changed in others: the stale shift (docs/adr/0020).
+// Recomputed tokens show, layer by layer, what being read in this context changes in keys and values. A ridge
+// regression over them tells from a token's stale key and value by how much; it is applied to the tokens that
+// were not recomputed, whose KV is moved by a share of it before anybody attends to them. Internal to
+// common/model; one pass, on its thread.
+//
+//   StaleShift shift(model.tensors(), cache, {.fresh = recomputed, .stale = others, .share = 0.8});
+//   shift.MoveLayer(layer, projections);  // of each layer, while its fresh rows are not stored yet
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "common/model/forward_pass.h"
+#include "common/model/kv_cache.h"
+#include "common/model/rope.h"
+#include "common/model/weights.h"
+
+namespace cacheclip {
+
+class StaleShift {
+ public:
+  struct Options {
+    std::span<const int32_t> fresh, stale;  // ascending slots, each equal to its position; neither empty
+    double share = 0;                       // 0 … 1, of the change; keys are moved by half of it
+  };
+
+  // `tensors` and `cache` must outlive the object; the slots are copied.
+  StaleShift(const ModelTensors& tensors, KvCache& cache, const Options& options);
+
+  // The first rows of `projections` are the fresh tokens'; the cache still holds their stale KV.
+  void MoveLayer(int layer, const Projections& projections);
+
+ private:
+  struct Tokens {
+    std::vector<int32_t> slots;
+    RotationTable forth, back;  // RoPE of their positions, and what undoes it
+  };
+
+  static Tokens At(const ModelTensors& tensors, std::span<const int32_t> slots);
+  // What the regression sees of tokens: value and key before RoPE, of all heads. fp32 [tokens, features].
+  at::Tensor Features(int layer, const Tokens& tokens) const;
+
+  const ModelTensors& tensors_;
+  KvCache& cache_;
+  const Tokens fresh_, stale_;
+  const double share_;
+};
+
+}  // namespace cacheclip

@@ -1,0 +1,111 @@
+#include "common/model/stale_shift.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "tests/support/temp_folder.h"
+#include "tests/unit/common/model/model_fixtures.h"
+
+namespace cacheclip {
+namespace {
+
+constexpr int kLayer = 1;
+constexpr int32_t kFirst = 3;  // slots before it are nobody's
+
+// A cache full of made-up stale KV, and what a pass would compute for its fresh tokens.
+struct Fixture {
+  explicit Fixture(int32_t num_tokens, int32_t fresh_every)
+      : model(LoadTinyModel(folder.path(), {.vocab_size = 100, .num_layers = 2, .max_positions = 1024})),
+        cache(KvCache::Create(*model, kFirst + num_tokens).value()),
+        kv_heads(model->config().num_kv_heads),
+        dim(model->config().head_dim),
+        stale_keys(at::randn({num_tokens, kv_heads, dim})),
+        stale_values(at::randn({num_tokens, kv_heads, dim})) {
+    for (int32_t i = 0; i < num_tokens; ++i) (i % fresh_every == 0 ? fresh : stale).push_back(kFirst + i);
+    std::vector<int32_t> all(static_cast<size_t>(num_tokens));
+    std::iota(all.begin(), all.end(), kFirst);
+    for (int layer = 0; layer < 2; ++layer)
+      cache->Store(layer, Rotate(stale_keys, model->tensors().rotations->Of(all)), stale_values, all);
+  }
+
+  at::Tensor Of(const at::Tensor& tokens, const std::vector<int32_t>& slots) const {
+    std::vector<at::Tensor> rows;
+    for (const int32_t slot : slots) rows.push_back(tokens.slice(0, slot - kFirst, slot - kFirst + 1));
+    return at::cat(rows);
+  }
+
+  // Of the fresh tokens, and a row behind them that is none.
+  Projections Computed(const at::Tensor& keys, const at::Tensor& values) const {
+    const at::Tensor more = at::randn({1, kv_heads, dim});
+    return {.unrotated_keys = at::cat({Of(keys, fresh), more}), .values = at::cat({Of(values, fresh), more})};
+  }
+
+  void Shift(const Projections& projections, double share, int layer = kLayer) {
+    StaleShift(model->tensors(), *cache, {.fresh = fresh, .stale = stale, .share = share})
+        .MoveLayer(layer, projections);
+  }
+
+  // What the cache holds of `slots` now: [tokens, kv_heads, dim], keys before RoPE.
+  at::Tensor Values(const std::vector<int32_t>& slots, int layer = kLayer) const {
+    return Of(cache->Values(layer, kFirst, cache->capacity()).transpose(0, 1), slots);
+  }
+  at::Tensor Keys(const std::vector<int32_t>& slots, int layer = kLayer) const {
+    RotationTable back = model->tensors().rotations->Of(slots);
+    back.sine = -back.sine;
+    return Rotate(Of(cache->Keys(layer, kFirst, cache->capacity()).transpose(0, 1), slots), back);
+  }
+
+  TempFolder folder;
+  std::shared_ptr<const LanguageModel> model;
+  std::unique_ptr<KvCache> cache;
+  int64_t kv_heads, dim;
+  at::Tensor stale_keys, stale_values;  // [tokens, kv_heads, dim]
+  std::vector<int32_t> fresh, stale;
+};
+
+double Largest(const at::Tensor& difference) { return difference.abs().max().item<double>(); }
+
+TEST(StaleShift, MovesStaleTokensByAChangeThatAllFreshTokensShare) {
+  Fixture f(160, 4);  // 40 fresh
+  const at::Tensor value_change = at::randn({f.kv_heads, f.dim}), key_change = at::randn({f.kv_heads, f.dim});
+  f.Shift(f.Computed(f.stale_keys + key_change, f.stale_values + value_change), 0.6);
+  const double share = 0.6 * 40 / (40 + 8);
+  EXPECT_LT(Largest(f.Values(f.stale) - f.Of(f.stale_values, f.stale) - value_change * share), 1e-4);
+  EXPECT_LT(Largest(f.Keys(f.stale) - f.Of(f.stale_keys, f.stale) - key_change * share / 2), 1e-4);
+}
+
+TEST(StaleShift, LeavesFreshTokensAndOtherLayersToThePass) {
+  Fixture f(40, 3);
+  f.Shift(f.Computed(f.stale_keys + 1, f.stale_values + 1), 1);
+  EXPECT_LT(Largest(f.Values(f.fresh) - f.Of(f.stale_values, f.fresh)), 1e-6);
+  EXPECT_LT(Largest(f.Keys(f.fresh) - f.Of(f.stale_keys, f.fresh)), 1e-5);
+  f.Shift(f.Computed(f.stale_keys + 1, f.stale_values + 1), 1, 0);
+  EXPECT_LT(Largest(f.Values(f.stale, 0) - f.Of(f.stale_values, f.stale)), 1e-6)
+      << "the first layer's values do not depend on what stands before";
+}
+
+TEST(StaleShift, LearnsFromFreshTokensHowAChangeDependsOnTheToken) {
+  Fixture f(400, 2);
+  const int64_t width = f.kv_heads * f.dim;
+  const at::Tensor map = at::randn({width, width}) / std::sqrt(static_cast<double>(width));
+  const at::Tensor change = at::mm(f.stale_values.flatten(1), map).view_as(f.stale_values);
+  f.Shift(f.Computed(f.stale_keys, f.stale_values + change), 1);
+  const at::Tensor true_change = f.Of(change, f.stale);
+  const at::Tensor left = f.Of(f.stale_values, f.stale) + true_change - f.Values(f.stale);
+  EXPECT_LT(left.norm().item<double>(), 0.8 * true_change.norm().item<double>());
+}
+
+TEST(StaleShift, IsCarefulWithOneFreshToken) {
+  Fixture f(9, 9);
+  f.Shift(f.Computed(f.stale_keys, f.stale_values + 1), 0.9);
+  EXPECT_LT(Largest(f.Values(f.stale) - f.Of(f.stale_values, f.stale) - 0.1), 1e-5);
+}
+
+}  // namespace
+}  // namespace cacheclip
