@@ -10,6 +10,7 @@ import json
 import pathlib
 import statistics
 import sys
+from collections.abc import Sequence
 
 import matplotlib
 
@@ -184,7 +185,7 @@ def _recompute(report: dict, out: pathlib.Path) -> list[str]:
   ]
 
 
-def page(report: dict, out: pathlib.Path) -> str:
+def page(report: dict, out: pathlib.Path, notes: Sequence[str] = ()) -> str:
   measured = Measured(report)
   rounds = f"{report['rounds']} round" + ("" if report["rounds"] == 1 else "s")
   lines = [
@@ -203,6 +204,7 @@ def page(report: dict, out: pathlib.Path) -> str:
   ]
   if "AVX-512 BF16" not in report["instruction_sets"]:
     lines += ["This CPU has no bf16 arithmetic: bf16 weights are computed with in fp32, by everyone.", ""]
+  lines += [line for note in notes for line in (note, "")]
   for precision, title in CLASSES.items():
     if measured.sizes("prefill", precision):
       lines += [f"## Full prefill, {title}", ""]
@@ -235,9 +237,10 @@ def main(arguments: list[str] | None = None) -> int:
   )  # fmt: skip
   parser.add_argument("measured", type=pathlib.Path, help="what run --out wrote")
   parser.add_argument("--out", type=pathlib.Path, required=True, help="the page; plots go to a folder of its name")
+  parser.add_argument("--note", action="append", default=[], help="a paragraph ahead of the tables; any number")
   options = parser.parse_args(arguments)
   try:
-    text = page(json.loads(options.measured.read_text(encoding="utf-8")), options.out)
+    text = page(json.loads(options.measured.read_text(encoding="utf-8")), options.out, options.note)
   except (OSError, ValueError, KeyError) as error:
     print(f"tests.benchmarks.peers.page: {options.measured}: {error}", file=sys.stderr)
     return 1

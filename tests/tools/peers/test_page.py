@@ -85,7 +85,8 @@ def test_the_program_writes_page_and_plots_and_names_a_bad_file(report, tmp_path
   measured = tmp_path / "measured.json"
   measured.write_text(json.dumps(report), encoding="utf-8")
   out = tmp_path / "performance.md"
-  assert page.main([str(measured), "--out", str(out)]) == 0
+  assert page.main([str(measured), "--out", str(out), "--note", "Before the change."]) == 0
+  assert "\nBefore the change.\n" in out.read_text(encoding="utf-8")
   for name in ("context", "budget", "recompute"):
     assert f"performance/{name}.svg" in out.read_text(encoding="utf-8")
     assert (tmp_path / "performance" / f"{name}.svg").is_file()
