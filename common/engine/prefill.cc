@@ -100,27 +100,26 @@ absl::StatusOr<TokenChoice> Choose(const PrefillInput& input, InferenceSession& 
   return choice;
 }
 
-int32_t FirstStale(const PrefillInput& input) {
-  return input.prompt.context_map().FirstStale(input.plan.selection.first_chunk_selectable);
-}
-
-// Where the plan says so and a share is known to weigh by.
-void ListenLessToStaleTokens(const PrefillInput& input, PrefillOutput& output) {
-  if (input.plan.stale_weight >= 1 || !output.stale_mass_share.has_value()) return;
-  const double weight = StaleAttentionWeight(input.plan.stale_weight, *output.stale_mass_share);
-  const int32_t first_stale = FirstStale(input);
-  std::vector<float> weights(static_cast<size_t>(input.prompt.context_size()), static_cast<float>(weight));
-  std::fill_n(weights.begin(), first_stale, 1.0f);
-  for (const int32_t index : output.recomputed_indices) weights[static_cast<size_t>(index)] = 1;
-  output.session->SetAttentionWeights(input.prompt.prefix_size(), weights);
-}
-
 // The slots of what neither stands where it was encoded nor is recomputed.
 std::vector<int32_t> StaleSlots(const PrefillInput& input, std::span<const int32_t> recomputed) {
   std::vector<int32_t> slots;
-  for (int32_t i = FirstStale(input); i < input.prompt.context_size(); ++i)
+  const int32_t first_stale =
+      input.prompt.context_map().FirstStale(input.plan.selection.first_chunk_selectable);
+  for (int32_t i = first_stale; i < input.prompt.context_size(); ++i)
     if (!std::ranges::binary_search(recomputed, i)) slots.push_back(input.prompt.prefix_size() + i);
   return slots;
+}
+
+// Where the plan says so and a share is known to weigh by.
+void ListenLessToStaleTokens(const PrefillInput& input, std::span<const int32_t> stale_slots,
+                             PrefillOutput& output) {
+  if (input.plan.stale_weight >= 1 || !output.stale_mass_share.has_value()) return;
+  const double weight = StaleAttentionWeight(input.plan.stale_weight, *output.stale_mass_share);
+  const int32_t first_slot = input.prompt.prefix_size();
+  std::vector<float> weights(static_cast<size_t>(input.prompt.context_size()), 1.0f);
+  for (const int32_t slot : stale_slots)
+    weights[static_cast<size_t>(slot - first_slot)] = static_cast<float>(weight);
+  output.session->SetAttentionWeights(first_slot, weights);
 }
 
 }  // namespace
@@ -178,13 +177,14 @@ absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& cl
   output.recomputed_indices = std::move(choice.indices);
   output.stale_mass_share = choice.stale_mass_share;
   if (input.plan.step != RecomputePlan::Step::kDecided) end_stage(Stage::kSelect);
-  ListenLessToStaleTokens(input, output);
+  std::vector<int32_t> stale_slots = StaleSlots(input, output.recomputed_indices);
+  ListenLessToStaleTokens(input, stale_slots, output);
   const Rows rows = SelectiveRows(input.prompt, output.recomputed_indices);
   const absl::Duration placed_before = assembly.place_duration(), waited_before = assembly.wait_duration();
   RunOptions options{.num_shallow_rows = static_cast<int32_t>(output.recomputed_indices.size()),
                      .shallow_layers = input.plan.recompute_layers};
   if (input.plan.stale_shift > 0 && input.repositions) {
-    options.stale_slots = StaleSlots(input, output.recomputed_indices);
+    options.stale_slots = std::move(stale_slots);
     options.stale_shift = input.plan.stale_shift;
   }
   if (assembly.has_arriving()) options.before_layer = [&](int layer) { return assembly.BeforeLayer(layer); };

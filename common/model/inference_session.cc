@@ -158,11 +158,12 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
     return absl::InvalidArgumentError(absl::StrCat(num_shallow, " of ", rows.size(), " rows through ",
                                                    options.shallow_layers, " of ", last_layer, " layers"));
   const c10::InferenceMode inference;
-  ForwardHooks hooks{.before_layer = options.before_layer, .cancellation = cancellation};
+  const ForwardHooks hooks{.before_layer = options.before_layer, .cancellation = cancellation};
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
   int first_layer = 0;
   if (num_shallow > 0) {
     first_layer = options.shallow_layers;
+    ForwardHooks shallow_hooks = hooks;
     std::optional<StaleShift> shift;
     if (options.stale_shift > 0 && !options.stale_slots.empty()) {
       shift.emplace(
@@ -170,13 +171,12 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
           StaleShift::Options{.fresh = std::span(rows.slots).first(static_cast<size_t>(num_shallow)),
                               .stale = options.stale_slots,
                               .share = options.stale_shift});
-      hooks.before_store = [&shift](int layer, const Projections& projections) {
+      shallow_hooks.before_store = [&shift](int layer, const Projections& projections) {
         shift->MoveLayer(layer, projections);
         return absl::OkStatus();
       };
     }
-    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, first_layer, hooks));
-    hooks.before_store = nullptr;
+    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, first_layer, shallow_hooks));
     pass.DropFirstRows(num_shallow);
   }
   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(first_layer, last_layer, hooks));

@@ -22,7 +22,7 @@ constexpr double kLeastDeviation = 1e-3;
 constexpr double kTokensToTrust = 8.0;
 constexpr double kKeyShare = 0.5;  // of the values' share
 
-at::Tensor Features(const at::Tensor& values, const at::Tensor& unrotated_keys) {
+at::Tensor JoinFeatures(const at::Tensor& values, const at::Tensor& unrotated_keys) {
   return at::cat({values.to(at::kFloat).flatten(1), unrotated_keys.to(at::kFloat).flatten(1)}, 1);
 }
 
@@ -63,15 +63,15 @@ StaleShift::StaleShift(const ModelTensors& tensors, KvCache& cache, const Option
 
 at::Tensor StaleShift::Features(int layer, const Tokens& tokens) const {
   const KvRows rows = cache_.Load(layer, tokens.slots);
-  return cacheclip::Features(rows.values, RotateHeads(rows.keys, tokens.back));
+  return JoinFeatures(rows.values, RotateHeads(rows.keys, tokens.back));
 }
 
 void StaleShift::MoveLayer(int layer, const Projections& projections) {
   if (layer == 0) return;  // keys and values of the token alone, whatever stands before it
   const auto num_fresh = static_cast<int64_t>(fresh_.slots.size());
   const at::Tensor seen = Features(layer, fresh_);
-  const at::Tensor now = cacheclip::Features(projections.values.slice(0, 0, num_fresh),
-                                             projections.unrotated_keys.slice(0, 0, num_fresh));
+  const at::Tensor now = JoinFeatures(projections.values.slice(0, 0, num_fresh),
+                                      projections.unrotated_keys.slice(0, 0, num_fresh));
   const AffineMap change = Regress(seen, now - seen);
   const at::Tensor stale = Features(layer, stale_);
   const int64_t width = stale.size(1) / 2, dim = 2 * stale_.forth.cosine.size(2);
