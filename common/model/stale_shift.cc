@@ -1,6 +1,8 @@
 #include "common/model/stale_shift.h"
 
+#include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
@@ -8,7 +10,7 @@
 #include <ATen/ops/cholesky_solve.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/std_mean.h>
+#include <ATen/ops/tensor.h>
 
 #include "common/model/elementwise.h"
 
@@ -21,68 +23,122 @@ constexpr double kLeastDeviation = 1e-3;
 // A change seen in few tokens is theirs rather than the context's: with so many, half of it counts.
 constexpr double kTokensToTrust = 8.0;
 constexpr double kKeyShare = 0.5;  // of the values' share
+// More of either changes the KL by less than a hundredth (docs/adr/0020).
+constexpr int64_t kMaxExamples = 384;
+constexpr int64_t kMaxLandmarks = 96;
+// On the diagonal besides, as a share of its mean: landmarks can depend on one another, or be all the same.
+constexpr double kLeastRidge = 1e-4;
+constexpr size_t kBlock = 512;  // stale tokens moved at once: their features stay in a core's cache
 
-at::Tensor JoinFeatures(const at::Tensor& values, const at::Tensor& unrotated_keys) {
-  return at::cat({values.to(at::kFloat).flatten(1), unrotated_keys.to(at::kFloat).flatten(1)}, 1);
+// `most` of `size` rows, evenly apart; all if there are not more.
+std::vector<int64_t> EvenlySpaced(int64_t size, int64_t most) {
+  std::vector<int64_t> rows(static_cast<size_t>(std::min(size, most)));
+  for (size_t i = 0; i < rows.size(); ++i)
+    rows[i] = static_cast<int64_t>(i) * size / static_cast<int64_t>(rows.size());
+  return rows;
 }
 
-// features · weights + bias
-struct AffineMap {
-  at::Tensor weights;  // [features, features]
-  at::Tensor bias;     // [1, features]
+std::vector<int32_t> SlotsAt(std::span<const int32_t> slots, std::span<const int64_t> rows) {
+  std::vector<int32_t> picked;
+  for (const int64_t row : rows) picked.push_back(slots[static_cast<size_t>(row)]);
+  return picked;
+}
+
+// change of a token = (features · likeness + likeness_bias) · changes + change_bias
+struct Regression {
+  at::Tensor likeness;       // [features, landmarks], the centre in
+  at::Tensor likeness_bias;  // [1, landmarks]
+  at::Tensor changes;        // [landmarks, features]
+  at::Tensor change_bias;    // [1, features]
 };
 
-// The ridge regression of `changes` on `seen`, both [tokens, features].
-AffineMap Regress(const at::Tensor& seen, const at::Tensor& changes) {
-  const auto [deviation, mean] = at::std_mean(seen, {0}, /*unbiased=*/false, /*keepdim=*/true);
-  const at::Tensor scale = (deviation + kLeastDeviation).reciprocal_();
+// The ridge regression of `changes` on `seen`, both [tokens, features], with weights in the landmarks' span.
+Regression Regress(const at::Tensor& seen, const at::Tensor& changes) {
+  const at::Tensor mean = seen.mean(0, /*keepdim=*/true), centred = seen - mean;
+  const at::Tensor scale =
+      (centred.square().mean(0, /*keepdim=*/true).sqrt_() + kLeastDeviation).reciprocal_();
+  const at::Tensor x = centred * scale;
+  const at::Tensor landmarks =
+      at::tensor(EvenlySpaced(x.size(0), kMaxLandmarks), x.options().dtype(at::kLong));
+  const at::Tensor basis = x.index_select(0, landmarks).t();
+  const at::Tensor seen_likeness = at::mm(x, basis);
+  // Weights basis · a have the square aᵀ · (basisᵀ · basis) · a, and that product is the landmarks' likeness.
+  at::Tensor gram = at::addmm(seen_likeness.index_select(0, landmarks), seen_likeness.t(), seen_likeness,
+                              kRidge * static_cast<double>(x.size(0)));
+  gram.diagonal().add_((gram.diagonal().mean() + 1) * kLeastRidge);
   const at::Tensor mean_change = changes.mean(0, /*keepdim=*/true);
-  const at::Tensor x = (seen - mean).mul_(scale);
-  at::Tensor gram = at::mm(x.t(), x);
-  gram.diagonal().add_(kRidge * static_cast<double>(seen.size(0)));
   const at::Tensor factor = std::get<0>(at::linalg_cholesky_ex(gram));
-  const at::Tensor weights = at::cholesky_solve(at::mm(x.t(), changes - mean_change), factor) * scale.t();
-  return {.weights = weights, .bias = at::addmm(mean_change, mean, weights, 1, -1)};
+  const at::Tensor likeness = basis * scale.t();
+  return {.likeness = likeness,
+          .likeness_bias = at::mm(mean, likeness).neg_(),
+          .changes = at::cholesky_solve(at::mm(seen_likeness.t(), changes - mean_change), factor),
+          .change_bias = mean_change};
+}
+
+// The half of a regression that is about the columns from `begin` on, times `share`.
+void Scale(Regression& regression, int64_t begin, int64_t width, double share) {
+  regression.changes.slice(1, begin, begin + width).mul_(share);
+  regression.change_bias.slice(1, begin, begin + width).mul_(share);
 }
 
 }  // namespace
 
-StaleShift::Tokens StaleShift::At(const ModelTensors& tensors, std::span<const int32_t> slots) {
-  Tokens tokens{.slots = {slots.begin(), slots.end()}, .forth = tensors.rotations->Of(slots)};
-  tokens.back = {tokens.forth.cosine, -tokens.forth.sine};
-  return tokens;
+StaleShift::Tokens StaleShift::At(const ModelTensors& tensors, std::vector<int32_t> slots) {
+  RotationTable forth = tensors.rotations->Of(slots);
+  RotationTable back{forth.cosine, -forth.sine};
+  return {.slots = std::move(slots), .forth = std::move(forth), .back = std::move(back)};
 }
 
 StaleShift::StaleShift(const ModelTensors& tensors, KvCache& cache, const Options& options)
     : tensors_(tensors),
       cache_(cache),
-      fresh_(At(tensors, options.fresh)),
-      stale_(At(tensors, options.stale)),
+      example_rows_(EvenlySpaced(static_cast<int64_t>(options.fresh.size()), kMaxExamples)),
+      examples_(At(tensors, SlotsAt(options.fresh, example_rows_))),
       share_(options.share * static_cast<double>(options.fresh.size()) /
-             (static_cast<double>(options.fresh.size()) + kTokensToTrust)) {}
+             (static_cast<double>(options.fresh.size()) + kTokensToTrust)) {
+  for (size_t i = 0; i < options.stale.size(); i += kBlock) {
+    const auto block = options.stale.subspan(i, std::min(kBlock, options.stale.size() - i));
+    stale_.push_back(At(tensors, {block.begin(), block.end()}));
+  }
+}
 
-at::Tensor StaleShift::Features(int layer, const Tokens& tokens) const {
+StaleShift::Features StaleShift::Load(int layer, const Tokens& tokens) const {
   const KvRows rows = cache_.Load(layer, tokens.slots);
-  return JoinFeatures(rows.values, RotateHeads(rows.keys, tokens.back));
+  return {.values = rows.values.flatten(1), .keys = RotateHeads(rows.keys, tokens.back).flatten(1)};
 }
 
 void StaleShift::MoveLayer(int layer, const Projections& projections) {
   if (layer == 0) return;  // keys and values of the token alone, whatever stands before it
-  const auto num_fresh = static_cast<int64_t>(fresh_.slots.size());
-  const at::Tensor seen = Features(layer, fresh_);
-  const at::Tensor now = JoinFeatures(projections.values.slice(0, 0, num_fresh),
-                                      projections.unrotated_keys.slice(0, 0, num_fresh));
-  const AffineMap change = Regress(seen, now - seen);
-  const at::Tensor stale = Features(layer, stale_);
-  const int64_t width = stale.size(1) / 2, dim = 2 * stale_.forth.cosine.size(2);
-  const auto moved = [&](int64_t begin, double share) {  // the half of the features from `begin` on
-    at::Tensor weights = change.weights.slice(1, begin, begin + width) * share;
-    weights.diagonal(-begin).add_(1);
-    return at::addmm(change.bias.slice(1, begin, begin + width) * share, stale, weights)
-        .view({stale.size(0), width / dim, dim});
+  const Features before = Load(layer, examples_);
+  const int64_t width = before.values.size(1);
+  const at::Tensor seen = at::cat({before.values, before.keys}, 1);
+  const at::Tensor rows = at::tensor(example_rows_, seen.options().dtype(at::kLong));
+  const auto computed = [&](const at::Tensor& of_all) {
+    return of_all.index_select(0, rows).to(at::kFloat).flatten(1);
   };
-  const at::Tensor keys = RotateHeads(moved(width, kKeyShare * share_), stale_.forth);
-  cache_.Store(layer, keys.to(tensors_.dtype), moved(0, share_).to(tensors_.dtype), stale_.slots);
+  const at::Tensor now = at::cat({computed(projections.values), computed(projections.unrotated_keys)}, 1);
+  Regression change = Regress(seen, now - seen);
+  Scale(change, 0, width, share_);
+  Scale(change, width, width, kKeyShare * share_);
+  const auto part = [&](const at::Tensor& of_both, int64_t dimension) {
+    return std::pair(of_both.slice(dimension, 0, width), of_both.slice(dimension, width));
+  };
+  const auto [value_likeness, key_likeness] = part(change.likeness, 0);
+  const auto [value_changes, key_changes] = part(change.changes, 1);
+  const auto [value_bias, key_bias] = part(change.change_bias, 1);
+  for (const Tokens& block : stale_) {
+    Features moved = Load(layer, block);
+    const at::Tensor likeness =
+        at::addmm(change.likeness_bias, moved.values, value_likeness).addmm_(moved.keys, key_likeness);
+    moved.values.add_(value_bias).addmm_(likeness, value_changes);
+    moved.keys.add_(key_bias).addmm_(likeness, key_changes);
+    const auto heads = [&](const at::Tensor& features) {
+      const int64_t dim = 2 * block.forth.cosine.size(2);
+      return features.view({features.size(0), width / dim, dim});
+    };
+    cache_.Store(layer, RotateHeads(heads(moved.keys), block.forth).to(tensors_.dtype),
+                 heads(moved.values).to(tensors_.dtype), block.slots);
+  }
 }
 
 }  // namespace cacheclip

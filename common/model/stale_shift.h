@@ -1,8 +1,10 @@
 // Carries over to tokens that stay stale what recomputing changed in others: the stale shift (docs/adr/0020).
 // Recomputed tokens show, layer by layer, what being read in this context changes in keys and values. A ridge
 // regression over them tells from a token's stale key and value by how much; it is applied to the tokens that
-// were not recomputed, whose KV is moved by a share of it before anybody attends to them. Internal to
-// common/model; one pass, on its thread.
+// were not recomputed, whose KV is moved by a share of it before anybody attends to them. The regression sees
+// a token as its inner products with some of the examples, the landmarks (kernel ridge regression in their
+// span: Williams and Seeger 2001, Using the Nyström method), which is as good and a fraction of the
+// arithmetic. Internal to common/model; one pass, on its thread.
 //
 //   StaleShift shift(model.tensors(), cache, {.fresh = recomputed, .stale = others, .share = 0.8});
 //   shift.MoveLayer(layer, projections);  // of each layer, while its fresh rows are not stored yet
@@ -39,14 +41,19 @@ class StaleShift {
     std::vector<int32_t> slots;
     RotationTable forth, back;  // RoPE of their positions, and what undoes it
   };
+  // Values, and keys before RoPE, of all heads: fp32 [tokens, features].
+  struct Features {
+    at::Tensor values, keys;
+  };
 
-  static Tokens At(const ModelTensors& tensors, std::span<const int32_t> slots);
-  // What the regression sees of tokens: value and key before RoPE, of all heads. fp32 [tokens, features].
-  at::Tensor Features(int layer, const Tokens& tokens) const;
+  static Tokens At(const ModelTensors& tensors, std::vector<int32_t> slots);
+  Features Load(int layer, const Tokens& tokens) const;
 
   const ModelTensors& tensors_;
   KvCache& cache_;
-  const Tokens fresh_, stale_;
+  const std::vector<int64_t> example_rows_;  // of the fresh tokens
+  const Tokens examples_;
+  std::vector<Tokens> stale_;  // in blocks
   const double share_;
 };
 

@@ -18,20 +18,28 @@ namespace {
 constexpr int kLayer = 1;
 constexpr int32_t kFirst = 3;  // slots before it are nobody's
 
-// A cache full of made-up stale KV, and what a pass would compute for its fresh tokens.
+// A cache full of made-up stale KV, and what a pass would compute for its fresh tokens. Tokens vary in
+// `variety` directions only, if given: KV of real tokens does, in far fewer than it has elements.
 struct Fixture {
-  explicit Fixture(int32_t num_tokens, int32_t fresh_every)
+  explicit Fixture(int32_t num_tokens, int32_t fresh_every, int64_t variety = 0)
       : model(LoadTinyModel(folder.path(), {.vocab_size = 100, .num_layers = 2, .max_positions = 1024})),
         cache(KvCache::Create(*model, kFirst + num_tokens).value()),
         kv_heads(model->config().num_kv_heads),
         dim(model->config().head_dim),
-        stale_keys(at::randn({num_tokens, kv_heads, dim})),
-        stale_values(at::randn({num_tokens, kv_heads, dim})) {
+        stale_keys(MadeUp(num_tokens, variety)),
+        stale_values(MadeUp(num_tokens, variety)) {
     for (int32_t i = 0; i < num_tokens; ++i) (i % fresh_every == 0 ? fresh : stale).push_back(kFirst + i);
     std::vector<int32_t> all(static_cast<size_t>(num_tokens));
     std::iota(all.begin(), all.end(), kFirst);
     for (int layer = 0; layer < 2; ++layer)
       cache->Store(layer, Rotate(stale_keys, model->tensors().rotations->Of(all)), stale_values, all);
+  }
+
+  at::Tensor MadeUp(int64_t num_tokens, int64_t variety) const {
+    const at::Tensor rows = variety == 0 ? at::randn({num_tokens, kv_heads * dim})
+                                         : at::mm(at::randn({num_tokens, variety}) / std::sqrt(variety),
+                                                  at::randn({variety, kv_heads * dim}));
+    return rows.view({num_tokens, kv_heads, dim});
   }
 
   at::Tensor Of(const at::Tensor& tokens, const std::vector<int32_t>& slots) const {
@@ -91,14 +99,14 @@ TEST(StaleShift, LeavesFreshTokensAndOtherLayersToThePass) {
 }
 
 TEST(StaleShift, LearnsFromFreshTokensHowAChangeDependsOnTheToken) {
-  Fixture f(400, 2);
+  Fixture f(1000, 2, 16);  // 500 fresh: more than the regression looks at
   const int64_t width = f.kv_heads * f.dim;
   const at::Tensor map = at::randn({width, width}) / std::sqrt(static_cast<double>(width));
   const at::Tensor change = at::mm(f.stale_values.flatten(1), map).view_as(f.stale_values);
   f.Shift(f.Computed(f.stale_keys, f.stale_values + change), 1);
   const at::Tensor true_change = f.Of(change, f.stale);
   const at::Tensor left = f.Of(f.stale_values, f.stale) + true_change - f.Values(f.stale);
-  EXPECT_LT(left.norm().item<double>(), 0.8 * true_change.norm().item<double>());
+  EXPECT_LT(left.norm().item<double>(), 0.3 * true_change.norm().item<double>());
 }
 
 TEST(StaleShift, IsCarefulWithOneFreshToken) {
