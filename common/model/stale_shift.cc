@@ -10,9 +10,9 @@
 #include <ATen/ops/cholesky_solve.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/tensor.h>
 
 #include "common/model/elementwise.h"
+#include "common/model/index_tensor.h"
 
 namespace cacheclip {
 namespace {
@@ -23,7 +23,7 @@ constexpr double kLeastDeviation = 1e-3;
 // A change seen in few tokens is theirs rather than the context's: with so many, half of it counts.
 constexpr double kTokensToTrust = 8.0;
 constexpr double kKeyShare = 0.5;  // of the values' share
-// More of either changes the KL by less than a hundredth (docs/adr/0020).
+// With more of either the KL is the same within noise (docs/adr/0020).
 constexpr int64_t kMaxExamples = 384;
 constexpr int64_t kMaxLandmarks = 96;
 // On the diagonal besides, as a share of its mean: landmarks can depend on one another, or be all the same.
@@ -31,16 +31,16 @@ constexpr double kLeastRidge = 1e-4;
 constexpr size_t kBlock = 512;  // stale tokens moved at once: their features stay in a core's cache
 
 // `most` of `size` rows, evenly apart; all if there are not more.
-std::vector<int64_t> EvenlySpaced(int64_t size, int64_t most) {
-  std::vector<int64_t> rows(static_cast<size_t>(std::min(size, most)));
-  for (size_t i = 0; i < rows.size(); ++i)
-    rows[i] = static_cast<int64_t>(i) * size / static_cast<int64_t>(rows.size());
+std::vector<int32_t> EvenlySpaced(int64_t size, int64_t most) {
+  const int64_t count = std::min(size, most);
+  std::vector<int32_t> rows;
+  for (int64_t i = 0; i < count; ++i) rows.push_back(static_cast<int32_t>(i * size / count));
   return rows;
 }
 
-std::vector<int32_t> SlotsAt(std::span<const int32_t> slots, std::span<const int64_t> rows) {
+std::vector<int32_t> SlotsAt(std::span<const int32_t> slots, std::span<const int32_t> rows) {
   std::vector<int32_t> picked;
-  for (const int64_t row : rows) picked.push_back(slots[static_cast<size_t>(row)]);
+  for (const int32_t row : rows) picked.push_back(slots[static_cast<size_t>(row)]);
   return picked;
 }
 
@@ -58,8 +58,7 @@ Regression Regress(const at::Tensor& seen, const at::Tensor& changes) {
   const at::Tensor scale =
       (centred.square().mean(0, /*keepdim=*/true).sqrt_() + kLeastDeviation).reciprocal_();
   const at::Tensor x = centred * scale;
-  const at::Tensor landmarks =
-      at::tensor(EvenlySpaced(x.size(0), kMaxLandmarks), x.options().dtype(at::kLong));
+  const at::Tensor landmarks = IndexTensor(EvenlySpaced(x.size(0), kMaxLandmarks), x.device());
   const at::Tensor basis = x.index_select(0, landmarks).t();
   const at::Tensor seen_likeness = at::mm(x, basis);
   // Weights basis · a have the square aᵀ · (basisᵀ · basis) · a, and that product is the landmarks' likeness.
@@ -75,12 +74,6 @@ Regression Regress(const at::Tensor& seen, const at::Tensor& changes) {
           .change_bias = mean_change};
 }
 
-// The half of a regression that is about the columns from `begin` on, times `share`.
-void Scale(Regression& regression, int64_t begin, int64_t width, double share) {
-  regression.changes.slice(1, begin, begin + width).mul_(share);
-  regression.change_bias.slice(1, begin, begin + width).mul_(share);
-}
-
 }  // namespace
 
 StaleShift::Tokens StaleShift::At(const ModelTensors& tensors, std::vector<int32_t> slots) {
@@ -92,10 +85,11 @@ StaleShift::Tokens StaleShift::At(const ModelTensors& tensors, std::vector<int32
 StaleShift::StaleShift(const ModelTensors& tensors, KvCache& cache, const Options& options)
     : tensors_(tensors),
       cache_(cache),
-      example_rows_(EvenlySpaced(static_cast<int64_t>(options.fresh.size()), kMaxExamples)),
-      examples_(At(tensors, SlotsAt(options.fresh, example_rows_))),
       share_(options.share * static_cast<double>(options.fresh.size()) /
              (static_cast<double>(options.fresh.size()) + kTokensToTrust)) {
+  const std::vector<int32_t> rows = EvenlySpaced(static_cast<int64_t>(options.fresh.size()), kMaxExamples);
+  example_rows_ = IndexTensor(rows, tensors.device);
+  examples_ = At(tensors, SlotsAt(options.fresh, rows));
   for (size_t i = 0; i < options.stale.size(); i += kBlock) {
     const auto block = options.stale.subspan(i, std::min(kBlock, options.stale.size() - i));
     stale_.push_back(At(tensors, {block.begin(), block.end()}));
@@ -112,14 +106,14 @@ void StaleShift::MoveLayer(int layer, const Projections& projections) {
   const Features before = Load(layer, examples_);
   const int64_t width = before.values.size(1);
   const at::Tensor seen = at::cat({before.values, before.keys}, 1);
-  const at::Tensor rows = at::tensor(example_rows_, seen.options().dtype(at::kLong));
-  const auto computed = [&](const at::Tensor& of_all) {
-    return of_all.index_select(0, rows).to(at::kFloat).flatten(1);
+  const auto change_of = [&](const at::Tensor& now, const at::Tensor& stale, double share) {
+    return (now.index_select(0, example_rows_).to(at::kFloat).flatten(1) - stale) * share;
   };
-  const at::Tensor now = at::cat({computed(projections.values), computed(projections.unrotated_keys)}, 1);
-  Regression change = Regress(seen, now - seen);
-  Scale(change, 0, width, share_);
-  Scale(change, width, width, kKeyShare * share_);
+  // The regression is linear in the changes: their shares are taken here, once for all tokens.
+  const Regression change =
+      Regress(seen, at::cat({change_of(projections.values, before.values, share_),
+                             change_of(projections.unrotated_keys, before.keys, kKeyShare * share_)},
+                            1));
   const auto part = [&](const at::Tensor& of_both, int64_t dimension) {
     return std::pair(of_both.slice(dimension, 0, width), of_both.slice(dimension, width));
   };

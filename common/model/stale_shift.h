@@ -51,10 +51,10 @@ class StaleShift {
 
   const ModelTensors& tensors_;
   KvCache& cache_;
-  const std::vector<int64_t> example_rows_;  // of the fresh tokens
-  const Tokens examples_;
-  std::vector<Tokens> stale_;  // in blocks
   const double share_;
+  at::Tensor example_rows_;  // int64: which of the fresh tokens the examples are
+  Tokens examples_;
+  std::vector<Tokens> stale_;  // in blocks
 };
 
 }  // namespace cacheclip
