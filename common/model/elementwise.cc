@@ -47,7 +47,7 @@ at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon
   }
   if (UsesWideKernels(x, columns) && x.dim() == 2 && x.stride(1) == 1) {
     at::Tensor out = at::empty(x.sizes(), x.options());
-    avx2::RmsNorm(x.const_data_ptr<float>(), x.stride(0), weight.const_data_ptr<float>(),
+    fp32::RmsNorm(x.const_data_ptr<float>(), x.stride(0), weight.const_data_ptr<float>(),
                   static_cast<float>(epsilon), out.mutable_data_ptr<float>(), columns, x.size(0), columns,
                   at::get_num_threads());
     return out;
@@ -62,7 +62,7 @@ at::Tensor RotateHeads(const at::Tensor& x, const RotationTable& table) {
   const bool heads_together = x.stride(2) == 1 && x.stride(1) == head_dim;
   if (UsesWideKernels(x, head_dim / 2) && heads_together) {
     at::Tensor out = at::empty(x.sizes(), x.options());
-    avx2::RotateRows(x.const_data_ptr<float>(), x.stride(0), table.cosine.const_data_ptr<float>(),
+    fp32::RotateRows(x.const_data_ptr<float>(), x.stride(0), table.cosine.const_data_ptr<float>(),
                      table.sine.const_data_ptr<float>(),
                      {out.mutable_data_ptr<float>(), out.stride(0), out.stride(1)}, x.size(0),
                      static_cast<int>(x.size(1)), static_cast<int>(head_dim), at::get_num_threads());

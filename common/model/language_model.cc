@@ -37,8 +37,8 @@ Digest ModelFingerprint(const Digest& weights, const ModelOptions& options, cons
 }
 
 ComputeDtype SupportedDtype(ComputeDtype asked, const at::Device& device) {
-  if (asked != ComputeDtype::kBfloat16 || !device.is_cpu() || MachineHas(Isa::kAvx512Bf16)) return asked;
-  CACHECLIP_LOG(Warning) << "this CPU has no bf16 arithmetic: computing in fp32";
+  if (asked != ComputeDtype::kBfloat16 || !device.is_cpu() || ActiveIsa() == Isa::kAvx512Bf16) return asked;
+  CACHECLIP_LOG(Info) << "computing in fp32, which is faster here than bf16";
   return ComputeDtype::kFloat32;
 }
 

@@ -25,7 +25,7 @@ bool Packs(const WeightOptions& options) {
 at::Tensor RoundedToInt8(const at::Tensor& weight) {
   const at::Tensor wide = weight.to(at::kFloat);
   const at::Tensor largest = wide.abs().amax(1, /*keepdim=*/true);
-  const at::Tensor scale = at::where(largest > 0, largest / avx2::kMaxWeight, at::ones_like(largest));
+  const at::Tensor scale = at::where(largest > 0, largest / fp32::kMaxWeight, at::ones_like(largest));
   return (wide / scale).round_() * scale;
 }
 
@@ -68,23 +68,23 @@ LinearWeights LinearWeights::Gated(const at::Tensor& gate, const at::Tensor& up,
 // numbers in fp32.
 void LinearWeights::Pack(const std::vector<at::Tensor>& parts, const WeightOptions& options) {
   const bool is_bf16 = parts[0].scalar_type() == at::kBFloat16;
-  const int64_t inputs = parts[0].size(1), width = avx2::kPanelOutputs / static_cast<int64_t>(parts.size());
-  packed_ = {.element = options.int8 ? avx2::Element::kInt8
-                        : is_bf16    ? avx2::Element::kBf16
-                                     : avx2::Element::kFp32,
+  const int64_t inputs = parts[0].size(1), width = fp32::kPanelOutputs / static_cast<int64_t>(parts.size());
+  packed_ = {.element = options.int8 ? fp32::Element::kInt8
+                        : is_bf16    ? fp32::Element::kBf16
+                                     : fp32::Element::kFp32,
              .num_panels = (outputs_ + width - 1) / width,
              .inputs = inputs};
-  const auto bytes = static_cast<int64_t>(avx2::PanelBytes(packed_.element, inputs)) * packed_.num_panels;
+  const auto bytes = static_cast<int64_t>(fp32::PanelBytes(packed_.element, inputs)) * packed_.num_panels;
   panels_ = options.arena != nullptr ? options.arena->Take(bytes)
                                      : at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
   packed_.panels = panels_.mutable_data_ptr();
   if (options.int8) {
-    scales_ = at::empty({packed_.num_panels * avx2::kPanelOutputs}, at::TensorOptions().dtype(at::kFloat));
+    scales_ = at::empty({packed_.num_panels * fp32::kPanelOutputs}, at::TensorOptions().dtype(at::kFloat));
     packed_.scales = scales_.mutable_data_ptr<float>();
   }
   for (size_t i = 0; i < parts.size(); ++i) {
     const at::Tensor part = (is_bf16 ? parts[i] : parts[i].to(at::kFloat)).contiguous();
-    avx2::Pack({.element = is_bf16 ? avx2::Element::kBf16 : avx2::Element::kFp32,
+    fp32::Pack({.element = is_bf16 ? fp32::Element::kBf16 : fp32::Element::kFp32,
                 .values = part.const_data_ptr(),
                 .outputs = outputs_},
                static_cast<int>(i) * static_cast<int>(width), static_cast<int>(width), packed_,
@@ -92,9 +92,9 @@ void LinearWeights::Pack(const std::vector<at::Tensor>& parts, const WeightOptio
   }
 }
 
-at::Tensor LinearWeights::RunPacked(const at::Tensor& x, avx2::Epilogue epilogue, at::Tensor out) const {
+at::Tensor LinearWeights::RunPacked(const at::Tensor& x, fp32::Epilogue epilogue, at::Tensor out) const {
   const at::Tensor wide = x.to(at::kFloat).contiguous();
-  avx2::Linear({.weights = packed_,
+  fp32::Linear({.weights = packed_,
                 .x = wide.const_data_ptr<float>(),
                 .x_stride = wide.stride(0),
                 .rows = wide.size(0),
@@ -113,21 +113,21 @@ at::Tensor LinearWeights::Apply(const at::Tensor& x) const {
 
 void LinearWeights::AddTo(at::Tensor& sum, const at::Tensor& x) const {
   if (is_packed() && sum.scalar_type() == at::kFloat && sum.stride(1) == 1)
-    RunPacked(x, avx2::Epilogue::kAdd, sum);
+    RunPacked(x, fp32::Epilogue::kAdd, sum);
   else
     AddInPlace(sum, Apply(x));
 }
 
 at::Tensor LinearWeights::ApplyGated(const at::Tensor& x) const {
   if (!is_packed()) return SwiGlu(at::linear(x, weight_));
-  return RunPacked(x, avx2::Epilogue::kSwiGlu,
+  return RunPacked(x, fp32::Epilogue::kSwiGlu,
                    at::empty({x.size(0), outputs_}, x.options().dtype(at::kFloat)))
       .to(x.scalar_type());
 }
 
 at::Tensor LinearWeights::ApplyWide(const at::Tensor& x) const {
   if (is_packed())
-    return RunPacked(x, avx2::Epilogue::kStore,
+    return RunPacked(x, fp32::Epilogue::kStore,
                      at::empty({x.size(0), outputs_}, x.options().dtype(at::kFloat)));
   constexpr int64_t kFewRows = 4;
   const bool streams = weight_.is_cpu() && dtype_ == at::kBFloat16 && !bias_.defined() &&
@@ -148,7 +148,7 @@ at::Tensor LinearWeights::Rows(const at::Tensor& ids) const {
   at::Tensor out = at::empty({ids.size(0), packed_.inputs}, at::TensorOptions().dtype(at::kFloat));
   const int64_t* const lanes = ids.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < ids.size(0); ++i)
-    avx2::Unpack(packed_, lanes[i], out.mutable_data_ptr<float>() + i * packed_.inputs);
+    fp32::Unpack(packed_, lanes[i], out.mutable_data_ptr<float>() + i * packed_.inputs);
   return out.to(dtype_);
 }
 

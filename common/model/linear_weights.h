@@ -1,5 +1,5 @@
 // One weight matrix of a model and its products with rows: packed panels on CPUs with AVX2 that compute in
-// fp32 or hold weights as int8 (kernels/linear_avx2.h), a tensor and libtorch's products everywhere else.
+// fp32 or hold weights as int8 (kernels/linear.h), a tensor and libtorch's products everywhere else.
 // Internal to common/model. Immutable; thread-safe.
 #pragma once
 
@@ -8,7 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "common/model/kernels/linear_avx2.h"
+#include "common/model/kernels/linear.h"
 #include "common/model/weight_arena.h"
 
 namespace cacheclip {
@@ -53,13 +53,13 @@ class LinearWeights {
 
  private:
   void Pack(const std::vector<at::Tensor>& parts, const WeightOptions& options);
-  at::Tensor RunPacked(const at::Tensor& x, avx2::Epilogue epilogue, at::Tensor out) const;
+  at::Tensor RunPacked(const at::Tensor& x, fp32::Epilogue epilogue, at::Tensor out) const;
 
   at::ScalarType dtype_ = at::kBFloat16;  // arithmetic
   int64_t outputs_ = 0;                   // columns of Apply() or ApplyGated()
   at::Tensor weight_, bias_;              // [outputs, inputs] unless packed; [outputs]
   at::Tensor panels_, scales_;            // storage of packed_
-  avx2::PackedWeights packed_{avx2::Element::kFp32, 0, 0, nullptr, nullptr};
+  fp32::PackedWeights packed_{fp32::Element::kFp32, 0, 0, nullptr, nullptr};
 };
 
 }  // namespace cacheclip

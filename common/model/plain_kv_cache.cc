@@ -1,5 +1,5 @@
 // The portable cache: one tensor pair per layer, attention by libtorch in blocks of rows or, where the values
-// are fp32 on a CPU with AVX2, by kernels/attention_avx2.h.
+// are fp32 on a CPU with AVX2, by kernels/attention_fp32.h.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -16,7 +16,7 @@
 #include <ATen/Parallel.h>
 
 #include "common/model/index_tensor.h"
-#include "common/model/kernels/attention_avx2.h"
+#include "common/model/kernels/attention_fp32.h"
 #include "common/model/kernels/elementwise_avx2.h"
 #include "common/model/kernels/isa.h"
 #include "common/model/kv_cache.h"
@@ -37,7 +37,7 @@ class PlainKvCache : public KvCache {
         capacity_(capacity),
         compute_dtype_(dtype),
         uses_kernel_(device.is_cpu() && ActiveIsa() >= Isa::kAvx2 &&
-                     config.head_dim % avx2::kHeadDimMultiple == 0) {
+                     config.head_dim % fp32::kHeadDimMultiple == 0) {
     // On a CPU libtorch's bf16 products are slow where this cache is needed at all, so it holds the (already
     // rounded) values as fp32 there.
     const auto options = at::TensorOptions().dtype(device.is_cpu() ? at::kFloat : dtype).device(device);
@@ -83,7 +83,7 @@ class PlainKvCache : public KvCache {
   void Place(int layer, const at::Tensor& keys, const at::Tensor& values, int32_t first_slot,
              const RotationTable& rotation) override {
     if (compute_dtype_ == at::kFloat && uses_kernel_ && IsPlain(keys) && IsPlain(values)) {
-      avx2::RotateRows(
+      fp32::RotateRows(
           keys.const_data_ptr<float>(), num_kv_heads_ * head_dim_, rotation.cosine.const_data_ptr<float>(),
           rotation.sine.const_data_ptr<float>(),
           {keys_[layer].mutable_data_ptr<float>() + first_slot * head_dim_, head_dim_, capacity_ * head_dim_},
@@ -192,7 +192,7 @@ class PlainKvCache : public KvCache {
   at::Tensor AttendByKernel(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const {
     const at::Tensor wide = queries.to(at::kFloat).contiguous();
     at::Tensor out = at::empty({queries.size(0), num_heads_ * head_dim_}, wide.options());
-    avx2::Attention({.queries = wide.const_data_ptr<float>(),
+    fp32::Attention({.queries = wide.const_data_ptr<float>(),
                      .keys = keys_[layer].const_data_ptr<float>(),
                      .values = values_[layer].const_data_ptr<float>(),
                      .out = out.mutable_data_ptr<float>(),

@@ -74,7 +74,7 @@ Grouping GroupingOf(const std::string& name) {
   return name == "tokens" ? Grouping::kTokens : Grouping::kBudgetExactWindows;
 }
 
-// ValidateConfig() has compared it with the dtype asked for; a CPU without bf16 computes in fp32
+// ValidateConfig() has compared it with the dtype asked for; a CPU that is faster with it computes in fp32
 // nevertheless.
 absl::StatusOr<std::optional<KvDtype>> KvDtypeOf(const Config& config, const LanguageModel& model) {
   if (config.kv_dtype == "auto") return std::nullopt;

@@ -25,8 +25,8 @@
 #include <benchmark/benchmark.h>
 #include <c10/core/InferenceMode.h>
 
-#include "common/model/kernels/attention_avx2.h"
 #include "common/model/kernels/attention_avx512.h"
+#include "common/model/kernels/attention_fp32.h"
 #include "common/model/kernels/elementwise_avx2.h"
 #include "common/model/kernels/isa.h"
 #include "common/model/linear_weights.h"
@@ -67,29 +67,29 @@ void Report(benchmark::State& state, const Pass& pass, double element_bytes) {
   if (pass.num_rows() == 1) CountBytes(state, pass.kv_elements() * element_bytes);
 }
 
-void AttentionAvx2(benchmark::State& state) {
+void AttentionFp32(benchmark::State& state, void (*attention)(const fp32::AttentionArguments&)) {
   const Pass pass(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
   const at::Tensor queries = at::randn({pass.num_rows(), kHeads, kHeadDim}), out = at::empty_like(queries);
   const at::Tensor keys = at::randn({kKvHeads, pass.num_slots, kHeadDim}), values = at::randn_like(keys);
   const std::vector<float> bias(static_cast<size_t>(pass.num_slots));
   for (auto _ : state)
-    avx2::Attention({.queries = queries.const_data_ptr<float>(),
-                     .keys = keys.const_data_ptr<float>(),
-                     .values = values.const_data_ptr<float>(),
-                     .out = out.mutable_data_ptr<float>(),
-                     .limits = pass.limits.data(),
-                     .slot_bias = bias.data(),
-                     .num_rows = pass.num_rows(),
-                     .num_heads = kHeads,
-                     .num_kv_heads = kKvHeads,
-                     .head_dim = kHeadDim,
-                     .capacity = pass.num_slots,
-                     .scale = 0.125f,
-                     .num_threads = at::get_num_threads()});
+    attention({.queries = queries.const_data_ptr<float>(),
+               .keys = keys.const_data_ptr<float>(),
+               .values = values.const_data_ptr<float>(),
+               .out = out.mutable_data_ptr<float>(),
+               .limits = pass.limits.data(),
+               .slot_bias = bias.data(),
+               .num_rows = pass.num_rows(),
+               .num_heads = kHeads,
+               .num_kv_heads = kKvHeads,
+               .head_dim = kHeadDim,
+               .capacity = pass.num_slots,
+               .scale = 0.125f,
+               .num_threads = at::get_num_threads()});
   Report(state, pass, sizeof(float));
 }
 
-void AttentionAvx512(benchmark::State& state) {
+void AttentionBf16(benchmark::State& state) {
   const Pass pass(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
   const int capacity =
       (pass.num_slots + avx512::kSlotAlignment - 1) / avx512::kSlotAlignment * avx512::kSlotAlignment;
@@ -153,7 +153,7 @@ void RmsNormAvx2(benchmark::State& state) {
   const at::Tensor x = at::randn({state.range(0), kHidden}), weight = at::randn({kHidden}),
                    out = at::empty_like(x);
   for (auto _ : state)
-    avx2::RmsNorm(x.const_data_ptr<float>(), kHidden, weight.const_data_ptr<float>(), 1e-5f,
+    fp32::RmsNorm(x.const_data_ptr<float>(), kHidden, weight.const_data_ptr<float>(), 1e-5f,
                   out.mutable_data_ptr<float>(), kHidden, state.range(0), kHidden, at::get_num_threads());
   CountBytes(state, 2.0 * static_cast<double>(x.nbytes()));
 }
@@ -180,16 +180,18 @@ void AddAttention(const std::string& name, const Run& run) {
 }
 
 void AddAll() {
-  const bool has_bf16 = MachineHas(Isa::kAvx512Bf16);
-  const at::ScalarType dtype = has_bf16 ? at::kBFloat16 : at::kFloat;
+  const at::ScalarType dtype = ActiveIsa() == Isa::kAvx512Bf16 ? at::kBFloat16 : at::kFloat;
   const auto add_limit = [&](const std::string& name, Weights kind) {
     Add(name, [=](auto& state) { Product(state, dtype, kind, 1536, 1024); })->ArgName("rows")->Arg(1024);
   };
   add_limit("limit/product/torch", Weights::kTorch);
   add_limit("limit/product/ours", Weights::kStored);
   Add("limit/reading", LimitOfReading);
-  if (MachineHas(Isa::kAvx2)) AddAttention("attention/avx2", AttentionAvx2);
-  if (has_bf16) AddAttention("attention/avx512bf16", AttentionAvx512);
+  if (MachineHas(Isa::kAvx2))
+    AddAttention("attention/avx2", [](auto& state) { AttentionFp32(state, fp32::AttentionAvx2); });
+  if (MachineHas(Isa::kAvx512))
+    AddAttention("attention/avx512", [](auto& state) { AttentionFp32(state, fp32::AttentionAvx512); });
+  if (MachineHas(Isa::kAvx512Bf16)) AddAttention("attention/avx512bf16", AttentionBf16);
   AddAttention("attention/torch", [=](auto& state) { AttentionTorch(state, dtype); });
   const auto add_product = [&](const std::string& name, Weights kind) {
     Add(name, [=](auto& state) { Product(state, dtype, kind, kIntermediate, kHidden); })

@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include "common/model/kernels/parallel_rows.h"
-#include "common/model/kernels/register_tile_avx2.h"
+#include "common/model/kernels/simd.h"
 
-namespace cacheclip::avx2 {
+namespace cacheclip::fp32 {
 namespace {
 
 // Below this many elements a second thread costs more than it helps.
@@ -47,4 +47,4 @@ void RotateRows(const float* x, int64_t x_stride, const float* cosine, const flo
   });
 }
 
-}  // namespace cacheclip::avx2
+}  // namespace cacheclip::fp32

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace cacheclip::avx2 {
+namespace cacheclip::fp32 {
 
 // out[r] = x[r] / rms(x[r]) · weight; `x_stride` and `out_stride` elements from row to row.
 void RmsNorm(const float* x, int64_t x_stride, const float* weight, float epsilon, float* out,
@@ -21,4 +21,4 @@ struct HeadRows {  // where the heads of rows begin: data + row · row_stride + 
 void RotateRows(const float* x, int64_t x_stride, const float* cosine, const float* sine, const HeadRows& out,
                 int64_t rows, int num_heads, int head_dim, int num_threads);
 
-}  // namespace cacheclip::avx2
+}  // namespace cacheclip::fp32

@@ -8,10 +8,12 @@
 namespace cacheclip {
 namespace {
 
-constexpr Isa kBestFirst[] = {Isa::kAvx512Bf16, Isa::kAvx2, Isa::kGeneric};
+constexpr Isa kBestFirst[] = {Isa::kAvx512Bf16, Isa::kAvx512, Isa::kAvx2, Isa::kGeneric};
+
+bool IsFast(Isa isa) { return MachineHas(isa) && (isa != Isa::kAvx512Bf16 || MachineIsFastWithBf16()); }
 
 Isa ChooseIsa() {
-  const Isa best = *std::ranges::find_if(kBestFirst, MachineHas);
+  const Isa best = *std::ranges::find_if(kBestFirst, IsFast);
   const char* forced = std::getenv("CACHECLIP_ISA");
   if (forced == nullptr) return best;
   for (const Isa isa : kBestFirst)
@@ -25,6 +27,8 @@ Isa ChooseIsa() {
 
 std::string_view IsaName(Isa isa) {
   switch (isa) {
+    case Isa::kAvx512:
+      return "avx512";
     case Isa::kAvx512Bf16:
       return "avx512bf16";
     case Isa::kAvx2:
@@ -40,9 +44,18 @@ bool MachineHas(Isa isa) {
 #if defined(__x86_64__)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa == Isa::kAvx2) return avx2;
-  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512bf16");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vnni");
+  return avx512 && (isa == Isa::kAvx512 || __builtin_cpu_supports("avx512bf16"));
+#else
+  return false;
+#endif
+}
+
+bool MachineIsFastWithBf16() {
+#if defined(__x86_64__)
+  return MachineHas(Isa::kAvx512Bf16) && (!__builtin_cpu_is("intel") || __builtin_cpu_supports("amx-bf16"));
 #else
   return false;
 #endif

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <vector>
 
-namespace cacheclip::avx2 {
+namespace cacheclip::fp32 {
 namespace {
 
 uint16_t RoundToBf16(float x) {  // to nearest even; weights are finite
@@ -97,4 +97,4 @@ void Unpack(const PackedWeights& packed, int64_t lane, float* out) {
   }
 }
 
-}  // namespace cacheclip::avx2
+}  // namespace cacheclip::fp32

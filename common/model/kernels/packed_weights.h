@@ -1,11 +1,11 @@
-// Weights as kernels/linear_avx2.h reads them: panels of 16 outputs, in fp32, bf16 or int8 with a scale for
+// Weights as kernels/linear.h reads them: panels of 16 outputs, in fp32, bf16 or int8 with a scale for
 // each output. Functions only; threads come from OpenMP.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-namespace cacheclip::avx2 {
+namespace cacheclip::fp32 {
 
 enum class Element { kFp32, kBf16, kInt8 };
 
@@ -39,4 +39,4 @@ void Pack(const WeightSource& source, int first_lane, int num_lanes, const Packe
 // out[0..inputs): the weights of one lane, as products see them.
 void Unpack(const PackedWeights& packed, int64_t lane, float* out);
 
-}  // namespace cacheclip::avx2
+}  // namespace cacheclip::fp32

@@ -1,4 +1,4 @@
-// What holds for every attention kernel; attention_avx2_test.cc and attention_avx512_test.cc name them.
+// What holds for every attention kernel; attention_fp32_test.cc and attention_avx512_test.cc name them.
 #include "tests/unit/common/model/kernels/attention_problem.h"
 
 namespace cacheclip {

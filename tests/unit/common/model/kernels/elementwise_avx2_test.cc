@@ -34,7 +34,7 @@ TEST_F(ElementwiseAvx2, RmsNormReadsAndWritesByItsStrides) {
   const int rows = 600, columns = 40, x_stride = 50, out_stride = 48;
   const auto x = Random(rows * x_stride, 1), weight = Random(columns, 2);
   std::vector<float> out(rows * out_stride, kUntouched);
-  avx2::RmsNorm(x.data(), x_stride, weight.data(), 1e-5f, out.data(), out_stride, rows, columns, 2);
+  fp32::RmsNorm(x.data(), x_stride, weight.data(), 1e-5f, out.data(), out_stride, rows, columns, 2);
   for (int row = 0; row < rows; ++row) {
     double sum = 0;
     for (int i = 0; i < columns; ++i) sum += std::pow(x[row * x_stride + i], 2);
@@ -54,7 +54,7 @@ TEST_F(ElementwiseAvx2, RotateRowsTurnsEachPairByItsRowsAngle) {
   const auto x = Random(rows * x_stride, 3), cosine = Random(rows * dim / 2, 4),
              sine = Random(rows * dim / 2, 5);
   std::vector<float> out(heads * capacity * dim, kUntouched);  // a head's rows together, as in a cache
-  avx2::RotateRows(x.data(), x_stride, cosine.data(), sine.data(), {out.data(), dim, capacity * dim}, rows,
+  fp32::RotateRows(x.data(), x_stride, cosine.data(), sine.data(), {out.data(), dim, capacity * dim}, rows,
                    heads, dim, 2);
   EXPECT_EQ(std::ranges::count(out, kUntouched), heads * (capacity - rows) * dim);
   for (int row = 0; row < rows; ++row)

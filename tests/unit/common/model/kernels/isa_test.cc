@@ -13,11 +13,17 @@ TEST(Isa, EveryMachineHasTheGenericOne) { EXPECT_TRUE(MachineHas(Isa::kGeneric))
 TEST(Isa, NamesDiffer) {
   EXPECT_EQ(IsaName(Isa::kGeneric), "generic");
   EXPECT_EQ(IsaName(Isa::kAvx2), "avx2");
+  EXPECT_EQ(IsaName(Isa::kAvx512), "avx512");
   EXPECT_EQ(IsaName(Isa::kAvx512Bf16), "avx512bf16");
 }
 
 TEST(Isa, AMachineThatHasOneHasThoseBeforeIt) {
-  EXPECT_TRUE(MachineHas(Isa::kAvx2) || !MachineHas(Isa::kAvx512Bf16));
+  EXPECT_TRUE(MachineHas(Isa::kAvx2) || !MachineHas(Isa::kAvx512));
+  EXPECT_TRUE(MachineHas(Isa::kAvx512) || !MachineHas(Isa::kAvx512Bf16));
+}
+
+TEST(Isa, OnlyAMachineWithBf16IsFastWithIt) {
+  EXPECT_TRUE(MachineHas(Isa::kAvx512Bf16) || !MachineIsFastWithBf16());
 }
 
 TEST(Isa, ActiveOneIsHadAndStays) {
@@ -37,9 +43,10 @@ class IsaDeathTest : public testing::Test {
     std::exit(ExitCode(ActiveIsa()));
   }
   static int ExitCode(Isa isa) { return 10 + static_cast<int>(isa); }
-  const int best_ = ExitCode(MachineHas(Isa::kAvx512Bf16) ? Isa::kAvx512Bf16
-                             : MachineHas(Isa::kAvx2)     ? Isa::kAvx2
-                                                          : Isa::kGeneric);
+  const int best_ = ExitCode(MachineIsFastWithBf16()    ? Isa::kAvx512Bf16
+                             : MachineHas(Isa::kAvx512) ? Isa::kAvx512
+                             : MachineHas(Isa::kAvx2)   ? Isa::kAvx2
+                                                        : Isa::kGeneric);
 };
 
 TEST_F(IsaDeathTest, BestIsTakenUnlessForced) {
@@ -47,7 +54,7 @@ TEST_F(IsaDeathTest, BestIsTakenUnlessForced) {
 }
 
 TEST_F(IsaDeathTest, WhatTheMachineHasCanBeForced) {
-  for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512Bf16}) {
+  for (const Isa isa : {Isa::kGeneric, Isa::kAvx2, Isa::kAvx512, Isa::kAvx512Bf16}) {
     if (!MachineHas(isa)) continue;
     const std::string name(IsaName(isa));
     EXPECT_EXIT(ExitWithChoice(name.c_str()), testing::ExitedWithCode(ExitCode(isa)), "") << name;

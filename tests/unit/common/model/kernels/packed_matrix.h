@@ -7,8 +7,6 @@
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
 #include "common/model/kernels/packed_weights.h"
 
 namespace cacheclip {
@@ -22,30 +20,30 @@ inline std::vector<float> Random(size_t count, std::mt19937& random) {
 
 // [outputs, inputs], a lane each; 64-byte aligned.
 struct Packed {
-  Packed(avx2::Element element, const std::vector<float>& weights, int64_t outputs, int64_t inputs) {
-    const int64_t num_panels = (outputs + avx2::kPanelOutputs - 1) / avx2::kPanelOutputs;
-    const size_t bytes = avx2::PanelBytes(element, inputs) * static_cast<size_t>(num_panels);
+  Packed(fp32::Element element, const std::vector<float>& weights, int64_t outputs, int64_t inputs) {
+    const int64_t num_panels = (outputs + fp32::kPanelOutputs - 1) / fp32::kPanelOutputs;
+    const size_t bytes = fp32::PanelBytes(element, inputs) * static_cast<size_t>(num_panels);
     storage.resize(bytes + 64);
-    scales.resize(static_cast<size_t>(num_panels * avx2::kPanelOutputs));
+    scales.resize(static_cast<size_t>(num_panels * fp32::kPanelOutputs));
     const auto address = reinterpret_cast<uintptr_t>(storage.data());
     view = {element, num_panels, inputs, storage.data() + (64 - address % 64) % 64, scales.data()};
-    avx2::Pack({avx2::Element::kFp32, weights.data(), outputs}, 0, avx2::kPanelOutputs, view, 2);
+    fp32::Pack({fp32::Element::kFp32, weights.data(), outputs}, 0, fp32::kPanelOutputs, view, 2);
   }
   std::vector<float> Row(int64_t output) const {
     std::vector<float> row(static_cast<size_t>(view.inputs));
-    avx2::Unpack(view, output, row.data());
+    fp32::Unpack(view, output, row.data());
     return row;
   }
   std::vector<std::byte> storage;
   std::vector<float> scales;
-  avx2::PackedWeights view;
+  fp32::PackedWeights view;
 };
 
-inline constexpr avx2::Element kElements[] = {avx2::Element::kFp32, avx2::Element::kBf16,
-                                              avx2::Element::kInt8};
+inline constexpr fp32::Element kElements[] = {fp32::Element::kFp32, fp32::Element::kBf16,
+                                              fp32::Element::kInt8};
 
-inline std::string ElementName(const testing::TestParamInfo<avx2::Element>& info) {
-  return info.param == avx2::Element::kFp32 ? "fp32" : info.param == avx2::Element::kBf16 ? "bf16" : "int8";
+inline std::string ElementName(fp32::Element element) {
+  return element == fp32::Element::kFp32 ? "fp32" : element == fp32::Element::kBf16 ? "bf16" : "int8";
 }
 
 }  // namespace cacheclip

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include <gtest/gtest.h>
+
 #include "tests/unit/common/model/kernels/packed_matrix.h"
 
 namespace cacheclip {
 namespace {
 
-using avx2::Element;
+using fp32::Element;
 
 class PackedLinear : public testing::TestWithParam<Element> {};
 
@@ -33,20 +35,21 @@ TEST_P(PackedLinear, UnpackedWeightsAreThePackedOnesWithinTheirRounding) {
 TEST_P(PackedLinear, LanesBehindTheLastRowAreZero) {
   std::mt19937 random(2);
   const Packed packed(GetParam(), Random(3 * 5, random), 3, 5);
-  for (int64_t lane = 3; lane < avx2::kPanelOutputs; ++lane)
+  for (int64_t lane = 3; lane < fp32::kPanelOutputs; ++lane)
     EXPECT_EQ(packed.Row(lane), std::vector<float>(5, 0.0f));
 }
 
 TEST_P(PackedLinear, ASourceInBf16IsItsOwnValues) {
   const std::vector<uint16_t> source = {0x3f80, 0xbf00, 0x4049, 0x0000};  // 1, -0.5, 3.140625, 0
   Packed packed(GetParam(), std::vector<float>(4, 9.0f), 1, 4);
-  avx2::Pack({Element::kBf16, source.data(), 1}, 0, avx2::kPanelOutputs, packed.view, 1);
+  fp32::Pack({Element::kBf16, source.data(), 1}, 0, fp32::kPanelOutputs, packed.view, 1);
   const float step = GetParam() == Element::kInt8 ? 3.140625f / 127 / 2 : 0;
   const float expected[] = {1, -0.5f, 3.140625f, 0};
   for (size_t k = 0; k < 4; ++k) EXPECT_NEAR(packed.Row(0)[k], expected[k], step * 1.0001f);
 }
 
-INSTANTIATE_TEST_SUITE_P(Elements, PackedLinear, testing::ValuesIn(kElements), ElementName);
+INSTANTIATE_TEST_SUITE_P(Elements, PackedLinear, testing::ValuesIn(kElements),
+                         [](const auto& info) { return ElementName(info.param); });
 
 }  // namespace
 }  // namespace cacheclip

@@ -1,13 +1,13 @@
-// What both ways of attention with AVX2 share: lanes, offsets and constants. A lane is a (row, head in group)
-// pair of one kv head. Included by the AVX2 files alone (needs their compile flags).
+// What both ways of attention in fp32 share: lanes, offsets and constants. A lane is a (row, head in group)
+// pair of one kv head. Included by kernel files alone (needs their compile flags).
 #pragma once
 
 #include <cstddef>
 
-#include "common/model/kernels/attention_avx2.h"
-#include "common/model/kernels/register_tile_avx2.h"
+#include "common/model/kernels/attention_fp32.h"
+#include "common/model/kernels/register_tile_fp32.h"
 
-namespace cacheclip::avx2 {
+namespace cacheclip::fp32 {
 namespace {
 
 constexpr float kLog2E = 1.44269504f;  // softmax is computed in base 2
@@ -27,25 +27,25 @@ inline size_t SlotOffset(const AttentionArguments& a, int kv_head, int slot) {
 
 // The register tile of a panel of lanes: kPanelRows keys, or components, by kPanelLanes.
 constexpr int kVectors = 3;
-constexpr int kPanelLanes = 8 * kVectors;
-constexpr int kPanelRows = 4;
+constexpr int kPanelLanes = kLanes * kVectors;
+constexpr int kPanelRows = kLanes == 8 ? 4 : 8;
 
-using Sums = __m256[kPanelRows][kVectors];
+using Sums = Vec[kPanelRows][kVectors];
 
 template <int kRows>
 inline void LoadSums(const float* c, Sums& sums) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm256_loadu_ps(c + r * kPanelLanes + 8 * v);
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = Load(c + r * kPanelLanes + kLanes * v);
 }
 
 template <int kRows>
 inline void StoreSums(const Sums& sums, float* c) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) _mm256_storeu_ps(c + r * kPanelLanes + 8 * v, sums[r][v]);
+    for (int v = 0; v < kVectors; ++v) Store(c + r * kPanelLanes + kLanes * v, sums[r][v]);
 }
 
 // sums[r][lane] += Σ_k a[r · a_row + k · a_step] · b[k][lane].
@@ -53,17 +53,17 @@ template <int kRows>
 inline void AddProducts(const float* a, size_t a_row, size_t a_step, const float* b, int steps, Sums& sums) {
 #pragma GCC unroll 2
   for (int k = 0; k < steps; ++k, a += a_step, b += kPanelLanes) {
-    __m256 lanes[kVectors];
+    Vec lanes[kVectors];
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) lanes[v] = _mm256_loadu_ps(b + 8 * v);
-#pragma GCC unroll 4
+    for (int v = 0; v < kVectors; ++v) lanes[v] = Load(b + kLanes * v);
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const __m256 factor = _mm256_broadcast_ss(a + r * a_row);
+      const Vec factor = Broadcast(a[r * a_row]);
 #pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm256_fmadd_ps(factor, lanes[v], sums[r][v]);
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = MultiplyAdd(factor, lanes[v], sums[r][v]);
     }
   }
 }
 
 }  // namespace
-}  // namespace cacheclip::avx2
+}  // namespace cacheclip::fp32

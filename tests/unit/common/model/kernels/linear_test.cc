@@ -1,8 +1,10 @@
 // Each form of weights against products in double precision, over shapes that leave rests of every kind.
-#include "common/model/kernels/linear_avx2.h"
+#include "common/model/kernels/linear.h"
 
 #include <cmath>
 #include <random>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -13,31 +15,40 @@
 namespace cacheclip {
 namespace {
 
-using avx2::Element;
-using avx2::Epilogue;
+using fp32::Element;
+using fp32::Epilogue;
 
-class LinearAvx2 : public testing::TestWithParam<Element> {
- protected:
-  void SetUp() override {
-    if (!MachineHas(Isa::kAvx2)) GTEST_SKIP() << "this CPU lacks avx2";
-  }
+struct Kernel {
+  Isa isa;
+  void (*run)(const fp32::LinearArguments&);
 };
 
-TEST_P(LinearAvx2, IsTheProductForAnyShapeAndEpilogue) {
+constexpr Kernel kKernels[] = {{Isa::kAvx2, fp32::LinearAvx2}, {Isa::kAvx512, fp32::LinearAvx512}};
+
+class LinearFp32 : public testing::TestWithParam<std::tuple<Kernel, Element>> {
+ protected:
+  void SetUp() override {
+    if (!MachineHas(kernel_.isa)) GTEST_SKIP() << "this CPU lacks " << IsaName(kernel_.isa);
+  }
+  const Kernel kernel_ = std::get<0>(GetParam());
+  const Element element_ = std::get<1>(GetParam());
+};
+
+TEST_P(LinearFp32, IsTheProductForAnyShapeAndEpilogue) {
   std::mt19937 random(2);
   for (const int64_t rows : {1, 2, 3, 4, 5, 11, 97, 200})
-    for (const auto& [outputs, inputs] : {std::pair{16, 8}, {40, 33}, {50, 600}, {20, 1300}, {7, 1}})
+    for (const auto& [outputs, inputs] :
+         {std::pair{16, 8}, {40, 33}, {50, 600}, {20, 1300}, {100, 40}, {7, 1}})
       for (const Epilogue epilogue : {Epilogue::kStore, Epilogue::kAdd}) {
-        const Packed packed(GetParam(), Random(static_cast<size_t>(outputs * inputs), random), outputs,
-                            inputs);
+        const Packed packed(element_, Random(static_cast<size_t>(outputs * inputs), random), outputs, inputs);
         const int64_t x_stride = inputs + 3, out_stride = outputs + 2;
         const std::vector<float> x = Random(static_cast<size_t>(rows * x_stride), random);
         const std::vector<float> bias = Random(static_cast<size_t>(outputs), random);
         const std::vector<float> before = Random(static_cast<size_t>(rows * out_stride), random);
         for (const bool has_bias : {false, true}) {
           std::vector<float> out = before;
-          avx2::Linear({packed.view, x.data(), x_stride, rows, has_bias ? bias.data() : nullptr, out.data(),
-                        out_stride, outputs, epilogue, 3});
+          kernel_.run({packed.view, x.data(), x_stride, rows, has_bias ? bias.data() : nullptr, out.data(),
+                       out_stride, outputs, epilogue, 3});
           for (int64_t r = 0; r < rows; ++r) {
             float top = 0;
             for (int64_t k = 0; k < inputs; ++k) top = std::max(top, std::fabs(x[r * x_stride + k]));
@@ -55,7 +66,7 @@ TEST_P(LinearAvx2, IsTheProductForAnyShapeAndEpilogue) {
                 sum += product, size += std::fabs(product), weight_sum += std::fabs(row[k]);
               }
               // fp32 sums; a rounded row is off by half a step of its largest number over 8191 each.
-              const double rounding = GetParam() == Element::kInt8 ? weight_sum * top / 8191 / 2 * 1.001 : 0;
+              const double rounding = element_ == Element::kInt8 ? weight_sum * top / 8191 / 2 * 1.001 : 0;
               ASSERT_LE(std::fabs(is - sum), 1e-6 * size + rounding + 1e-6)
                   << rows << "x" << outputs << "x" << inputs << " row " << r << " output " << o;
             }
@@ -64,19 +75,19 @@ TEST_P(LinearAvx2, IsTheProductForAnyShapeAndEpilogue) {
       }
 }
 
-TEST_P(LinearAvx2, GatedLanesGiveHalfAsManyColumns) {
+TEST_P(LinearFp32, GatedLanesGiveHalfAsManyColumns) {
   std::mt19937 random(3);
   constexpr int64_t kOutputs = 21, kInputs = 18;
   const int64_t num_panels = (kOutputs + 7) / 8;
   const std::vector<float> gate = Random(kOutputs * kInputs, random), up = Random(kOutputs * kInputs, random);
-  Packed both(GetParam(), Random(static_cast<size_t>(num_panels * 16 * kInputs), random), num_panels * 16,
+  Packed both(element_, Random(static_cast<size_t>(num_panels * 16 * kInputs), random), num_panels * 16,
               kInputs);
-  avx2::Pack({Element::kFp32, gate.data(), kOutputs}, 0, 8, both.view, 1);
-  avx2::Pack({Element::kFp32, up.data(), kOutputs}, 8, 8, both.view, 1);
+  fp32::Pack({Element::kFp32, gate.data(), kOutputs}, 0, 8, both.view, 1);
+  fp32::Pack({Element::kFp32, up.data(), kOutputs}, 8, 8, both.view, 1);
   for (const int64_t rows : {1, 4, 30}) {
     const std::vector<float> x = Random(static_cast<size_t>(rows * kInputs), random);
     std::vector<float> out(static_cast<size_t>(rows * kOutputs), std::nanf(""));
-    avx2::Linear(
+    kernel_.run(
         {both.view, x.data(), kInputs, rows, nullptr, out.data(), kOutputs, kOutputs, Epilogue::kSwiGlu, 2});
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t o = 0; o < kOutputs; ++o) {
@@ -87,23 +98,29 @@ TEST_P(LinearAvx2, GatedLanesGiveHalfAsManyColumns) {
               up_sum += static_cast<double>(u[k]) * x[r * kInputs + k];
         const double expected = gate_sum / (1 + std::exp(-gate_sum)) * up_sum;
         ASSERT_NEAR(out[r * kOutputs + o], expected,
-                    1e-2 * (GetParam() == Element::kInt8) + 1e-5 * (1 + std::fabs(expected)));
+                    1e-2 * (element_ == Element::kInt8) + 1e-5 * (1 + std::fabs(expected)));
       }
   }
 }
 
-TEST_P(LinearAvx2, LargeNumbersSaturateTheGateCleanly) {
+TEST_P(LinearFp32, LargeNumbersSaturateTheGateCleanly) {
   const std::vector<float> ones(16 * 8, 1.0f);
-  const Packed packed(GetParam(), ones, 16, 8);
+  const Packed packed(element_, ones, 16, 8);
   for (const float x : {1e4f, -1e4f}) {
     const std::vector<float> row(8, x);
     std::vector<float> out(8);
-    avx2::Linear({packed.view, row.data(), 8, 1, nullptr, out.data(), 8, 8, Epilogue::kSwiGlu, 1});
+    kernel_.run({packed.view, row.data(), 8, 1, nullptr, out.data(), 8, 8, Epilogue::kSwiGlu, 1});
     EXPECT_NEAR(out[3], x > 0 ? 6.4e9 : 0, x > 0 ? 1e4 : 1e-20);  // of inputs of ±8e4
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Elements, LinearAvx2, testing::ValuesIn(kElements), ElementName);
+std::string Name(const testing::TestParamInfo<std::tuple<Kernel, Element>>& info) {
+  const auto& [kernel, element] = info.param;
+  return std::string(IsaName(kernel.isa)) + "_" + ElementName(element);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, LinearFp32,
+                         testing::Combine(testing::ValuesIn(kKernels), testing::ValuesIn(kElements)), Name);
 
 }  // namespace
 }  // namespace cacheclip

@@ -1,14 +1,14 @@
 // A few query rows (decode): keys are read as they lie, in parts whose results are merged.
-// Included by attention_avx2.cc alone.
+// Included by attention_fp32_run.h alone.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <vector>
 
-#include "common/model/kernels/attention_primitives_avx2.h"
+#include "common/model/kernels/attention_primitives_fp32.h"
 
-namespace cacheclip::avx2 {
+namespace cacheclip::fp32 {
 namespace {
 
 constexpr int kFewLanes = 12;   // more go in panels
@@ -20,22 +20,21 @@ inline void Prefetch(const float* from, int count) {
 }
 
 inline float Highest(const float* scores, int count) {
-  __m256 highest = _mm256_set1_ps(kLowest);
-  for (int i = 0; i < count; i += 8) highest = _mm256_max_ps(highest, _mm256_loadu_ps(scores + i));
+  Vec highest = Broadcast(kLowest);
+  for (int i = 0; i < count; i += kLanes) highest = Max(highest, Load(scores + i));
   return MaxOf(highest);
 }
 
 // Scores in base 2 become weights against `top`, in place; returns their sum. Where nothing is seen, so that
 // `top` is kLowest too, nothing is added.
 inline float ToWeightsAgainst(float top, float* scores, int count) {
-  const __m256 base = _mm256_set1_ps(std::max(top, kLowest / 2));
-  __m256 sum = _mm256_setzero_ps();
-  for (int i = 0; i < count; i += 8) {
-    const __m256 score = _mm256_sub_ps(_mm256_loadu_ps(scores + i), base);
-    const __m256 seen = _mm256_cmp_ps(score, _mm256_set1_ps(-126.0f), _CMP_GE_OQ);
-    const __m256 weight = _mm256_and_ps(seen, Exp2(score));
-    sum = _mm256_add_ps(sum, weight);
-    _mm256_storeu_ps(scores + i, weight);
+  const Vec base = Broadcast(std::max(top, kLowest / 2));
+  Vec sum = Zero();
+  for (int i = 0; i < count; i += kLanes) {
+    const Vec score = Subtract(Load(scores + i), base);
+    const Vec weight = WhereNotBelow(score, Broadcast(-126.0f), Exp2(score));
+    sum = Add(sum, weight);
+    Store(scores + i, weight);
   }
   return SumOf(sum);
 }
@@ -48,20 +47,19 @@ struct Part {
 
 // scores[0..8) of eight neighbouring keys.
 inline __m256 ScoreEight(const float* query, const float* keys, int dim) {
-  __m256 sums[8] = {};
-  for (int d = 0; d < dim; d += 8) {
-    const __m256 q = _mm256_loadu_ps(query + d);
+  Vec sums[8] = {};
+  for (int d = 0; d < dim; d += kLanes) {
+    const Vec q = Load(query + d);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i)
-      sums[i] = _mm256_fmadd_ps(q, _mm256_loadu_ps(keys + static_cast<size_t>(i) * dim + d), sums[i]);
+      sums[i] = MultiplyAdd(q, Load(keys + static_cast<size_t>(i) * dim + d), sums[i]);
   }
   return SumsOf(sums);
 }
 
 inline float ScoreOne(const float* query, const float* key, int dim) {
-  __m256 sum = _mm256_setzero_ps();
-  for (int d = 0; d < dim; d += 8)
-    sum = _mm256_fmadd_ps(_mm256_loadu_ps(query + d), _mm256_loadu_ps(key + d), sum);
+  Vec sum = Zero();
+  for (int d = 0; d < dim; d += kLanes) sum = MultiplyAdd(Load(query + d), Load(key + d), sum);
   return SumOf(sum);
 }
 
@@ -98,7 +96,7 @@ inline void WeighKeys(const AttentionArguments& a, int kv_head, int begin, int e
 
 inline void RunPart(const AttentionArguments& a, int kv_head, int begin, int end, Part& part) {
   const int lanes = a.num_rows * Group(a), dim = a.head_dim;
-  const size_t stride = (static_cast<size_t>(end - begin) + 7) / 8 * 8;
+  const size_t stride = (static_cast<size_t>(end - begin) + kLanes - 1) / kLanes * kLanes;
   static thread_local std::vector<float> weights;  // [lanes, stride]
   weights.resize(static_cast<size_t>(lanes) * stride);
   WeighKeys(a, kv_head, begin, end, stride, weights.data(), part);
@@ -107,9 +105,9 @@ inline void RunPart(const AttentionArguments& a, int kv_head, int begin, int end
   for (int key = 0; key < end - begin; key += kValueTile) {
     const float* const tile = values + static_cast<size_t>(key) * dim;
     Prefetch(tile + kValueTile * dim, kValueTile * dim);
-    for (int d = 0; d < dim; d += kTileColumns)
-      for (int lane = 0; lane < lanes; lane += kTileRows)
-        MultiplyRows(std::min(kTileRows, lanes - lane), &weights[static_cast<size_t>(lane) * stride + key],
+    for (int d = 0; d < dim; d += kColumns)
+      for (int lane = 0; lane < lanes; lane += kRowsAtOnce)
+        MultiplyRows(std::min(kRowsAtOnce, lanes - lane), &weights[static_cast<size_t>(lane) * stride + key],
                      stride, tile + d, static_cast<size_t>(dim), std::min(kValueTile, end - begin - key),
                      part.out + static_cast<size_t>(lane) * dim + d, static_cast<size_t>(dim));
   }
@@ -132,4 +130,4 @@ inline void MergeParts(const AttentionArguments& a, int kv_head, const Part* par
 }
 
 }  // namespace
-}  // namespace cacheclip::avx2
+}  // namespace cacheclip::fp32

@@ -1,22 +1,23 @@
 // Many query rows (prefill): queries lie in SIMD lanes, the (row, head in group) pairs of one kv head cut in
-// panels of 24, so that keys and values are used as they lie, an element broadcast to a panel at a time:
+// panels of 24 or 48, so that keys and values are used as they lie, an element broadcast to a panel at a
+// time:
 //   S^T[key][lane] = Σ_d K[key][d] · Q^T[d][lane]        O^T[d][lane] += Σ_key V[key][d] · P^T[key][lane]
 // Both products are the same register tile, and softmax, which runs online, needs no horizontal operation.
-// Included by attention_avx2.cc alone.
+// Included by attention_fp32_run.h alone.
 #pragma once
 
 #include <algorithm>
 #include <vector>
 
-#include "common/model/kernels/attention_primitives_avx2.h"
+#include "common/model/kernels/attention_primitives_fp32.h"
 
-namespace cacheclip::avx2 {
+namespace cacheclip::fp32 {
 namespace {
 
 // Of so many keys a panel's weights are in memory at once, in the first-level cache.
 constexpr int kKeyTile = 64;
 
-// 24 lanes of one kv head. One object per thread.
+// kPanelLanes lanes of one kv head. One object per thread.
 class Panel {
  public:
   void Begin(const AttentionArguments& a, int kv_head, int first_lane, int num_lanes) {
@@ -39,12 +40,14 @@ class Panel {
   void AddTile(const AttentionArguments& a, int key, int num_keys) {
     const float* keys = a.keys + SlotOffset(a, kv_head_, key);
     const float* values = a.values + SlotOffset(a, kv_head_, key);
+    Vec tops[kVectors];
+    for (int v = 0; v < kVectors; ++v) tops[v] = Load(max_ + kLanes * v);
     int k = 0;
     for (; k + kPanelRows <= num_keys; k += kPanelRows)
-      Score<kPanelRows>(keys + static_cast<size_t>(k) * dim_, a.slot_bias + key + k, k);
-    for (; k < num_keys; ++k) Score<1>(keys + static_cast<size_t>(k) * dim_, a.slot_bias + key + k, k);
-    if (key + num_keys - 1 > limits_[0]) Hide(key, num_keys);
-    ToWeights(num_keys);
+      Score<kPanelRows>(keys + static_cast<size_t>(k) * dim_, a.slot_bias + key + k, k, tops);
+    for (; k < num_keys; ++k) Score<1>(keys + static_cast<size_t>(k) * dim_, a.slot_bias + key + k, k, tops);
+    if (key + num_keys - 1 > limits_[0]) Hide(key, num_keys, tops);
+    ToWeights(num_keys, tops);
     for (int d = 0; d < dim_; d += kPanelRows) {
       Sums sums;
       LoadSums<kPanelRows>(&out_[d * kPanelLanes], sums);
@@ -54,11 +57,11 @@ class Panel {
   }
 
   void Finish(const AttentionArguments& a) {
-    for (int v = 0; v < kPanelLanes; v += 8) {
-      const __m256 inverse = _mm256_div_ps(_mm256_set1_ps(1.0f), _mm256_loadu_ps(sum_ + v));
+    for (int v = 0; v < kPanelLanes; v += kLanes) {
+      const Vec inverse = Quotient(Broadcast(1.0f), Load(sum_ + v));
       for (int d = 0; d < dim_; ++d) {
         float* out = &out_[d * kPanelLanes + v];
-        _mm256_storeu_ps(out, _mm256_mul_ps(inverse, _mm256_loadu_ps(out)));
+        Store(out, Product(inverse, Load(out)));
       }
     }
     for (int i = 0; i < num_lanes_; ++i) {
@@ -68,54 +71,57 @@ class Panel {
   }
 
  private:
+  // `tops` become each lane's highest score, if it is above what they were.
   template <int kRows>
-  void Score(const float* keys, const float* bias, int at) {
+  void Score(const float* keys, const float* bias, int at, Vec (&tops)[kVectors]) {
     Sums sums;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = _mm256_set1_ps(bias[r] * kLog2E);
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = Broadcast(bias[r] * kLog2E);
     AddProducts<kRows>(keys, dim_, 1, queries_.data(), dim_, sums);
     StoreSums<kRows>(sums, weights_ + at * kPanelLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) tops[v] = Max(tops[v], sums[r][v]);
   }
 
-  // What a lane does not see scores kLowest.
-  void Hide(int key, int num_keys) {
-    for (int v = 0; v < kPanelLanes; v += 8) {
-      const __m256i limits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(limits_ + v));
+  // What a lane does not see scores kLowest, and does not count for its highest score.
+  void Hide(int key, int num_keys, Vec (&tops)[kVectors]) {
+    for (int i = 0; i < kVectors; ++i) {
+      const int v = kLanes * i;
+      tops[i] = Load(max_ + v);
       for (int k = 0; k < num_keys; ++k) {
-        float* score = weights_ + k * kPanelLanes + v;
-        const __m256i hidden = _mm256_cmpgt_epi32(_mm256_set1_epi32(key + k), limits);
-        _mm256_storeu_ps(score, _mm256_blendv_ps(_mm256_loadu_ps(score), _mm256_set1_ps(kLowest),
-                                                 _mm256_castsi256_ps(hidden)));
+        float* const score = weights_ + k * kPanelLanes + v;
+        const Vec seen = WhereWithin(limits_ + v, key + k, Load(score), Broadcast(kLowest));
+        tops[i] = Max(tops[i], seen);
+        Store(score, seen);
       }
     }
   }
 
-  // Scores become weights against each lane's running maximum.
-  void ToWeights(int num_keys) {
-    for (int v = 0; v < kPanelLanes; v += 8) {
-      const __m256 old_max = _mm256_loadu_ps(max_ + v);
-      __m256 top = old_max;
-      for (int k = 0; k < num_keys; ++k)
-        top = _mm256_max_ps(top, _mm256_loadu_ps(weights_ + k * kPanelLanes + v));
-      __m256 sum = _mm256_loadu_ps(sum_ + v);
-      if (_mm256_movemask_ps(_mm256_cmp_ps(top, old_max, _CMP_GT_OQ)) != 0) {
-        const __m256 fade = Exp2(_mm256_sub_ps(old_max, top));
+  // Scores become weights against each lane's running maximum, which becomes `tops`.
+  void ToWeights(int num_keys, const Vec (&tops)[kVectors]) {
+    for (int v = 0; v < kPanelLanes; v += kLanes) {
+      const Vec old_max = Load(max_ + v), top = tops[v / kLanes];
+      Vec sum = Load(sum_ + v);
+      if (AnyAbove(top, old_max)) {
+        const Vec fade = Exp2(Subtract(old_max, top));
         for (int d = 0; d < dim_; ++d) {
           float* out = &out_[d * kPanelLanes + v];
-          _mm256_storeu_ps(out, _mm256_mul_ps(fade, _mm256_loadu_ps(out)));
+          Store(out, Product(fade, Load(out)));
         }
-        sum = _mm256_mul_ps(fade, sum);
-        _mm256_storeu_ps(max_ + v, top);
+        sum = Product(fade, sum);
+        Store(max_ + v, top);
       }
       for (int k = 0; k < num_keys; ++k) {
         float* score = weights_ + k * kPanelLanes + v;
-        const __m256 weight = Exp2(_mm256_sub_ps(_mm256_loadu_ps(score), top));
-        sum = _mm256_add_ps(sum, weight);
-        _mm256_storeu_ps(score, weight);
+        const Vec weight = Exp2(Subtract(Load(score), top));
+        sum = Add(sum, weight);
+        Store(score, weight);
       }
-      _mm256_storeu_ps(sum_ + v, sum);
+      Store(sum_ + v, sum);
     }
   }
 
@@ -127,4 +133,4 @@ class Panel {
 };
 
 }  // namespace
-}  // namespace cacheclip::avx2
+}  // namespace cacheclip::fp32

@@ -1,20 +1,22 @@
-#include "common/model/kernels/attention_avx2.h"
+// Attention in fp32 with the vectors of simd.h: how its work is shared out. Included by
+// attention_fp32_avx2.cc and attention_fp32_avx512.cc alone.
+#pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <vector>
 
-#include "common/model/kernels/attention_block_avx2.h"
-#include "common/model/kernels/attention_few_avx2.h"
+#include "common/model/kernels/attention_block_fp32.h"
+#include "common/model/kernels/attention_few_fp32.h"
 
-namespace cacheclip::avx2 {
+namespace cacheclip::fp32 {
 namespace {
 
 constexpr int kMaxPanels = 4;  // that share a tile of keys and values in the second-level cache
 constexpr int kItemsPerThread = 8;
 constexpr int kMinKeysPerPart = 256;  // of few rows
 
-void RunPanels(const AttentionArguments& a) {
+inline void RunPanels(const AttentionArguments& a) {
   const int lanes = a.num_rows * Group(a), num_panels = (lanes + kPanelLanes - 1) / kPanelLanes;
   const int per_item =
       std::clamp(num_panels * a.num_kv_heads / (a.num_threads * kItemsPerThread), 1, kMaxPanels);
@@ -41,7 +43,7 @@ void RunPanels(const AttentionArguments& a) {
 }
 
 // Few rows: keys are cut in parts, so that every thread has some.
-void RunFewLanes(const AttentionArguments& a) {
+inline void RunFewLanes(const AttentionArguments& a) {
   const int keys = a.limits[a.num_rows - 1] + 1;
   const int wanted = (2 * a.num_threads + a.num_kv_heads - 1) / a.num_kv_heads;
   const int num_parts = std::clamp(keys / kMinKeysPerPart, 1, wanted);
@@ -62,13 +64,12 @@ void RunFewLanes(const AttentionArguments& a) {
     MergeParts(a, head, all + static_cast<size_t>(head) * num_parts, num_parts);
 }
 
-}  // namespace
-
-void Attention(const AttentionArguments& a) {
+inline void RunAttention(const AttentionArguments& a) {
   if (a.num_rows * Group(a) <= kFewLanes)
     RunFewLanes(a);
   else
     RunPanels(a);
 }
 
-}  // namespace cacheclip::avx2
+}  // namespace
+}  // namespace cacheclip::fp32

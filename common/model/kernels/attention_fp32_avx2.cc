@@ -1,0 +1,8 @@
+#include "common/model/kernels/attention_fp32.h"
+#include "common/model/kernels/attention_fp32_run.h"
+
+namespace cacheclip::fp32 {
+
+void AttentionAvx2(const AttentionArguments& arguments) { RunAttention(arguments); }
+
+}  // namespace cacheclip::fp32

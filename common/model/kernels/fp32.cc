@@ -1,0 +1,17 @@
+// The fp32 kernels are compiled for two instruction sets; which of them runs is decided here, in a file that
+// any CPU can execute.
+#include "common/model/kernels/attention_fp32.h"
+#include "common/model/kernels/isa.h"
+#include "common/model/kernels/linear.h"
+
+namespace cacheclip::fp32 {
+
+void Attention(const AttentionArguments& arguments) {
+  ActiveIsa() >= Isa::kAvx512 ? AttentionAvx512(arguments) : AttentionAvx2(arguments);
+}
+
+void Linear(const LinearArguments& arguments) {
+  ActiveIsa() >= Isa::kAvx512 ? LinearAvx512(arguments) : LinearAvx2(arguments);
+}
+
+}  // namespace cacheclip::fp32

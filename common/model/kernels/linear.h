@@ -1,0 +1,34 @@
+// y = x · Wᵀ for CPUs with AVX2 or AVX-512, the weights packed once (packed_weights.h). bf16 is widened to
+// fp32 as a panel is used, so its results are those of fp32 weights of the same values. With int8 weights x
+// is rounded, row by row, to integers of up to 14 bits, and the products are summed exactly. Many rows go
+// through a register tile, a few (decode) stream each panel once. Functions only; threads come from OpenMP.
+#pragma once
+
+#include <cstdint>
+
+#include "common/model/kernels/packed_weights.h"
+
+namespace cacheclip::fp32 {
+
+enum class Epilogue {
+  kStore,   // out = y + bias
+  kAdd,     // out += y + bias
+  kSwiGlu,  // out = silu(y of lanes 0–7) · (y of lanes 8–15) of each panel: 8 columns a panel
+};
+
+struct LinearArguments {
+  PackedWeights weights;
+  const float* x;  // [rows, inputs]
+  int64_t x_stride, rows;
+  const float* bias;  // null, or [outputs]; null with kSwiGlu
+  float* out;         // [rows, outputs]
+  int64_t out_stride, outputs;
+  Epilogue epilogue;
+  int num_threads;
+};
+// The caller checks that the machine has the instruction set named; for Linear(), that kAvx2 is active.
+void LinearAvx2(const LinearArguments& arguments);
+void LinearAvx512(const LinearArguments& arguments);
+void Linear(const LinearArguments& arguments);  // by the widest vectors of ActiveIsa()
+
+}  // namespace cacheclip::fp32

@@ -1,0 +1,118 @@
+// What both ways of multiplying with packed weights share: rounding of rows, and what becomes of a panel's
+// products. Included by kernel files alone (needs their compile flags).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "common/model/kernels/linear.h"
+#include "common/model/kernels/simd.h"
+
+namespace cacheclip::fp32 {
+namespace {
+
+constexpr int kMaxInput = 8191;  // of rounded rows of x; less where the sum of products could overflow
+constexpr int kPanelVectors = kPanelOutputs / kLanes;
+
+// Rows of x become integers, x ≈ scale · rounded, limited so that no sum of products overflows.
+inline float RoundingLimit(int64_t inputs) {
+  return static_cast<float>(std::min<int64_t>(kMaxInput, INT32_MAX / (2 * Pairs(inputs) * kMaxWeight)));
+}
+
+// `out`: [2 · pairs], zero behind the inputs. Returns the scale.
+inline float RoundRow(const float* x, int64_t inputs, int16_t* out) {
+  Vec largest = Zero();
+  int64_t k = 0;
+  for (; k + kLanes <= inputs; k += kLanes) largest = Max(largest, Magnitude(Load(x + k)));
+  float top = MaxOf(largest);
+  for (; k < inputs; ++k) top = std::max(top, std::fabs(x[k]));
+  const float scale = top > 0 ? top / RoundingLimit(inputs) : 1.0f;
+  const Vec inverse = Broadcast(1 / scale);
+  for (k = 0; k + kLanes <= inputs; k += kLanes) StoreRounded(out + k, Product(inverse, Load(x + k)));
+  for (; k < inputs; ++k) out[k] = static_cast<int16_t>(std::lrint(x[k] / scale));
+  if (inputs % 2 == 1) out[inputs] = 0;
+  return scale;
+}
+
+// Integer sums of one panel, rows of 16 that are `stride` apart, become products.
+inline void Scale(const PackedWeights& packed, int64_t panel, const float* row_scales, int64_t rows,
+                  float* products, int64_t stride) {
+  for (int64_t r = 0; r < rows; ++r, products += stride)
+    for (int v = 0; v < kPanelOutputs; v += kLanes) {
+      const Vec scales = Load(packed.scales + panel * kPanelOutputs + v);
+      Store(products + v,
+            Product(ToFloat(LoadInts(products + v)), Product(Broadcast(row_scales[r]), scales)));
+    }
+}
+
+// Writes what `rows` rows have of one panel, products[r · stride + 0..16).
+class Finisher {
+ public:
+  Finisher(const LinearArguments& arguments, int64_t panel, int64_t first_row)
+      : a_(arguments),
+        width_(IsGated() ? kPanelOutputs / 2 : kPanelOutputs),
+        column_(panel * width_),
+        columns_(std::min(width_, a_.outputs - column_)),
+        first_row_(first_row) {}
+
+  // Brings what Write() of `panels` neighbouring panels will write into the cache.
+  void Fetch(int64_t rows, int64_t panels) const {
+    constexpr int64_t kLine = 64 / sizeof(float);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < panels * width_; c += kLine) __builtin_prefetch(Out(r) + c, /*write*/ 1);
+  }
+
+  void Write(int64_t rows, const float* products, int64_t stride) const {
+    if (columns_ < width_ || a_.bias != nullptr)
+      for (int64_t r = 0; r < rows; ++r) WriteByElement(r, products + r * stride);
+    else if (IsGated())
+      WriteGated(rows, products, stride);
+    else
+      WritePlain(rows, products, stride);
+  }
+
+ private:
+  bool IsGated() const { return a_.epilogue == Epilogue::kSwiGlu; }
+  float* Out(int64_t row) const { return a_.out + (first_row_ + row) * a_.out_stride + column_; }
+
+  void WritePlain(int64_t rows, const float* products, int64_t stride) const {
+    for (int64_t r = 0; r < rows; ++r, products += stride)
+      for (int v = 0; v < kPanelOutputs; v += kLanes) {
+        float* const out = Out(r) + v;
+        const Vec y = Load(products + v);
+        Store(out, a_.epilogue == Epilogue::kAdd ? Add(Load(out), y) : y);
+      }
+  }
+
+  // 8 gates and 8 factors a row: as many rows at once as fill a vector.
+  void WriteGated(int64_t rows, const float* products, int64_t stride) const {
+    for (int64_t r = 0; r < rows; r += kLanes / 8) {
+      const int64_t last = std::min(r + kLanes / 8, rows) - 1;
+      const float *first_row = products + r * stride, *last_row = products + last * stride;
+      const Vec gate = LoadEights(first_row, last_row), factor = LoadEights(first_row + 8, last_row + 8);
+      StoreEights(Out(r), Out(last), Product(Silu(gate), factor));
+    }
+  }
+
+  // Rows that end inside of the panel, and biases.
+  void WriteByElement(int64_t row, const float* products) const {
+    float values[kPanelOutputs];
+    std::copy_n(products, kPanelOutputs, values);
+    if (IsGated()) {
+      const Vec gate = LoadEights(products, products);
+      StoreEights(values, values, Product(Silu(gate), LoadEights(products + 8, products + 8)));
+    }
+    float* const out = Out(row);
+    for (int64_t c = 0; c < columns_; ++c) {
+      const float y = values[c] + (a_.bias != nullptr ? a_.bias[column_ + c] : 0.0f);
+      out[c] = a_.epilogue == Epilogue::kAdd ? out[c] + y : y;
+    }
+  }
+
+  const LinearArguments& a_;
+  const int64_t width_, column_, columns_, first_row_;
+};
+
+}  // namespace
+}  // namespace cacheclip::fp32

@@ -1,0 +1,61 @@
+// Products with packed weights: how their work is shared out. Included by linear_avx2.cc and linear_avx512.cc
+// alone.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "common/model/kernels/linear_block.h"
+#include "common/model/kernels/linear_few.h"
+
+namespace cacheclip::fp32 {
+namespace {
+
+// Rows of x that share widened panels, and their bytes: they stay in the second-level cache, which is larger
+// where there is AVX-512.
+constexpr int64_t kMaxBlockRows = kLanes == 8 ? 96 : 192;
+constexpr int64_t kBlockBytes = (kLanes == 8 ? 320 : 640) << 10;
+constexpr int64_t kMinBlockRows = 48;  // fewer only where rows end or kBlockBytes are reached
+
+// Where blocks begin, in whole tiles: as large as caches allow at first, smaller towards the end, so that
+// threads of unlike speed end together. The last entry is the number of tiles. Of the calling thread, until
+// its next call.
+inline const std::vector<int64_t>& BlockBegins(const LinearArguments& a) {
+  static thread_local std::vector<int64_t> begins;
+  const int64_t tiles = Tiles(a.rows);
+  const int64_t most_rows =
+      std::clamp<int64_t>(kBlockBytes / (4 * a.weights.inputs), 4 * kTileRows, kMaxBlockRows);
+  const int64_t most = most_rows / kTileRows, least = std::min(most, kMinBlockRows / kTileRows);
+  begins.assign(1, 0);
+  const auto take = [&](int64_t left) { return std::clamp(left / (2 * a.num_threads), least, most); };
+  if (tiles > most)
+    for (int64_t tile = take(tiles); tile < tiles; tile += take(tiles - tile)) begins.push_back(tile);
+  begins.push_back(tiles);
+  return begins;
+}
+
+inline void RunBlocks(const LinearArguments& a) {
+  const std::vector<int64_t>& begins = BlockBegins(a);
+  const int64_t blocks = static_cast<int64_t>(begins.size()) - 1;
+  const int64_t parts = blocks < a.num_threads ? a.num_threads : 1;  // of the panels
+  const int64_t groups = (a.weights.num_panels + kTilePanels - 1) / kTilePanels;
+#pragma omp parallel num_threads(a.num_threads)
+  {
+    // On the heap: a thread_local of this size would be taken from the stack of every thread of the process.
+    static thread_local const auto block = std::make_unique<Block>();
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < blocks * parts; ++task) {
+      const size_t index = static_cast<size_t>(task / parts);
+      const int64_t first_row = begins[index] * kTileRows, part = task % parts;
+      block->Begin(a, first_row, std::min(begins[index + 1] * kTileRows, a.rows) - first_row);
+      for (int64_t group = part * groups / parts; group < (part + 1) * groups / parts; ++group)
+        block->Run(a, group * kTilePanels);
+    }
+  }
+}
+
+inline void RunLinear(const LinearArguments& a) { a.rows <= kFewRows ? RunFewRows(a) : RunBlocks(a); }
+
+}  // namespace
+}  // namespace cacheclip::fp32

@@ -1,0 +1,83 @@
+// The vectors of simd.h with AVX-512. Included by simd.h alone.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace cacheclip::fp32 {
+namespace {
+
+using Vec = __m512;      // fp32
+using IntVec = __m512i;  // int32, or pairs of int16
+constexpr int kLanes = 16;
+
+inline Vec Zero() { return _mm512_setzero_ps(); }
+inline Vec Broadcast(float x) { return _mm512_set1_ps(x); }
+inline Vec Load(const float* x) { return _mm512_loadu_ps(x); }
+inline void Store(float* out, Vec x) { _mm512_storeu_ps(out, x); }
+inline Vec Add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
+inline Vec Subtract(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
+inline Vec Product(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
+inline Vec Quotient(Vec a, Vec b) { return _mm512_div_ps(a, b); }
+inline Vec MultiplyAdd(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
+inline Vec Max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
+inline Vec Magnitude(Vec x) { return _mm512_abs_ps(x); }
+inline float MaxOf(Vec x) { return _mm512_reduce_max_ps(x); }
+inline float SumOf(Vec x) { return _mm512_reduce_add_ps(x); }
+inline bool AnyAbove(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
+
+// Lane by lane: x where a >= b, else 0.
+inline Vec WhereNotBelow(Vec a, Vec b, Vec x) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x);
+}
+// x in the lanes whose limit is not below `index`, `otherwise` in the others.
+inline Vec WhereWithin(const int32_t* limits, int index, Vec x, Vec otherwise) {
+  const __mmask16 beyond = _mm512_cmpgt_epi32_mask(_mm512_set1_epi32(index), _mm512_loadu_si512(limits));
+  return _mm512_mask_mov_ps(x, beyond, otherwise);
+}
+
+// The parts of x = whole + part, 0 <= part < 1, that Exp2() needs: part, and p · 2^whole.
+inline Vec Fraction(Vec x) { return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+inline Vec TimesPowerOfFloor(Vec p, Vec x, Vec) { return _mm512_scalef_ps(p, x); }
+
+inline Vec WidenBf16(const uint16_t* x) {
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), 16));
+}
+
+inline IntVec ZeroInts() { return _mm512_setzero_si512(); }
+inline IntVec AddInts(IntVec a, IntVec b) { return _mm512_add_epi32(a, b); }
+inline IntVec LoadInts(const void* x) { return _mm512_loadu_si512(x); }
+inline void StoreInts(void* out, IntVec x) { _mm512_storeu_si512(out, x); }
+inline IntVec BroadcastPair(const int16_t* x) {
+  int32_t pair;
+  std::memcpy(&pair, x, sizeof(pair));
+  return _mm512_set1_epi32(pair);
+}
+// sums + a₀·b₀ + a₁·b₁ of the pairs of int16 in each lane.
+inline IntVec AddPairProducts(IntVec sums, IntVec a, IntVec b) { return _mm512_dpwssd_epi32(sums, a, b); }
+inline IntVec WidenInt8(const void* x) {  // 2 · kLanes of them, to int16
+  return _mm512_cvtepi8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(x)));
+}
+inline Vec ToFloat(IntVec x) { return _mm512_cvtepi32_ps(x); }
+inline void StoreRounded(int16_t* out, Vec x) {  // to the nearest integer
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+}
+
+// Eight elements of `first`, then eight of `second`; with 8 lanes those of `first` alone.
+inline Vec LoadEights(const float* first, const float* second) {
+  return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(first)), _mm256_loadu_ps(second), 1);
+}
+inline void StoreEights(float* first, float* second, Vec x) {
+  _mm256_storeu_ps(first, _mm512_castps512_ps256(x));
+  _mm256_storeu_ps(second, _mm512_extractf32x8_ps(x, 1));
+}
+
+inline __m256 FoldHalves(Vec x) {
+  return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+}
+
+}  // namespace
+}  // namespace cacheclip::fp32
