@@ -26,13 +26,15 @@ absl::StatusOr<at::Device> ParseDevice(const std::string& name) {
 }
 
 // KV made on another kind of device or in another dtype differs in its last bits, so both enter the identity.
-Digest ModelFingerprint(const Digest& weights, const ModelOptions& options, const at::Device& device) {
+Digest ModelFingerprint(const Digest& weights, const WeightOptions& options) {
   return Sha256()
       .AddField("cacheclip model 1")
       .AddBytes(weights.data(), weights.size())
-      .AddField(ComputeDtypeName(options.dtype))
-      .AddField(options.weights == WeightFormat::kInt8 ? "weights int8" : "weights unquantised")
-      .AddField(at::DeviceTypeName(device.type(), /*lower_case=*/true))
+      .AddField(options.dtype == at::kFloat ? "fp32" : "bf16")
+      .AddField(options.rounding == WeightRounding::kInt8    ? "weights int8"
+                : options.rounding == WeightRounding::kInt16 ? "weights int16"
+                                                             : "weights unquantised")
+      .AddField(at::DeviceTypeName(options.device.type(), /*lower_case=*/true))
       .Finish();
 }
 
@@ -40,6 +42,13 @@ ComputeDtype SupportedDtype(ComputeDtype asked, const at::Device& device) {
   if (asked != ComputeDtype::kBfloat16 || !device.is_cpu() || ActiveIsa() == Isa::kAvx512Bf16) return asked;
   CACHECLIP_LOG(Info) << "computing in fp32, which is faster here than bf16";
   return ComputeDtype::kFloat32;
+}
+
+// Where fp32 stands in for bf16, only the sums have to be as exact as it is: products of integers are faster.
+WeightRounding RoundingFor(const ModelOptions& asked, ComputeDtype dtype, const at::Device& device) {
+  if (asked.weights == WeightFormat::kInt8) return WeightRounding::kInt8;
+  const bool stands_in = asked.dtype != dtype && device.is_cpu() && ActiveIsa() >= Isa::kAvx2;
+  return stands_in ? WeightRounding::kInt16 : WeightRounding::kNone;
 }
 
 absl::StatusOr<ModelTensors> LoadOnDevice(const Checkpoint& checkpoint, const LanguageModel& model,
@@ -94,11 +103,11 @@ absl::StatusOr<std::shared_ptr<const LanguageModel>> LanguageModel::Load(const M
   CACHECLIP_ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::Open(options.directory));
   CACHECLIP_ASSIGN_OR_RETURN(const Digest weights,
                              WeightsFingerprint(options.directory, checkpoint, options.cache_directory));
-  model->fingerprint_ = ModelFingerprint(weights, model->options_, device);
   const WeightOptions weight_options{
       .dtype = model->options_.dtype == ComputeDtype::kFloat32 ? at::kFloat : at::kBFloat16,
       .device = device,
-      .int8 = options.weights == WeightFormat::kInt8};
+      .rounding = RoundingFor(options, model->options_.dtype, device)};
+  model->fingerprint_ = ModelFingerprint(weights, weight_options);
   CACHECLIP_ASSIGN_OR_RETURN(ModelTensors tensors, LoadOnDevice(checkpoint, *model, weight_options));
   model->tensors_ = std::make_unique<const ModelTensors>(std::move(tensors));
   return model;

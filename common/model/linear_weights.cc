@@ -18,7 +18,7 @@ namespace {
 
 bool Packs(const WeightOptions& options) {
   return options.device.is_cpu() && ActiveIsa() >= Isa::kAvx2 &&
-         (options.int8 || options.dtype == at::kFloat);
+         (options.rounding == WeightRounding::kInt8 || options.dtype == at::kFloat);
 }
 
 // What the packed form of int8 weights stands for.
@@ -30,9 +30,15 @@ at::Tensor RoundedToInt8(const at::Tensor& weight) {
 }
 
 at::Tensor Held(const at::Tensor& weight, const WeightOptions& options) {
-  const at::Tensor values = options.int8 ? RoundedToInt8(weight) : weight;
+  const at::Tensor values = options.rounding == WeightRounding::kInt8 ? RoundedToInt8(weight) : weight;
   return values.to(at::TensorOptions().dtype(options.dtype).device(options.device), /*non_blocking=*/false,
                    /*copy=*/true);
+}
+
+fp32::Element ElementOf(at::ScalarType stored, WeightRounding rounding) {
+  if (rounding != WeightRounding::kNone)
+    return rounding == WeightRounding::kInt8 ? fp32::Element::kInt8 : fp32::Element::kInt16;
+  return stored == at::kBFloat16 ? fp32::Element::kBf16 : fp32::Element::kFp32;
 }
 
 at::Tensor Dense(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -69,16 +75,14 @@ LinearWeights LinearWeights::Gated(const at::Tensor& gate, const at::Tensor& up,
 void LinearWeights::Pack(const std::vector<at::Tensor>& parts, const WeightOptions& options) {
   const bool is_bf16 = parts[0].scalar_type() == at::kBFloat16;
   const int64_t inputs = parts[0].size(1), width = fp32::kPanelOutputs / static_cast<int64_t>(parts.size());
-  packed_ = {.element = options.int8 ? fp32::Element::kInt8
-                        : is_bf16    ? fp32::Element::kBf16
-                                     : fp32::Element::kFp32,
+  packed_ = {.element = ElementOf(parts[0].scalar_type(), options.rounding),
              .num_panels = (outputs_ + width - 1) / width,
              .inputs = inputs};
   const auto bytes = static_cast<int64_t>(fp32::PanelBytes(packed_.element, inputs)) * packed_.num_panels;
   panels_ = options.arena != nullptr ? options.arena->Take(bytes)
                                      : at::empty({bytes}, at::TensorOptions().dtype(at::kByte));
   packed_.panels = panels_.mutable_data_ptr();
-  if (options.int8) {
+  if (fp32::IsRounded(packed_.element)) {
     scales_ = at::empty({packed_.num_panels * fp32::kPanelOutputs}, at::TensorOptions().dtype(at::kFloat));
     packed_.scales = scales_.mutable_data_ptr<float>();
   }

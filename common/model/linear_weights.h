@@ -13,12 +13,18 @@
 
 namespace cacheclip {
 
+enum class WeightRounding {
+  kNone,
+  kInt16,  // with a scale for each output: nearer to bf16 weights than bf16 arithmetic is to them
+  kInt8,   // the same, in half of the memory
+};
+
 struct WeightOptions {
   at::ScalarType dtype = at::kBFloat16;  // arithmetic: of rows, and of weights held as a tensor
   at::Device device = at::kCPU;
-  // Weights are rounded to int8 with a scale for each output. Where panels are not to be had they are kept in
-  // `dtype`: the same answers, no less memory.
-  bool int8 = false;
+  // Where panels are not to be had int8 weights are kept in `dtype` (the same answers, no less memory), and
+  // there is no int16.
+  WeightRounding rounding = WeightRounding::kNone;
   WeightArena* arena = nullptr;  // where panels lie; null: each in memory of its own
 };
 

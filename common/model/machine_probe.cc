@@ -53,10 +53,13 @@ MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration du
   const LinearWeights ours(w, {},
                            {.dtype = model.tensors().dtype,
                             .device = model.tensors().device,
-                            .int8 = model.options().weights == WeightFormat::kInt8});
+                            .rounding = model.tensors().rounding});
+  const LinearWeights unrounded(w, {}, {.dtype = model.tensors().dtype, .device = model.tensors().device});
   constexpr double kFlops = 2.0 * kRows * kColumns * kInner;
-  limits.gemm_flops_per_second = std::max(BestRate(duration, kFlops, [&] { at::linear(x, w); }),
-                                          BestRate(duration, kFlops, [&] { ours.Apply(x); }));
+  limits.attention_flops_per_second = std::max(BestRate(duration, kFlops, [&] { at::linear(x, w); }),
+                                               BestRate(duration, kFlops, [&] { unrounded.Apply(x); }));
+  limits.gemm_flops_per_second =
+      std::max(limits.attention_flops_per_second, BestRate(duration, kFlops, [&] { ours.Apply(x); }));
   limits.read_bytes_per_second = BestRate(duration, 4.0 * kBigElements, [&] { at::sum(big); });
   limits.exponentials_per_second = limits.num_threads * BestRate(duration, static_cast<double>(small.numel()),
                                                                  [&] { at::exp_out(exponentials, small); });
@@ -76,7 +79,8 @@ PassCost CostOfPass(const ModelConfig& config, int64_t num_rows, double mean_con
 }
 
 double FloorSeconds(const PassCost& cost, const MachineLimits& limits) {
-  return std::max((cost.linear_flops + cost.attention_flops) / limits.gemm_flops_per_second,
+  return std::max(cost.linear_flops / limits.gemm_flops_per_second +
+                      cost.attention_flops / limits.attention_flops_per_second,
                   cost.exponentials / limits.exponentials_per_second);
 }
 

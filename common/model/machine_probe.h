@@ -10,7 +10,9 @@
 namespace cacheclip {
 
 struct MachineLimits {
-  double gemm_flops_per_second = 0;    // best matrix product in the model's dtype and weight format
+  double gemm_flops_per_second = 0;  // best matrix product of the model's rows and weights
+  double attention_flops_per_second =
+      0;                               // the same in the model's dtype: attention rounds nothing to integers
   double read_bytes_per_second = 0;    // summing an array larger than the last-level cache
   double exponentials_per_second = 0;  // vectorised fp32 exp over an array in cache
   int num_threads = 0;
@@ -30,8 +32,8 @@ struct PassCost {
 };
 PassCost CostOfPass(const ModelConfig& config, int64_t num_rows, double mean_context);
 
-// Seconds the pass needs at least: the longer of products at GEMM peak and exponentials at their own rate,
-// which a kernel can overlap.
+// Seconds the pass needs at least: the longer of products, each kind at the peak of its arithmetic, and
+// exponentials at their own rate, which a kernel can overlap.
 double FloorSeconds(const PassCost& cost, const MachineLimits& limits);
 
 }  // namespace cacheclip

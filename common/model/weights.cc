@@ -111,6 +111,7 @@ absl::StatusOr<ModelTensors> LoadModelTensors(const Checkpoint& checkpoint, cons
   ModelTensors tensors;
   tensors.device = options.device;
   tensors.dtype = options.dtype;
+  tensors.rounding = options.rounding;
   if (!config.tied_head) {
     CACHECLIP_ASSIGN_OR_RETURN(const at::Tensor view,
                                reader.View("model.embed_tokens.weight", {vocabulary, hidden}));

@@ -33,6 +33,7 @@ struct ModelTensors {
   std::shared_ptr<const RotationTables> rotations;
   at::Device device = at::kCPU;
   at::ScalarType dtype = at::kBFloat16;
+  WeightRounding rounding = WeightRounding::kNone;
 
   at::Tensor Embed(const at::Tensor& ids) const;  // int64 [n] -> [n, hidden] in `dtype`
 };

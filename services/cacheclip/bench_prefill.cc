@@ -117,6 +117,7 @@ absl::StatusOr<nlohmann::json> BenchPrefill(const Config& config, const PrefillB
                            {"repeat", options.repeat},
                            {"results", std::move(results)},
                            {"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},
+                           {"attention_tflops_per_second", limits.attention_flops_per_second / 1e12},
                            {"num_threads", limits.num_threads}};
   if (!options.peer.empty()) CACHECLIP_RETURN_IF_ERROR(AddPeer(config, options, report));
   return report;

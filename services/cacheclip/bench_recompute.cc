@@ -33,6 +33,7 @@ absl::StatusOr<nlohmann::json> BenchRecompute(const Config& config, const Recomp
                            {"context_tokens", options.context_tokens},
                            {"chunk_tokens", options.chunk_tokens},
                            {"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},
+                           {"attention_tflops_per_second", limits.attention_flops_per_second / 1e12},
                            {"num_threads", limits.num_threads},
                            {"repeat", options.repeat},
                            {"results", std::move(results)}};

@@ -40,6 +40,7 @@ absl::StatusOr<nlohmann::json> BenchSelect(const Config& config, const SelectBen
                         {"budget", options.budget},
                         {"full_prefill_seconds", full.seconds},
                         {"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},
+                        {"attention_tflops_per_second", limits.attention_flops_per_second / 1e12},
                         {"num_threads", limits.num_threads},
                         {"repeat", options.repeat},
                         {"results", std::move(results)}};

@@ -14,6 +14,7 @@ nlohmann::json LimitsJson(const LanguageModel& model, const PromptShape& shape) 
   const double full = FloorSeconds(FullPrefillCost(model.config(), shape), limits);
   const double floor = TtftFloorSeconds(model.config(), shape, limits);
   return {{"gemm_tflops_per_second", limits.gemm_flops_per_second / 1e12},
+          {"attention_tflops_per_second", limits.attention_flops_per_second / 1e12},
           {"read_gigabytes_per_second", limits.read_bytes_per_second / 1e9},
           {"giga_exponentials_per_second", limits.exponentials_per_second / 1e9},
           {"num_threads", limits.num_threads},

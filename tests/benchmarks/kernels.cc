@@ -133,14 +133,20 @@ void AttentionTorch(benchmark::State& state, at::ScalarType dtype) {
   Report(state, pass, static_cast<double>(c10::elementSize(dtype)));
 }
 
-enum class Weights { kStored, kInt8, kTorch };
+enum class Weights { kStored, kInt16, kInt8, kTorch };
+
+WeightRounding RoundingOf(Weights kind) {
+  return kind == Weights::kInt16  ? WeightRounding::kInt16
+         : kind == Weights::kInt8 ? WeightRounding::kInt8
+                                  : WeightRounding::kNone;
+}
 
 // [rows, inputs] times [outputs, inputs]ᵀ, as the model keeps its weights here.
 void Product(benchmark::State& state, at::ScalarType dtype, Weights kind, int64_t outputs, int64_t inputs) {
   const int64_t rows = state.range(0);
   const at::Tensor x = at::randn({rows, inputs}).to(dtype);
   const at::Tensor weight = at::randn({outputs, inputs}).to(at::kBFloat16);
-  const LinearWeights packed(weight, {}, {.dtype = dtype, .int8 = kind == Weights::kInt8});
+  const LinearWeights packed(weight, {}, {.dtype = dtype, .rounding = RoundingOf(kind)});
   const at::Tensor plain = weight.to(dtype);
   for (auto _ : state)
     benchmark::DoNotOptimize(kind == Weights::kTorch ? at::linear(x, plain) : packed.Apply(x));
@@ -202,6 +208,7 @@ void AddAll() {
         ->Arg(1024);
   };
   add_product("product/stored", Weights::kStored);
+  if (dtype == at::kFloat) add_product("product/int16", Weights::kInt16);
   add_product("product/int8", Weights::kInt8);
   add_product("product/torch", Weights::kTorch);
   if (MachineHas(Isa::kAvx2)) Add("rms_norm/avx2", RmsNormAvx2)->ArgName("rows")->Arg(1)->Arg(1024);

@@ -1,7 +1,7 @@
 // y = x · Wᵀ for CPUs with AVX2 or AVX-512, the weights packed once (packed_weights.h). bf16 is widened to
-// fp32 as a panel is used, so its results are those of fp32 weights of the same values. With int8 weights x
-// is rounded, row by row, to integers of up to 14 bits, and the products are summed exactly. Many rows go
-// through a register tile, a few (decode) stream each panel once. Functions only; threads come from OpenMP.
+// fp32 as a panel is used, so its results are those of fp32 weights of the same values. With rounded weights
+// x is rounded too, row by row, to int16, and the products are summed exactly. Many rows go through a
+// register tile, a few (decode) stream each panel once. Functions only; threads come from OpenMP.
 #pragma once
 
 #include <cstdint>

@@ -24,7 +24,7 @@ class Block {
   void Begin(const LinearArguments& a, int64_t first_row, int64_t rows) {
     first_row_ = first_row, rows_ = rows;
     products_.resize(static_cast<size_t>(Tiles(rows) * kTileRows * kTileColumns));
-    if (a.weights.element == Element::kInt8)
+    if (IsRounded(a.weights.element))
       RoundRows(a);
     else if (rows % kTileRows != 0)
       FillLastTile(a);
@@ -34,7 +34,7 @@ class Block {
   void Run(const LinearArguments& a, int64_t panel) {
     std::ranges::fill(products_, 0.0f);
     panels_.Begin(a.weights, panel);
-    if (a.weights.element == Element::kInt8)
+    if (IsRounded(a.weights.element))
       MultiplyRounded(a, panel);
     else
       MultiplyRows(a, panel);
@@ -48,12 +48,13 @@ class Block {
 
   void RoundRows(const LinearArguments& a) {
     stride_ = 2 * Pairs(a.weights.inputs);
+    const float max_norm = MaxRowNorm(a.weights.element, a.weights.inputs);
     const int64_t rows = Tiles(rows_) * kTileRows;
     rounded_.resize(static_cast<size_t>(rows * stride_));
     scales_.resize(static_cast<size_t>(rows));
     for (int64_t r = 0; r < rows; ++r)
       scales_[static_cast<size_t>(r)] =
-          RoundRow(Row(a, r), a.weights.inputs, &rounded_[static_cast<size_t>(r * stride_)]);
+          RoundRow(Row(a, r), a.weights.inputs, max_norm, &rounded_[static_cast<size_t>(r * stride_)]);
   }
 
   // Whole tiles are read where they lie.
@@ -111,7 +112,7 @@ class Block {
 
   void Finish(const LinearArguments& a, int64_t panel, int64_t row, int64_t rows, float* products) {
     for (int64_t i = 0; i < panels_.count(); ++i, products += kPanelOutputs) {
-      if (a.weights.element == Element::kInt8)
+      if (IsRounded(a.weights.element))
         Scale(a.weights, panel + i, &scales_[static_cast<size_t>(row)], rows, products, kTileColumns);
       Finisher(a, panel + i, first_row_ + row).Write(rows, products, kTileColumns);
     }

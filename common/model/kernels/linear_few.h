@@ -24,8 +24,9 @@ inline const RoundedRows& Round(const LinearArguments& a) {
   static thread_local RoundedRows rounded;
   rounded.stride = 2 * Pairs(a.weights.inputs);
   rounded.values.resize(static_cast<size_t>(a.rows * rounded.stride));
+  const float max_norm = MaxRowNorm(a.weights.element, a.weights.inputs);
   for (int64_t row = 0; row < a.rows; ++row)
-    rounded.scales[row] = RoundRow(a.x + row * a.x_stride, a.weights.inputs,
+    rounded.scales[row] = RoundRow(a.x + row * a.x_stride, a.weights.inputs, max_norm,
                                    &rounded.values[static_cast<size_t>(row * rounded.stride)]);
   return rounded;
 }
@@ -74,17 +75,22 @@ void StreamPanel(const LinearArguments& a, int64_t panel, float* products) {
     }
 }
 
-template <int kRows>
+template <int kRows, Element kElement>
 void StreamRoundedPanel(const LinearArguments& a, const RoundedRows& x, int64_t panel, float* products) {
   constexpr int kChains = kRows <= 2 ? 4 / kRows : 1;
-  const std::byte* const weights = Panel(a.weights, panel);
+  using Stored = std::conditional_t<kElement == Element::kInt16, int16_t, int8_t>;
+  const Stored* const weights = reinterpret_cast<const Stored*>(Panel(a.weights, panel));
   IntVec sums[kChains][kRows][kPanelVectors] = {};
   const auto step = [&](int64_t p, IntVec(&chain)[kRows][kPanelVectors]) {
-    const std::byte* const from = weights + p * 2 * kPanelOutputs;
+    const Stored* const from = weights + p * 2 * kPanelOutputs;
     Prefetch(from);
     IntVec columns[kPanelVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kPanelVectors; ++v) columns[v] = WidenInt8(from + 2 * v * kLanes);
+    for (int v = 0; v < kPanelVectors; ++v)
+      if constexpr (kElement == Element::kInt16)
+        columns[v] = LoadInts(from + 2 * v * kLanes);
+      else
+        columns[v] = WidenInt8(from + 2 * v * kLanes);
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const IntVec factor = BroadcastPair(&x.values[static_cast<size_t>(r * x.stride + 2 * p)]);
@@ -108,16 +114,23 @@ void StreamRoundedPanel(const LinearArguments& a, const RoundedRows& x, int64_t 
 
 template <int kRows>
 void StreamPanels(const LinearArguments& a) {
-  const RoundedRows* const rounded = a.weights.element == Element::kInt8 ? &Round(a) : nullptr;
+  const RoundedRows* const rounded = IsRounded(a.weights.element) ? &Round(a) : nullptr;
 #pragma omp parallel for schedule(static) num_threads(a.num_threads)
   for (int64_t panel = 0; panel < a.weights.num_panels; ++panel) {
     alignas(64) float products[kRows * kPanelOutputs];
-    if (a.weights.element == Element::kInt8)
-      StreamRoundedPanel<kRows>(a, *rounded, panel, products);
-    else if (a.weights.element == Element::kBf16)
-      StreamPanel<kRows, Element::kBf16>(a, panel, products);
-    else
-      StreamPanel<kRows, Element::kFp32>(a, panel, products);
+    switch (a.weights.element) {
+      case Element::kFp32:
+        StreamPanel<kRows, Element::kFp32>(a, panel, products);
+        break;
+      case Element::kBf16:
+        StreamPanel<kRows, Element::kBf16>(a, panel, products);
+        break;
+      case Element::kInt16:
+        StreamRoundedPanel<kRows, Element::kInt16>(a, *rounded, panel, products);
+        break;
+      case Element::kInt8:
+        StreamRoundedPanel<kRows, Element::kInt8>(a, *rounded, panel, products);
+    }
     Finisher(a, panel, 0).Write(kRows, products, kPanelOutputs);
   }
 }

@@ -12,22 +12,21 @@
 namespace cacheclip::fp32 {
 namespace {
 
-constexpr int kMaxInput = 8191;  // of rounded rows of x; less where the sum of products could overflow
 constexpr int kPanelVectors = kPanelOutputs / kLanes;
 
-// Rows of x become integers, x ≈ scale · rounded, limited so that no sum of products overflows.
-inline float RoundingLimit(int64_t inputs) {
-  return static_cast<float>(std::min<int64_t>(kMaxInput, INT32_MAX / (2 * Pairs(inputs) * kMaxWeight)));
-}
-
-// `out`: [2 · pairs], zero behind the inputs. Returns the scale.
-inline float RoundRow(const float* x, int64_t inputs, int16_t* out) {
-  Vec largest = Zero();
+// Rows of x become integers, x ≈ scale · rounded. `out`: [2 · pairs], zero behind the inputs. Returns the
+// scale.
+inline float RoundRow(const float* x, int64_t inputs, float max_norm, int16_t* out) {
+  Vec largest = Zero(), squares = Zero();
   int64_t k = 0;
-  for (; k + kLanes <= inputs; k += kLanes) largest = Max(largest, Magnitude(Load(x + k)));
-  float top = MaxOf(largest);
-  for (; k < inputs; ++k) top = std::max(top, std::fabs(x[k]));
-  const float scale = top > 0 ? top / RoundingLimit(inputs) : 1.0f;
+  for (; k + kLanes <= inputs; k += kLanes) {
+    const Vec values = Load(x + k);
+    largest = Max(largest, Magnitude(values));
+    squares = MultiplyAdd(values, values, squares);
+  }
+  float top = MaxOf(largest), sum = SumOf(squares);
+  for (; k < inputs; ++k) top = std::max(top, std::fabs(x[k])), sum += x[k] * x[k];
+  const float scale = top > 0 ? std::max(top / INT16_MAX, std::sqrt(sum) / max_norm) : 1.0f;
   const Vec inverse = Broadcast(1 / scale);
   for (k = 0; k + kLanes <= inputs; k += kLanes) StoreRounded(out + k, Product(inverse, Load(x + k)));
   for (; k < inputs; ++k) out[k] = static_cast<int16_t>(std::lrint(x[k] / scale));

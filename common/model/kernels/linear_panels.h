@@ -69,15 +69,19 @@ class WidePanels {
     return widened_;
   }
 
-  // The same of int8: [pairs, kTileColumns, 2].
+  // The same of rounded weights: [pairs, kTileColumns, 2].
   const int16_t* WidenPairs(int64_t first_pair, int64_t pairs) {
+    const int64_t first = first_pair * 2 * kPanelOutputs;
     int16_t* const widened = reinterpret_cast<int16_t*>(widened_);
     for (int64_t i = 0; i < count_; ++i) {
-      const std::byte* const from = Panel(*packed_, first_ + i) + first_pair * 2 * kPanelOutputs;
-      for (int64_t p = 0; p < pairs; ++p)
-        for (int v = 0; v < 2 * kPanelOutputs; v += 2 * kLanes)
-          StoreInts(widened + 2 * (p * kTileColumns + i * kPanelOutputs) + v,
-                    WidenInt8(from + p * 2 * kPanelOutputs + v));
+      const std::byte* const from = Panel(*packed_, first_ + i);
+      if (packed_->element == Element::kInt16) {
+        const int16_t* const values = reinterpret_cast<const int16_t*>(from) + first;
+        if (kTilePanels == 1) return values;
+        WidenPairsOfOne(widened, i, pairs, [&](int64_t at) { return LoadInts(values + at); });
+      } else {
+        WidenPairsOfOne(widened, i, pairs, [&](int64_t at) { return WidenInt8(from + first + at); });
+      }
     }
     return widened;
   }
@@ -88,6 +92,14 @@ class WidePanels {
     for (int64_t k = 0; k < inputs; ++k)
       for (int v = 0; v < kPanelOutputs; v += kLanes)
         Store(widened_ + k * kTileColumns + index * kPanelOutputs + v, load_at(k * kPanelOutputs + v));
+  }
+
+  template <typename LoadAt>
+  static void WidenPairsOfOne(int16_t* widened, int64_t index, int64_t pairs, LoadAt load_at) {
+    for (int64_t p = 0; p < pairs; ++p)
+      for (int v = 0; v < 2 * kPanelOutputs; v += 2 * kLanes)
+        StoreInts(widened + 2 * (p * kTileColumns + index * kPanelOutputs) + v,
+                  load_at(p * 2 * kPanelOutputs + v));
   }
 
   const PackedWeights* packed_ = nullptr;

@@ -21,23 +21,41 @@ float FromBf16(uint16_t x) {
   return value;
 }
 
+// What rounding adds to a norm, at most.
+double RoundingNorm(int64_t inputs) { return std::sqrt(static_cast<double>(inputs)) / 2; }
+
+constexpr double kMaxSum = 2147483647.0;  // of products
+
+template <typename Stored>
+void PackRounded(const float* row, const PackedWeights& packed, int64_t panel, int lane, float scale) {
+  packed.scales[panel * kPanelOutputs + lane] = scale;
+  Stored* const to = reinterpret_cast<Stored*>(Panel(packed, panel));
+  for (int64_t k = 0; k < packed.inputs; ++k)
+    to[(k / 2 * kPanelOutputs + lane) * 2 + k % 2] = static_cast<Stored>(std::lrint(row[k] / scale));
+  if (packed.inputs % 2 == 1) to[(packed.inputs / 2 * kPanelOutputs + lane) * 2 + 1] = 0;
+}
+
 void PackLane(const float* row, const PackedWeights& packed, int64_t panel, int lane) {
   const int64_t inputs = packed.inputs;
-  std::byte* const out = Panel(packed, panel);
-  if (packed.element == Element::kInt8) {
+  if (IsRounded(packed.element)) {
     float largest = 0;
-    for (int64_t k = 0; k < inputs; ++k) largest = std::max(largest, std::fabs(row[k]));
-    const float scale = largest > 0 ? largest / kMaxWeight : 1.0f;
-    packed.scales[panel * kPanelOutputs + lane] = scale;
-    int8_t* const to = reinterpret_cast<int8_t*>(out);
+    double squares = 0;
     for (int64_t k = 0; k < inputs; ++k)
-      to[(k / 2 * kPanelOutputs + lane) * 2 + k % 2] = static_cast<int8_t>(std::lrint(row[k] / scale));
-    if (inputs % 2 == 1) to[(inputs / 2 * kPanelOutputs + lane) * 2 + 1] = 0;
+      largest = std::max(largest, std::fabs(row[k])), squares += static_cast<double>(row[k]) * row[k];
+    if (largest == 0)
+      packed.element == Element::kInt8 ? PackRounded<int8_t>(row, packed, panel, lane, 1.0f)
+                                       : PackRounded<int16_t>(row, packed, panel, lane, 1.0f);
+    else if (packed.element == Element::kInt8)
+      PackRounded<int8_t>(row, packed, panel, lane, largest / kMaxWeight);
+    else
+      PackRounded<int16_t>(
+          row, packed, panel, lane,
+          std::max(largest / INT16_MAX, static_cast<float>(std::sqrt(squares)) / MaxWeightNorm(inputs)));
   } else if (packed.element == Element::kBf16) {
-    uint16_t* const to = reinterpret_cast<uint16_t*>(out);
+    uint16_t* const to = reinterpret_cast<uint16_t*>(Panel(packed, panel));
     for (int64_t k = 0; k < inputs; ++k) to[k * kPanelOutputs + lane] = RoundToBf16(row[k]);
   } else {
-    float* const to = reinterpret_cast<float*>(out);
+    float* const to = reinterpret_cast<float*>(Panel(packed, panel));
     for (int64_t k = 0; k < inputs; ++k) to[k * kPanelOutputs + lane] = row[k];
   }
 }
@@ -56,12 +74,22 @@ void ReadRow(const WeightSource& source, int64_t index, std::vector<float>& row)
 
 }  // namespace
 
+float MaxWeightNorm(int64_t inputs) {
+  return static_cast<float>(std::sqrt(kMaxSum) - RoundingNorm(inputs) - 1);
+}
+
+float MaxRowNorm(Element element, int64_t inputs) {
+  const double weights = element == Element::kInt8 ? kMaxWeight * std::sqrt(static_cast<double>(inputs))
+                                                   : MaxWeightNorm(inputs) + RoundingNorm(inputs);
+  return static_cast<float>((kMaxSum / weights - RoundingNorm(inputs)) * (1 - 1e-6));  // of fp32's rounding
+}
+
 int64_t ElementBytes(Element element) {
-  return element == Element::kFp32 ? 4 : element == Element::kBf16 ? 2 : 1;
+  return element == Element::kFp32 ? 4 : element == Element::kInt8 ? 1 : 2;
 }
 
 size_t PanelBytes(Element element, int64_t inputs) {
-  const int64_t padded = element == Element::kInt8 ? 2 * Pairs(inputs) : inputs;
+  const int64_t padded = IsRounded(element) ? 2 * Pairs(inputs) : inputs;
   return static_cast<size_t>(padded * kPanelOutputs * ElementBytes(element));
 }
 
@@ -87,9 +115,11 @@ void Unpack(const PackedWeights& packed, int64_t lane, float* out) {
   const std::byte* const from = Panel(packed, panel);
   for (int64_t k = 0; k < packed.inputs; ++k) {
     const int64_t index = k * kPanelOutputs + column;
+    const int64_t pair_index = (k / 2 * kPanelOutputs + column) * 2 + k % 2;
     if (packed.element == Element::kInt8)
-      out[k] = packed.scales[lane] * static_cast<float>(reinterpret_cast<const int8_t*>(
-                                         from)[(k / 2 * kPanelOutputs + column) * 2 + k % 2]);
+      out[k] = packed.scales[lane] * static_cast<float>(reinterpret_cast<const int8_t*>(from)[pair_index]);
+    else if (packed.element == Element::kInt16)
+      out[k] = packed.scales[lane] * static_cast<float>(reinterpret_cast<const int16_t*>(from)[pair_index]);
     else if (packed.element == Element::kBf16)
       out[k] = FromBf16(reinterpret_cast<const uint16_t*>(from)[index]);
     else

@@ -1,5 +1,5 @@
-// Weights as kernels/linear.h reads them: panels of 16 outputs, in fp32, bf16 or int8 with a scale for
-// each output. Functions only; threads come from OpenMP.
+// Weights as kernels/linear.h reads them: panels of 16 outputs, in fp32, bf16, or rounded to int16 or int8
+// with a scale for each output. Functions only; threads come from OpenMP.
 #pragma once
 
 #include <cstddef>
@@ -7,22 +7,31 @@
 
 namespace cacheclip::fp32 {
 
-enum class Element { kFp32, kBf16, kInt8 };
+enum class Element { kFp32, kBf16, kInt16, kInt8 };
+
+inline bool IsRounded(Element element) { return element >= Element::kInt16; }
 
 inline constexpr int kPanelOutputs = 16;
 
 struct PackedWeights {
   Element element;
   int64_t num_panels, inputs;
-  // fp32, bf16: [num_panels, inputs, 16]; int8: [num_panels, ceil(inputs / 2), 16, 2]. Aligned to 64 bytes.
+  // fp32, bf16: [num_panels, inputs, 16]; rounded: [num_panels, ceil(inputs / 2), 16, 2]. Aligned to 64
+  // bytes.
   void* panels;
-  float* scales;  // int8 only: [num_panels, 16]
+  float* scales;  // rounded only: [num_panels, 16]
 };
 int64_t ElementBytes(Element element);
 size_t PanelBytes(Element element, int64_t inputs);
 std::byte* Panel(const PackedWeights& packed, int64_t panel);  // where it begins
 inline int64_t Pairs(int64_t inputs) { return (inputs + 1) / 2; }
 inline constexpr int kMaxWeight = 127;  // of int8
+
+// Products of rounded rows and rounded weights are summed in 32 bits, which no sum exceeds, nor any part of
+// one, while the product of their Euclidean norms does not (Cauchy and Schwarz): a row of x may have the norm
+// MaxRowNorm(), a row of int16 weights MaxWeightNorm(), before they are rounded.
+float MaxWeightNorm(int64_t inputs);
+float MaxRowNorm(Element element, int64_t inputs);
 
 // A matrix [outputs, inputs] to be packed: kFp32 or kBf16, contiguous.
 struct WeightSource {

@@ -1,4 +1,4 @@
-"""One peer in a process of its own: reads a request a line from stdin, answers it on stdout.
+"""One peer in a process of its own: says when it is ready, then reads a request a line from stdin, answers it on stdout.
 
   python -m tests.benchmarks.peers.engine llama.cpp FILE THREADS
   {"do": "prefill", "tokens": 2048}                 -> {"seconds": 1.9}
@@ -136,6 +136,7 @@ def main() -> int:
   name, path, threads = sys.argv[1:]
   answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
   engine = ENGINES[name](path, int(threads))
+  print(json.dumps({"ready": True}), file=answers, flush=True)
   for line in sys.stdin:
     request = json.loads(line)
     if request["do"] == "prefill":

@@ -30,7 +30,7 @@ at::Tensor RoundedToInt8(const at::Tensor& weight) {
 struct Case {
   const char* name;
   at::ScalarType stored, dtype;
-  bool int8;
+  WeightRounding rounding;
   double tolerance;
 };
 
@@ -39,12 +39,13 @@ class Linear : public testing::TestWithParam<Case> {
   // As the model has them, and as products should see them.
   at::Tensor Stored(at::IntArrayRef sizes) const { return (at::randn(sizes) / 20).to(GetParam().stored); }
   at::Tensor Seen(const at::Tensor& stored) const {
-    return GetParam().int8 ? RoundedToInt8(stored) : stored.to(GetParam().dtype).to(at::kFloat);
+    return GetParam().rounding == WeightRounding::kInt8 ? RoundedToInt8(stored)
+                                                        : stored.to(GetParam().dtype).to(at::kFloat);
   }
   at::Tensor Input(int64_t rows, int64_t inputs) const {
     return at::randn({rows, inputs}).to(GetParam().dtype);
   }
-  WeightOptions Options() const { return {.dtype = GetParam().dtype, .int8 = GetParam().int8}; }
+  WeightOptions Options() const { return {.dtype = GetParam().dtype, .rounding = GetParam().rounding}; }
 };
 
 TEST_P(Linear, ApplyIsTheProductAndTheBias) {
@@ -87,23 +88,29 @@ TEST_P(Linear, RowsAreThoseOfTheMatrix) {
   EXPECT_LT(Error(rows, at::embedding(Seen(stored), ids)), GetParam().tolerance);
 }
 
-TEST_P(Linear, PanelsHoldBf16AndInt8AsTheyAre) {
+TEST_P(Linear, PanelsHoldWeightsAsNarrowAsTheyAre) {
   const at::Tensor stored = Stored({64, 96});
   const LinearWeights weights(stored, {}, Options());
   if (!weights.is_packed()) GTEST_SKIP() << "held as a tensor here";
-  const int64_t scales = GetParam().int8 ? 64 * 4 : 0;
-  const int64_t element = GetParam().int8 ? 1 : GetParam().stored == at::kBFloat16 ? 2 : 4;
+  const WeightRounding rounding = GetParam().rounding;
+  const int64_t scales = rounding != WeightRounding::kNone ? 64 * 4 : 0;
+  const int64_t element = rounding == WeightRounding::kInt8                                          ? 1
+                          : rounding == WeightRounding::kInt16 || GetParam().stored == at::kBFloat16 ? 2
+                                                                                                     : 4;
   EXPECT_EQ(weights.num_bytes(), 64 * 96 * element + scales);
 }
 
-// Of fp32: sums in another order. Of int8: rows are rounded to 14 bits. bf16 results: half a step of 2^-8.
-INSTANTIATE_TEST_SUITE_P(Weights, Linear,
-                         testing::Values(Case{"fp32", at::kFloat, at::kFloat, false, 1e-5},
-                                         Case{"bf16_in_fp32", at::kBFloat16, at::kFloat, false, 1e-5},
-                                         Case{"fp16_in_fp32", at::kHalf, at::kFloat, false, 1e-5},
-                                         Case{"bf16", at::kBFloat16, at::kBFloat16, false, 1e-2},
-                                         Case{"int8_in_fp32", at::kBFloat16, at::kFloat, true, 5e-4},
-                                         Case{"int8_in_bf16", at::kBFloat16, at::kBFloat16, true, 1e-2}),
+// Of fp32: sums in another order. Of integers: rows are rounded to 15 bits, and weights to int16 too. bf16
+// results: half a step of 2^-8.
+constexpr Case kCases[] = {{"fp32", at::kFloat, at::kFloat, WeightRounding::kNone, 1e-5},
+                           {"bf16_in_fp32", at::kBFloat16, at::kFloat, WeightRounding::kNone, 1e-5},
+                           {"fp16_in_fp32", at::kHalf, at::kFloat, WeightRounding::kNone, 1e-5},
+                           {"bf16", at::kBFloat16, at::kBFloat16, WeightRounding::kNone, 1e-2},
+                           {"int16_of_bf16", at::kBFloat16, at::kFloat, WeightRounding::kInt16, 5e-4},
+                           {"int16_of_fp32", at::kFloat, at::kFloat, WeightRounding::kInt16, 5e-4},
+                           {"int8_in_fp32", at::kBFloat16, at::kFloat, WeightRounding::kInt8, 5e-4},
+                           {"int8_in_bf16", at::kBFloat16, at::kBFloat16, WeightRounding::kInt8, 1e-2}};
+INSTANTIATE_TEST_SUITE_P(Weights, Linear, testing::ValuesIn(kCases),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(LinearOfBf16Weights, GivesTheBitsOfTheSameWeightsInFp32) {
@@ -117,7 +124,8 @@ TEST(LinearOfBf16Weights, GivesTheBitsOfTheSameWeightsInFp32) {
 }
 
 TEST(LinearOfInt8Weights, ZerosStayZeros) {
-  const LinearWeights weights(at::zeros({20, 32}), {}, {.dtype = at::kFloat, .int8 = true});
+  const LinearWeights weights(at::zeros({20, 32}), {},
+                              {.dtype = at::kFloat, .rounding = WeightRounding::kInt8});
   EXPECT_TRUE(weights.Apply(at::randn({2, 32})).equal(at::zeros({2, 20})));
   EXPECT_TRUE(weights.Apply(at::zeros({9, 32})).equal(at::zeros({9, 20})));
 }

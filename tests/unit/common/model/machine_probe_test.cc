@@ -30,15 +30,19 @@ TEST(CostOfPass, CountsProductsByTheirShapes) {
 
 TEST(FloorSeconds, IsTheLongerOfProductsAndExponentials) {
   const PassCost cost{.linear_flops = 100, .attention_flops = 50, .exponentials = 30};
-  EXPECT_DOUBLE_EQ(FloorSeconds(cost, {.gemm_flops_per_second = 10, .exponentials_per_second = 6}), 15);
-  EXPECT_DOUBLE_EQ(FloorSeconds(cost, {.gemm_flops_per_second = 10, .exponentials_per_second = 1}), 30);
+  MachineLimits limits{
+      .gemm_flops_per_second = 20, .attention_flops_per_second = 5, .exponentials_per_second = 6};
+  EXPECT_DOUBLE_EQ(FloorSeconds(cost, limits), 15);
+  limits.exponentials_per_second = 1;
+  EXPECT_DOUBLE_EQ(FloorSeconds(cost, limits), 30);
 }
 
 TEST(MachineLimits, AreMeasured) {
   const TempFolder folder;
   const auto model = LoadTinyModel(folder.path(), {.num_layers = 1});
   const MachineLimits limits = MeasureMachineLimits(*model, absl::ZeroDuration());
-  EXPECT_GT(limits.gemm_flops_per_second, 0);
+  EXPECT_GT(limits.attention_flops_per_second, 0);
+  EXPECT_GE(limits.gemm_flops_per_second, limits.attention_flops_per_second);
   EXPECT_GT(limits.read_bytes_per_second, 0);
   EXPECT_GT(limits.exponentials_per_second, 0);
   EXPECT_GE(limits.num_threads, 1);

@@ -18,6 +18,7 @@ ModelConfig SmallModel() {
 
 MachineLimits Machine() {
   return {.gemm_flops_per_second = 1e9,
+          .attention_flops_per_second = 1e9,
           .read_bytes_per_second = 1e9,
           .exponentials_per_second = 1e9,
           .num_threads = 1};

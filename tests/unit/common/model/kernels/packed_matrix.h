@@ -40,10 +40,20 @@ struct Packed {
 };
 
 inline constexpr fp32::Element kElements[] = {fp32::Element::kFp32, fp32::Element::kBf16,
-                                              fp32::Element::kInt8};
+                                              fp32::Element::kInt16, fp32::Element::kInt8};
 
 inline std::string ElementName(fp32::Element element) {
-  return element == fp32::Element::kFp32 ? "fp32" : element == fp32::Element::kBf16 ? "bf16" : "int8";
+  switch (element) {
+    case fp32::Element::kFp32:
+      return "fp32";
+    case fp32::Element::kBf16:
+      return "bf16";
+    case fp32::Element::kInt16:
+      return "int16";
+    case fp32::Element::kInt8:
+      return "int8";
+  }
+  return "";
 }
 
 }  // namespace cacheclip

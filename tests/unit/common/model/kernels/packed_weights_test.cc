@@ -20,13 +20,18 @@ TEST_P(PackedLinear, UnpackedWeightsAreThePackedOnesWithinTheirRounding) {
   const Packed packed(GetParam(), weights, 19, 33);
   for (int64_t output = 0; output < 19; ++output) {
     const std::vector<float> row = packed.Row(output);
-    float largest = 0;
-    for (int k = 0; k < 33; ++k) largest = std::max(largest, std::fabs(weights[output * 33 + k]));
+    float largest = 0, squares = 0;
+    for (int k = 0; k < 33; ++k) {
+      largest = std::max(largest, std::fabs(weights[output * 33 + k]));
+      squares += weights[output * 33 + k] * weights[output * 33 + k];
+    }
+    const float int16_scale = std::max(largest / INT16_MAX, std::sqrt(squares) / fp32::MaxWeightNorm(33));
     for (int k = 0; k < 33; ++k) {
       const float weight = weights[output * 33 + k];
-      const float step = GetParam() == Element::kInt8   ? largest / 127 / 2
-                         : GetParam() == Element::kBf16 ? std::fabs(weight) / 256
-                                                        : 0;
+      const float step = GetParam() == Element::kInt8    ? largest / 127 / 2
+                         : GetParam() == Element::kInt16 ? int16_scale / 2
+                         : GetParam() == Element::kBf16  ? std::fabs(weight) / 256
+                                                         : 0;
       EXPECT_LE(std::fabs(row[k] - weight), step * 1.0001f) << output << " " << k;
     }
   }
@@ -43,7 +48,7 @@ TEST_P(PackedLinear, ASourceInBf16IsItsOwnValues) {
   const std::vector<uint16_t> source = {0x3f80, 0xbf00, 0x4049, 0x0000};  // 1, -0.5, 3.140625, 0
   Packed packed(GetParam(), std::vector<float>(4, 9.0f), 1, 4);
   fp32::Pack({Element::kBf16, source.data(), 1}, 0, fp32::kPanelOutputs, packed.view, 1);
-  const float step = GetParam() == Element::kInt8 ? 3.140625f / 127 / 2 : 0;
+  const float step = fp32::IsRounded(GetParam()) ? 3.140625f / 127 / 2 : 0;
   const float expected[] = {1, -0.5f, 3.140625f, 0};
   for (size_t k = 0; k < 4; ++k) EXPECT_NEAR(packed.Row(0)[k], expected[k], step * 1.0001f);
 }
