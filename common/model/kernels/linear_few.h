@@ -2,34 +2,12 @@
 // files alone (needs their compile flags).
 #pragma once
 
-#include <cstring>
 #include <type_traits>
-#include <vector>
 
 #include "common/model/kernels/linear_finish.h"
 
 namespace cacheclip::fp32 {
 namespace {
-
-constexpr int64_t kFewRows = 4;
-
-struct RoundedRows {
-  std::vector<int16_t> values;  // [rows, stride]
-  float scales[kFewRows];
-  int64_t stride = 0;
-};
-
-// Of the calling thread, until its next call: decode allocates nothing.
-inline const RoundedRows& Round(const LinearArguments& a) {
-  static thread_local RoundedRows rounded;
-  rounded.stride = 2 * Pairs(a.weights.inputs);
-  rounded.values.resize(static_cast<size_t>(a.rows * rounded.stride));
-  const float max_norm = MaxRowNorm(a.weights.element, a.weights.inputs);
-  for (int64_t row = 0; row < a.rows; ++row)
-    rounded.scales[row] = RoundRow(a.x + row * a.x_stride, a.weights.inputs, max_norm,
-                                   &rounded.values[static_cast<size_t>(row * rounded.stride)]);
-  return rounded;
-}
 
 // The hardware's own prefetching starts anew at every page of 4 KiB. At the end of the last panel this names
 // memory that is not there, which does no harm.
@@ -38,75 +16,74 @@ inline void Prefetch(const void* weights) {
   _mm_prefetch(static_cast<const char*>(weights) + kAhead, _MM_HINT_T0);
 }
 
-// A panel against kRows rows, each weight read once. Steps alternate between accumulators: one alone would
-// wait for its own last sum.
+// Accumulators of a row that steps alternate between: one alone would wait for its own last sum.
+template <int kRows>
+constexpr int kChains = kRows <= 2 ? 4 / kRows : 1;
+
+template <int kRows, typename Step>
+inline void Alternate(int64_t num_steps, const Step& step) {
+  int64_t i = 0;
+  for (; i + kChains<kRows> <= num_steps; i += kChains<kRows>)
+#pragma GCC unroll 4
+    for (int chain = 0; chain < kChains<kRows>; ++chain) step(i + chain, chain);
+  for (; i < num_steps; ++i) step(i, 0);
+}
+
+// A panel against kRows rows, each weight read once.
 template <int kRows, Element kElement>
 void StreamPanel(const LinearArguments& a, int64_t panel, float* products) {
-  constexpr int kChains = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
   using Stored = std::conditional_t<kElement == Element::kBf16, uint16_t, float>;
   const Stored* const weights = reinterpret_cast<const Stored*>(Panel(a.weights, panel));
-  Vec sums[kChains][kRows][kPanelVectors] = {};
-  const auto step = [&](int64_t k, Vec(&chain)[kRows][kPanelVectors]) {
+  Vec sums[kChains<kRows>][kRows][kPanelVectors] = {};
+  Alternate<kRows>(a.weights.inputs, [&](int64_t k, int chain) {
     const Stored* const from = weights + k * kPanelOutputs;
     Prefetch(from);
-    Vec columns[kPanelVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kPanelVectors; ++v)
+    for (int v = 0; v < kPanelVectors; ++v) {
+      Vec column;
       if constexpr (kElement == Element::kBf16)
-        columns[v] = WidenBf16(from + v * kLanes);
+        column = WidenBf16(from + v * kLanes);
       else
-        columns[v] = Load(from + v * kLanes);
+        column = Load(from + v * kLanes);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const Vec factor = Broadcast(a.x[r * a.x_stride + k]);
-#pragma GCC unroll 2
-      for (int v = 0; v < kPanelVectors; ++v) chain[r][v] = MultiplyAdd(factor, columns[v], chain[r][v]);
+      for (int r = 0; r < kRows; ++r)
+        sums[chain][r][v] = MultiplyAdd(Broadcast(a.x[r * a.x_stride + k]), column, sums[chain][r][v]);
     }
-  };
-  int64_t k = 0;
-  for (; k + kChains <= a.weights.inputs; k += kChains)
-#pragma GCC unroll 4
-    for (int chain = 0; chain < kChains; ++chain) step(k + chain, sums[chain]);
-  for (; k < a.weights.inputs; ++k) step(k, sums[0]);
+  });
   for (int r = 0; r < kRows; ++r)
     for (int v = 0; v < kPanelVectors; ++v) {
-      for (int chain = 1; chain < kChains; ++chain) sums[0][r][v] = Add(sums[0][r][v], sums[chain][r][v]);
+      for (int chain = 1; chain < kChains<kRows>; ++chain)
+        sums[0][r][v] = Add(sums[0][r][v], sums[chain][r][v]);
       Store(products + r * kPanelOutputs + v * kLanes, sums[0][r][v]);
     }
 }
 
 template <int kRows, Element kElement>
 void StreamRoundedPanel(const LinearArguments& a, const RoundedRows& x, int64_t panel, float* products) {
-  constexpr int kChains = kRows <= 2 ? 4 / kRows : 1;
   using Stored = std::conditional_t<kElement == Element::kInt16, int16_t, int8_t>;
   const Stored* const weights = reinterpret_cast<const Stored*>(Panel(a.weights, panel));
-  IntVec sums[kChains][kRows][kPanelVectors] = {};
-  const auto step = [&](int64_t p, IntVec(&chain)[kRows][kPanelVectors]) {
+  IntVec sums[kChains<kRows>][kRows][kPanelVectors] = {};
+  Alternate<kRows>(Pairs(a.weights.inputs), [&](int64_t p, int chain) {
     const Stored* const from = weights + p * 2 * kPanelOutputs;
     Prefetch(from);
-    IntVec columns[kPanelVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kPanelVectors; ++v)
+    for (int v = 0; v < kPanelVectors; ++v) {
+      IntVec column;
       if constexpr (kElement == Element::kInt16)
-        columns[v] = LoadInts(from + 2 * v * kLanes);
+        column = LoadInts(from + 2 * v * kLanes);
       else
-        columns[v] = WidenInt8(from + 2 * v * kLanes);
+        column = WidenInt8(from + 2 * v * kLanes);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const IntVec factor = BroadcastPair(&x.values[static_cast<size_t>(r * x.stride + 2 * p)]);
-#pragma GCC unroll 2
-      for (int v = 0; v < kPanelVectors; ++v) chain[r][v] = AddPairProducts(chain[r][v], factor, columns[v]);
+      for (int r = 0; r < kRows; ++r) {
+        const IntVec factor = BroadcastPair(&x.values[static_cast<size_t>(r * x.stride + 2 * p)]);
+        sums[chain][r][v] = AddPairProducts(sums[chain][r][v], factor, column);
+      }
     }
-  };
-  const int64_t pairs = Pairs(a.weights.inputs);
-  int64_t p = 0;
-  for (; p + kChains <= pairs; p += kChains)
-#pragma GCC unroll 4
-    for (int chain = 0; chain < kChains; ++chain) step(p + chain, sums[chain]);
-  for (; p < pairs; ++p) step(p, sums[0]);
+  });
   for (int r = 0; r < kRows; ++r)
     for (int v = 0; v < kPanelVectors; ++v) {
-      for (int chain = 1; chain < kChains; ++chain) sums[0][r][v] = AddInts(sums[0][r][v], sums[chain][r][v]);
+      for (int chain = 1; chain < kChains<kRows>; ++chain)
+        sums[0][r][v] = AddInts(sums[0][r][v], sums[chain][r][v]);
       StoreInts(products + r * kPanelOutputs + v * kLanes, sums[0][r][v]);
     }
   Scale(a.weights, panel, x.scales, kRows, products, kPanelOutputs);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "common/model/kernels/linear.h"
 #include "common/model/kernels/simd.h"
@@ -32,6 +33,26 @@ inline float RoundRow(const float* x, int64_t inputs, float max_norm, int16_t* o
   for (; k < inputs; ++k) out[k] = static_cast<int16_t>(std::lrint(x[k] / scale));
   if (inputs % 2 == 1) out[inputs] = 0;
   return scale;
+}
+
+constexpr int64_t kFewRows = 4;  // up to so many a panel is streamed (linear_few.h)
+
+struct RoundedRows {
+  std::vector<int16_t> values;  // [rows, stride]
+  float scales[kFewRows];
+  int64_t stride = 0;
+};
+
+// Of the calling thread, until its next call: decode allocates nothing.
+inline const RoundedRows& Round(const LinearArguments& a) {
+  static thread_local RoundedRows rounded;
+  rounded.stride = 2 * Pairs(a.weights.inputs);
+  rounded.values.resize(static_cast<size_t>(a.rows * rounded.stride));
+  const float max_norm = MaxRowNorm(a.weights.element, a.weights.inputs);
+  for (int64_t row = 0; row < a.rows; ++row)
+    rounded.scales[row] = RoundRow(a.x + row * a.x_stride, a.weights.inputs, max_norm,
+                                   &rounded.values[static_cast<size_t>(row * rounded.stride)]);
+  return rounded;
 }
 
 // Integer sums of one panel, rows of 16 that are `stride` apart, become products.

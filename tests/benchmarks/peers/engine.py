@@ -1,4 +1,4 @@
-"""One peer in a process of its own: says when it is ready, then reads a request a line from stdin, answers it on stdout.
+"""One peer in a process of its own: says when it is ready, then answers on stdout each request, a line of stdin.
 
   python -m tests.benchmarks.peers.engine llama.cpp FILE THREADS
   {"do": "prefill", "tokens": 2048}                 -> {"seconds": 1.9}
