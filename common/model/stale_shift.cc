@@ -13,6 +13,7 @@
 
 #include "common/model/elementwise.h"
 #include "common/model/index_tensor.h"
+#include "common/model/linear_weights.h"
 
 namespace cacheclip {
 namespace {
@@ -114,18 +115,22 @@ void StaleShift::MoveLayer(int layer, const Projections& projections) {
       Regress(seen, at::cat({change_of(projections.values, before.values, share_),
                              change_of(projections.unrotated_keys, before.keys, kKeyShare * share_)},
                             1));
-  const auto part = [&](const at::Tensor& of_both, int64_t dimension) {
-    return std::pair(of_both.slice(dimension, 0, width), of_both.slice(dimension, width));
+  const auto weights = [&](const at::Tensor& matrix, const at::Tensor& bias) {  // matrix: [inputs, outputs]
+    return LinearWeights(matrix.t(), bias, {.dtype = at::kFloat, .device = tensors_.device});
   };
-  const auto [value_likeness, key_likeness] = part(change.likeness, 0);
-  const auto [value_changes, key_changes] = part(change.changes, 1);
-  const auto [value_bias, key_bias] = part(change.change_bias, 1);
+  const LinearWeights value_likeness =
+      weights(change.likeness.slice(0, 0, width), change.likeness_bias.flatten());
+  const LinearWeights key_likeness = weights(change.likeness.slice(0, width), {});
+  const at::Tensor change_bias = change.change_bias.flatten();
+  const LinearWeights value_changes =
+      weights(change.changes.slice(1, 0, width), change_bias.slice(0, 0, width));
+  const LinearWeights key_changes = weights(change.changes.slice(1, width), change_bias.slice(0, width));
   for (const Tokens& block : stale_) {
     Features moved = Load(layer, block);
-    const at::Tensor likeness =
-        at::addmm(change.likeness_bias, moved.values, value_likeness).addmm_(moved.keys, key_likeness);
-    moved.values.add_(value_bias).addmm_(likeness, value_changes);
-    moved.keys.add_(key_bias).addmm_(likeness, key_changes);
+    at::Tensor likeness = value_likeness.Apply(moved.values);
+    key_likeness.AddTo(likeness, moved.keys);
+    value_changes.AddTo(moved.values, likeness);
+    key_changes.AddTo(moved.keys, likeness);
     const auto heads = [&](const at::Tensor& features) {
       const int64_t dim = 2 * block.forth.cosine.size(2);
       return features.view({features.size(0), width / dim, dim});

@@ -49,10 +49,8 @@ class Panel {
     if (key + num_keys - 1 > limits_[0]) Hide(key, num_keys, tops);
     ToWeights(num_keys, tops);
     for (int d = 0; d < dim_; d += kPanelRows) {
-      Sums sums;
-      LoadSums<kPanelRows>(&out_[d * kPanelLanes], sums);
-      AddProducts<kPanelRows>(values + d, 1, dim_, weights_, num_keys, sums);
-      StoreSums<kPanelRows>(sums, &out_[d * kPanelLanes]);
+      float* const out = &out_[d * kPanelLanes];
+      Multiply<kPanelRows, kVectors>(values + d, 1, dim_, weights_, kPanelLanes, num_keys, out, kPanelLanes);
     }
   }
 
@@ -74,13 +72,13 @@ class Panel {
   // `tops` become each lane's highest score, if it is above what they were.
   template <int kRows>
   void Score(const float* keys, const float* bias, int at, Vec (&tops)[kVectors]) {
-    Sums sums;
+    Sums<kRows, kVectors> sums;
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
       for (int v = 0; v < kVectors; ++v) sums[r][v] = Broadcast(bias[r] * kLog2E);
-    AddProducts<kRows>(keys, dim_, 1, queries_.data(), dim_, sums);
-    StoreSums<kRows>(sums, weights_ + at * kPanelLanes);
+    AddProducts<kRows, kVectors>(keys, dim_, 1, queries_.data(), kPanelLanes, dim_, sums);
+    StoreSums<kRows, kVectors>(sums, weights_ + at * kPanelLanes, kPanelLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3

@@ -30,40 +30,5 @@ constexpr int kVectors = 3;
 constexpr int kPanelLanes = kLanes * kVectors;
 constexpr int kPanelRows = kLanes == 8 ? 4 : 8;
 
-using Sums = Vec[kPanelRows][kVectors];
-
-template <int kRows>
-inline void LoadSums(const float* c, Sums& sums) {
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = Load(c + r * kPanelLanes + kLanes * v);
-}
-
-template <int kRows>
-inline void StoreSums(const Sums& sums, float* c) {
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) Store(c + r * kPanelLanes + kLanes * v, sums[r][v]);
-}
-
-// sums[r][lane] += Σ_k a[r · a_row + k · a_step] · b[k][lane].
-template <int kRows>
-inline void AddProducts(const float* a, size_t a_row, size_t a_step, const float* b, int steps, Sums& sums) {
-#pragma GCC unroll 2
-  for (int k = 0; k < steps; ++k, a += a_step, b += kPanelLanes) {
-    Vec lanes[kVectors];
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) lanes[v] = Load(b + kLanes * v);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const Vec factor = Broadcast(a[r * a_row]);
-#pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = MultiplyAdd(factor, lanes[v], sums[r][v]);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace cacheclip::fp32

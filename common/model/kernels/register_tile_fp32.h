@@ -15,15 +15,30 @@ constexpr int kTileRows = kLanes == 8 ? 6 : 8;
 constexpr int kTileVectors = kLanes == 8 ? 2 : 3;
 constexpr int kTileColumns = kTileVectors * kLanes;
 
-// c[r][0..kVectors · kLanes) += Σ_k a[r · a_row + k · a_step] · b[k · b_stride + …] for kRows rows.
+// The accumulators of kRows rows, kVectors vectors each.
 template <int kRows, int kVectors>
-inline void Multiply(const float* a, size_t a_row, size_t a_step, const float* b, size_t b_stride,
-                     int64_t steps, float* c, size_t c_stride) {
-  Vec sums[kRows][kVectors];
+using Sums = Vec[kRows][kVectors];
+
+template <int kRows, int kVectors>
+inline void LoadSums(const float* c, size_t stride, Sums<kRows, kVectors>& sums) {
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = Load(c + r * c_stride + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = Load(c + r * stride + v * kLanes);
+}
+
+template <int kRows, int kVectors>
+inline void StoreSums(const Sums<kRows, kVectors>& sums, float* c, size_t stride) {
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 3
+    for (int v = 0; v < kVectors; ++v) Store(c + r * stride + v * kLanes, sums[r][v]);
+}
+
+// sums[r][…] += Σ_k a[r · a_row + k · a_step] · b[k · b_stride + 0..kVectors · kLanes).
+template <int kRows, int kVectors>
+inline void AddProducts(const float* a, size_t a_row, size_t a_step, const float* b, size_t b_stride,
+                        int64_t steps, Sums<kRows, kVectors>& sums) {
 #pragma GCC unroll 2
   for (int64_t k = 0; k < steps; ++k, a += a_step, b += b_stride) {
     Vec columns[kVectors];
@@ -36,10 +51,16 @@ inline void Multiply(const float* a, size_t a_row, size_t a_step, const float* b
       for (int v = 0; v < kVectors; ++v) sums[r][v] = MultiplyAdd(factor, columns[v], sums[r][v]);
     }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) Store(c + r * c_stride + v * kLanes, sums[r][v]);
+}
+
+// The same added to c.
+template <int kRows, int kVectors>
+inline void Multiply(const float* a, size_t a_row, size_t a_step, const float* b, size_t b_stride,
+                     int64_t steps, float* c, size_t c_stride) {
+  Sums<kRows, kVectors> sums;
+  LoadSums<kRows, kVectors>(c, c_stride, sums);
+  AddProducts<kRows, kVectors>(a, a_row, a_step, b, b_stride, steps, sums);
+  StoreSums<kRows, kVectors>(sums, c, c_stride);
 }
 
 constexpr int kColumns = 16, kRowsAtOnce = 6;  // of MultiplyRows()

@@ -20,12 +20,15 @@ at::Tensor AttentionLogits(const KvCache& cache, int layer, const at::Tensor& qu
                                  .view({rows, num_kv_heads, heads / num_kv_heads, dim})
                                  .permute({1, 2, 0, 3})
                                  .reshape({num_kv_heads, heads / num_kv_heads * rows, dim});
-  at::Tensor logits = at::matmul(grouped, keys.transpose(1, 2)).view({heads, rows, num_slots});
-  logits.mul_(1 / std::sqrt(static_cast<double>(dim)));
+  const at::Tensor scaled = grouped * (1 / std::sqrt(static_cast<double>(dim)));
+  at::Tensor logits = at::matmul(scaled, keys.transpose(1, 2)).view({heads, rows, num_slots});
+  // Nothing is hidden before the first row.
+  const int32_t first = slots.front();
   const std::vector<int64_t> limits(slots.begin(), slots.end());
   const at::Tensor limit = at::tensor(at::ArrayRef<int64_t>(limits)).to(logits.device()).view({-1, 1});
-  const at::Tensor hidden = at::arange(num_slots, limit.options()).view({1, -1}) > limit;
-  return logits.masked_fill_(hidden.unsqueeze(0), -std::numeric_limits<float>::infinity());
+  const at::Tensor hidden = at::arange(first, num_slots, limit.options()).view({1, -1}) > limit;
+  logits.slice(2, first).masked_fill_(hidden.unsqueeze(0), -std::numeric_limits<float>::infinity());
+  return logits;
 }
 
 namespace {

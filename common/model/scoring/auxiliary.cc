@@ -20,10 +20,15 @@
 namespace cacheclip {
 namespace {
 
-// Context logits and everything else's log-sum-exp, of one pass over some chunks.
+// One layer's attention logits of one pass over some chunks.
 struct LayerLogits {
-  at::Tensor context;  // [num_heads, num_rows, context tokens of the pass]
-  at::Tensor rest;     // [num_heads, num_rows]: prefix and question
+  at::Tensor all;      // [num_heads, num_rows, tokens of the pass]
+  int32_t begin, end;  // the context's tokens; before them the prefix, behind them the question
+
+  at::Tensor Context() const { return all.slice(2, begin, end); }
+  at::Tensor Rest() const {  // log-sum-exp of prefix and question: [num_heads, num_rows]
+    return at::logsumexp(at::cat({all.slice(2, 0, begin), all.slice(2, end)}, 2), {2});
+  }
 };
 
 class AuxiliaryScorer {
@@ -87,18 +92,16 @@ class AuxiliaryScorer {
 
   absl::Status RunQuestion(InferenceSession& session, const Rows& rows, int32_t begin, int32_t end) {
     ForwardPass pass(model_->tensors(), model_->config(), session.cache(), rows);
-    const ForwardHooks hooks{
-        .after_store =
-            [&](int layer, const Projections& projections) {
-              if (!collector_.Counts(layer)) return absl::OkStatus();
-              const at::Tensor all = AttentionLogits(session.cache(), layer, projections.queries, rows.slots,
-                                                     model_->config().num_kv_heads);
-              const at::Tensor rest = at::cat({all.slice(2, 0, begin), all.slice(2, end)}, 2);
-              logits_[static_cast<size_t>(layer)].push_back(
-                  {all.slice(2, begin, end).clone(), at::logsumexp(rest, {2})});
-              return absl::OkStatus();
-            },
-        .cancellation = cancellation_};
+    const ForwardHooks hooks{.after_store =
+                                 [&](int layer, const Projections& projections) {
+                                   if (!collector_.Counts(layer)) return absl::OkStatus();
+                                   logits_[static_cast<size_t>(layer)].push_back(
+                                       {AttentionLogits(session.cache(), layer, projections.queries,
+                                                        rows.slots, model_->config().num_kv_heads),
+                                        begin, end});
+                                   return absl::OkStatus();
+                                 },
+                             .cancellation = cancellation_};
     return pass.RunToProjections(band_.end - 1, hooks);
   }
 
@@ -107,15 +110,16 @@ class AuxiliaryScorer {
     std::vector<at::Tensor> parts;
     if (options_.normalisation == ScoreNormalisation::kPerChunk) {
       for (const LayerLogits& pass : passes)
-        for (const at::Tensor& chunk : SplitByChunk(pass.context, passes.size() > 1))
+        for (const at::Tensor& chunk : SplitByChunk(pass.Context(), passes.size() > 1))
           parts.push_back(at::softmax(chunk, -1));
       return at::cat(parts, 2);
     }
+    if (passes.size() == 1) return at::softmax(passes[0].all, -1).slice(2, passes[0].begin, passes[0].end);
     // Each pass has its own prefix and question part; the joint softmax counts them once, by their mean.
     std::vector<at::Tensor> rests;
     for (const LayerLogits& pass : passes) {
-      parts.push_back(pass.context);
-      rests.push_back(pass.rest.unsqueeze(2));
+      parts.push_back(pass.Context());
+      rests.push_back(pass.Rest().unsqueeze(2));
     }
     const at::Tensor rest = at::cat(rests, 2).mean(2, /*keepdim=*/true);
     const at::Tensor context = at::cat(parts, 2);
