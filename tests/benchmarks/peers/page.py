@@ -194,7 +194,7 @@ def page(report: dict, out: pathlib.Path, notes: Sequence[str] = ()) -> str:
     f"Measured {report['date']} on {report['machine']} ({', '.join(report['instruction_sets'])}), {report['threads']} "
     f"threads, {rounds} after one that did not count, everyone in turn; demo model. Written by "
     "`tests/benchmarks/peers/page.py`. Times are this machine's; ratios are what to look at. The limit is measured in "
-    "the same run: products at the speed of a large matrix product, decode at the speed of reading memory "
+    "the same run: products at the speed of a large one in the same arithmetic, decode at the speed of reading memory "
     "(docs/architecture.md).",
     "",
     "```sh",
