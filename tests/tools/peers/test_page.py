@@ -76,9 +76,9 @@ def test_what_was_not_asked_for_is_left_out(report, tmp_path):
   assert "Recomputing" not in page.page(report, tmp_path / "p.md")
 
 
-def test_a_peer_that_failed_is_named_and_a_cpu_without_bf16_too(report, tmp_path):
+def test_a_peer_that_failed_is_named_and_what_everyone_computes_in(report, tmp_path):
   text = page.page(report, tmp_path / "p.md")
-  assert "Not measured: llama.cpp f16: it ended" in text and "computed with in fp32" in text
+  assert "Not measured: llama.cpp f16: it ended" in text and "compute in bf16 or in fp32" in text
 
 
 def test_the_program_writes_page_and_plots_and_names_a_bad_file(report, tmp_path, capsys):
