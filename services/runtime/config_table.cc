@@ -38,7 +38,8 @@ constexpr Setting kSettings[] = {
     {"model", &Config::model,
      "Hugging Face folder of the primary model; empty: the demo model in the models folder"},
     Choice("dtype", &Config::dtype,
-           "arithmetic, and weights in it; CPUs that are faster with fp32 compute in fp32", "bf16|fp32"),
+           "arithmetic, and weights in it; CPUs that are faster with fp32 compute in fp32 and int16",
+           "bf16|fp32"),
     Choice("weights", &Config::weights,
            "stored: as the model's files have them; int8: rounded at load, half of bf16's memory, faster "
            "decode, "

@@ -95,9 +95,9 @@ class Block {
 
   // multiply(row, products) for each tile of rows against `inputs` inputs from `first_input` on; with the
   // last of them the tile is finished, and where it will be written is fetched before.
-  template <typename Multiply>
+  template <typename MultiplyTile>
   void ForEachTile(const LinearArguments& a, int64_t panel, int64_t first_input, int64_t inputs,
-                   const Multiply& multiply) {
+                   const MultiplyTile& multiply) {
     const bool last = first_input + inputs >= a.weights.inputs;
     Ahead ahead(a.weights, panel, first_input + inputs, inputs, rows_);
     for (int64_t row = 0; row < rows_; row += kTileRows) {

@@ -26,31 +26,36 @@ double RoundingNorm(int64_t inputs) { return std::sqrt(static_cast<double>(input
 
 constexpr double kMaxSum = 2147483647.0;  // of products
 
+// Where input `k` of a lane lies in a panel of rounded weights.
+int64_t PairIndex(int64_t k, int64_t lane) { return (k / 2 * kPanelOutputs + lane) * 2 + k % 2; }
+
+float ScaleOf(Element element, const float* row, int64_t inputs) {
+  float largest = 0;
+  for (int64_t k = 0; k < inputs; ++k) largest = std::max(largest, std::fabs(row[k]));
+  if (largest == 0) return 1.0f;
+  if (element == Element::kInt8) return largest / kMaxWeight;
+  double squares = 0;
+  for (int64_t k = 0; k < inputs; ++k) squares += static_cast<double>(row[k]) * row[k];
+  return std::max(largest / INT16_MAX, static_cast<float>(std::sqrt(squares)) / MaxWeightNorm(inputs));
+}
+
 template <typename Stored>
-void PackRounded(const float* row, const PackedWeights& packed, int64_t panel, int lane, float scale) {
+void PackRounded(const float* row, const PackedWeights& packed, int64_t panel, int lane) {
+  const int64_t inputs = packed.inputs;
+  const float scale = ScaleOf(packed.element, row, inputs);
   packed.scales[panel * kPanelOutputs + lane] = scale;
   Stored* const to = reinterpret_cast<Stored*>(Panel(packed, panel));
-  for (int64_t k = 0; k < packed.inputs; ++k)
-    to[(k / 2 * kPanelOutputs + lane) * 2 + k % 2] = static_cast<Stored>(std::lrint(row[k] / scale));
-  if (packed.inputs % 2 == 1) to[(packed.inputs / 2 * kPanelOutputs + lane) * 2 + 1] = 0;
+  for (int64_t k = 0; k < inputs; ++k)
+    to[PairIndex(k, lane)] = static_cast<Stored>(std::lrint(row[k] / scale));
+  if (inputs % 2 == 1) to[PairIndex(inputs, lane)] = 0;
 }
 
 void PackLane(const float* row, const PackedWeights& packed, int64_t panel, int lane) {
   const int64_t inputs = packed.inputs;
-  if (IsRounded(packed.element)) {
-    float largest = 0;
-    double squares = 0;
-    for (int64_t k = 0; k < inputs; ++k)
-      largest = std::max(largest, std::fabs(row[k])), squares += static_cast<double>(row[k]) * row[k];
-    if (largest == 0)
-      packed.element == Element::kInt8 ? PackRounded<int8_t>(row, packed, panel, lane, 1.0f)
-                                       : PackRounded<int16_t>(row, packed, panel, lane, 1.0f);
-    else if (packed.element == Element::kInt8)
-      PackRounded<int8_t>(row, packed, panel, lane, largest / kMaxWeight);
-    else
-      PackRounded<int16_t>(
-          row, packed, panel, lane,
-          std::max(largest / INT16_MAX, static_cast<float>(std::sqrt(squares)) / MaxWeightNorm(inputs)));
+  if (packed.element == Element::kInt8) {
+    PackRounded<int8_t>(row, packed, panel, lane);
+  } else if (packed.element == Element::kInt16) {
+    PackRounded<int16_t>(row, packed, panel, lane);
   } else if (packed.element == Element::kBf16) {
     uint16_t* const to = reinterpret_cast<uint16_t*>(Panel(packed, panel));
     for (int64_t k = 0; k < inputs; ++k) to[k * kPanelOutputs + lane] = RoundToBf16(row[k]);
@@ -115,11 +120,12 @@ void Unpack(const PackedWeights& packed, int64_t lane, float* out) {
   const std::byte* const from = Panel(packed, panel);
   for (int64_t k = 0; k < packed.inputs; ++k) {
     const int64_t index = k * kPanelOutputs + column;
-    const int64_t pair_index = (k / 2 * kPanelOutputs + column) * 2 + k % 2;
     if (packed.element == Element::kInt8)
-      out[k] = packed.scales[lane] * static_cast<float>(reinterpret_cast<const int8_t*>(from)[pair_index]);
+      out[k] = packed.scales[lane] *
+               static_cast<float>(reinterpret_cast<const int8_t*>(from)[PairIndex(k, column)]);
     else if (packed.element == Element::kInt16)
-      out[k] = packed.scales[lane] * static_cast<float>(reinterpret_cast<const int16_t*>(from)[pair_index]);
+      out[k] = packed.scales[lane] *
+               static_cast<float>(reinterpret_cast<const int16_t*>(from)[PairIndex(k, column)]);
     else if (packed.element == Element::kBf16)
       out[k] = FromBf16(reinterpret_cast<const uint16_t*>(from)[index]);
     else
