@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/model/kernels/attention_avx512.h"
-#include "common/model/kernels/isa.h"
+#include "common/model/kernels/rounded_cache.h"
 #include "common/model/weights.h"
 
 namespace cacheclip {
@@ -13,12 +13,15 @@ bool UsesPacked(const LanguageModel& model) {
   return tensors.device.is_cpu() && tensors.dtype == at::kBFloat16 && PackedKvCacheSupports(model.config());
 }
 
+int64_t UpTo(int64_t slots, int64_t alignment) { return (slots + alignment - 1) / alignment * alignment; }
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KvCache>> KvCache::Create(const LanguageModel& model, int32_t capacity) {
   const ModelTensors& tensors = model.tensors();
   if (UsesPacked(model)) return MakePackedKvCache(model.config(), model.num_layers(), capacity);
   try {  // libtorch reports memory that cannot be had by an exception
+    if (IsRounded(model)) return MakeRoundedKvCache(model.config(), model.num_layers(), capacity);
     return MakePlainKvCache(model.config(), model.num_layers(), capacity, tensors.dtype, tensors.device);
   } catch (const std::exception& error) {
     return absl::ResourceExhaustedError(
@@ -26,13 +29,27 @@ absl::StatusOr<std::unique_ptr<KvCache>> KvCache::Create(const LanguageModel& mo
   }
 }
 
+// Where weights are rounded, sums are asked to be no more exact than bf16's.
+bool KvCache::IsRounded(const LanguageModel& model) {
+  const ModelTensors& tensors = model.tensors();
+  return tensors.device.is_cpu() && tensors.dtype == at::kFloat &&
+         tensors.rounding != WeightRounding::kNone && RoundedKvCacheSupports(model.config());
+}
+
 int64_t KvCache::Bytes(const LanguageModel& model, int32_t capacity) {
   const ModelTensors& tensors = model.tensors();
-  const int64_t element = tensors.device.is_cpu() && !UsesPacked(model) ? 4 : at::elementSize(tensors.dtype);
   const ModelConfig& config = model.config();
-  constexpr int64_t kBlock = avx512::kSlotAlignment;
-  const int64_t slots = UsesPacked(model) ? (capacity + kBlock - 1) / kBlock * kBlock : capacity;
-  return 2 * element * model.num_layers() * config.num_kv_heads * config.head_dim * slots;
+  int64_t slots = capacity, head_bytes = config.head_dim;
+  if (UsesPacked(model)) {
+    slots = UpTo(capacity, avx512::kSlotAlignment);
+    head_bytes *= sizeof(avx512::Bf16);
+  } else if (IsRounded(model)) {
+    slots = UpTo(capacity, fp32::kRoundedSlotAlignment);
+    head_bytes = head_bytes * static_cast<int64_t>(sizeof(int16_t)) + static_cast<int64_t>(sizeof(float));
+  } else {
+    head_bytes *= tensors.device.is_cpu() ? 4 : at::elementSize(tensors.dtype);
+  }
+  return 2 * head_bytes * model.num_layers() * config.num_kv_heads * slots;
 }
 
 }  // namespace cacheclip

@@ -1,7 +1,8 @@
-// The assembled KV cache of one session: rotated keys and values of every layer, indexed by slot. Two
+// The assembled KV cache of one session: rotated keys and values of every layer, indexed by slot. Three
 // implementations: PlainKvCache keeps tensors and attends with libtorch on any device and dtype;
-// PackedKvCache (x86 with AVX-512 BF16) keeps the layout of kernels/attention_avx512.h and attends with that
-// kernel. Create() chooses. Internal to common/model. Belongs to one session, one thread at a time.
+// PackedKvCache (x86 with AVX-512 BF16) and RoundedKvCache (with AVX2) keep the layouts of
+// kernels/attention_avx512.h and kernels/rounded_cache.h and attend with those kernels. Create() chooses.
+// Internal to common/model. Belongs to one session, one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +37,7 @@ class KvCache {
   // RESOURCE_EXHAUSTED when memory cannot be had.
   static absl::StatusOr<std::unique_ptr<KvCache>> Create(const LanguageModel& model, int32_t capacity);
   static int64_t Bytes(const LanguageModel& model, int32_t capacity);
+  static bool IsRounded(const LanguageModel& model);  // whether attention multiplies integers
 
   virtual int32_t capacity() const = 0;
 
@@ -46,7 +48,8 @@ class KvCache {
       const at::Tensor& values,  // the same
       std::span<const int32_t> slots) = 0;
 
-  // What Store() wrote, or Place(): the rotated keys and the values at ascending `slots`, copied out.
+  // What Store() wrote, or Place(), within the cache's own rounding: the rotated keys and the values at
+  // ascending `slots`, copied out.
   virtual KvRows Load(int layer, std::span<const int32_t> slots) const = 0;
 
   // Rotates unrotated keys and writes both at first_slot, first_slot + 1, …: assembly.
@@ -77,11 +80,13 @@ class KvCache {
   virtual at::Tensor Values(int layer, int32_t begin, int32_t end) const = 0;
 };
 
-// The two implementations; used by Create() and by tests that compare them.
+// The implementations; used by Create() and by tests that compare them.
 std::unique_ptr<KvCache> MakePlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity,
                                           at::ScalarType dtype, at::Device device);
 absl::StatusOr<std::unique_ptr<KvCache>> MakePackedKvCache(const ModelConfig& config, int num_layers,
                                                            int32_t capacity);
 bool PackedKvCacheSupports(const ModelConfig& config);  // this machine's ISA and this head dimension
+std::unique_ptr<KvCache> MakeRoundedKvCache(const ModelConfig& config, int num_layers, int32_t capacity);
+bool RoundedKvCacheSupports(const ModelConfig& config);  // the same
 
 }  // namespace cacheclip

@@ -11,6 +11,8 @@
 #include <c10/core/InferenceMode.h>
 
 #include "absl/time/clock.h"
+#include "common/model/kv_cache.h"
+#include "common/model/linear_weights.h"
 #include "common/model/weights.h"
 
 namespace cacheclip {
@@ -50,16 +52,17 @@ MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration du
   MachineLimits limits;
   limits.num_threads = at::get_num_threads();
   // libtorch's product or ours, whichever is faster here.
-  const LinearWeights ours(w, {},
-                           {.dtype = model.tensors().dtype,
-                            .device = model.tensors().device,
-                            .rounding = model.tensors().rounding});
-  const LinearWeights unrounded(w, {}, {.dtype = model.tensors().dtype, .device = model.tensors().device});
   constexpr double kFlops = 2.0 * kRows * kColumns * kInner;
-  limits.attention_flops_per_second = std::max(BestRate(duration, kFlops, [&] { at::linear(x, w); }),
-                                               BestRate(duration, kFlops, [&] { unrounded.Apply(x); }));
-  limits.gemm_flops_per_second =
-      std::max(limits.attention_flops_per_second, BestRate(duration, kFlops, [&] { ours.Apply(x); }));
+  const double torch = BestRate(duration, kFlops, [&] { at::linear(x, w); });
+  const auto rate_of = [&](WeightRounding rounding) {
+    const LinearWeights ours(
+        w, {}, {.dtype = model.tensors().dtype, .device = model.tensors().device, .rounding = rounding});
+    return std::max(torch, BestRate(duration, kFlops, [&] { ours.Apply(x); }));
+  };
+  limits.gemm_flops_per_second = rate_of(model.tensors().rounding);
+  limits.attention_flops_per_second =
+      KvCache::IsRounded(model) ? limits.gemm_flops_per_second
+                                : std::min(limits.gemm_flops_per_second, rate_of(WeightRounding::kNone));
   limits.read_bytes_per_second = BestRate(duration, 4.0 * kBigElements, [&] { at::sum(big); });
   limits.exponentials_per_second = limits.num_threads * BestRate(duration, static_cast<double>(small.numel()),
                                                                  [&] { at::exp_out(exponentials, small); });

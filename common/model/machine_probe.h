@@ -12,8 +12,8 @@ namespace cacheclip {
 struct MachineLimits {
   double gemm_flops_per_second = 0;  // best matrix product of the model's rows and weights
   double attention_flops_per_second =
-      0;                               // the same in the model's dtype: attention rounds nothing to integers
-  double read_bytes_per_second = 0;    // summing an array larger than the last-level cache
+      0;                             // the same in the arithmetic of attention: the model's dtype or integers
+  double read_bytes_per_second = 0;  // summing an array larger than the last-level cache
   double exponentials_per_second = 0;  // vectorised fp32 exp over an array in cache
   int num_threads = 0;
 };

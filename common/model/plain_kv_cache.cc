@@ -193,8 +193,6 @@ class PlainKvCache : public KvCache {
     const at::Tensor wide = queries.to(at::kFloat).contiguous();
     at::Tensor out = at::empty({queries.size(0), num_heads_ * head_dim_}, wide.options());
     fp32::Attention({.queries = wide.const_data_ptr<float>(),
-                     .keys = keys_[layer].const_data_ptr<float>(),
-                     .values = values_[layer].const_data_ptr<float>(),
                      .out = out.mutable_data_ptr<float>(),
                      .limits = slots.data(),
                      .slot_bias = slot_bias_.const_data_ptr<float>(),
@@ -204,7 +202,8 @@ class PlainKvCache : public KvCache {
                      .head_dim = static_cast<int>(head_dim_),
                      .capacity = capacity_,
                      .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))),
-                     .num_threads = at::get_num_threads()});
+                     .num_threads = at::get_num_threads()},
+                    {keys_[layer].const_data_ptr<float>(), values_[layer].const_data_ptr<float>()});
     return out.to(queries.scalar_type());
   }
 

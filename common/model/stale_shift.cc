@@ -1,15 +1,18 @@
 #include "common/model/stale_shift.h"
 
 #include <algorithm>
+#include <atomic>
 #include <tuple>
 #include <utility>
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cholesky_solve.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/mm.h>
+#include <c10/core/InferenceMode.h>
 
 #include "common/model/elementwise.h"
 #include "common/model/index_tensor.h"
@@ -29,7 +32,8 @@ constexpr int64_t kMaxExamples = 384;
 constexpr int64_t kMaxLandmarks = 96;
 // On the diagonal besides, as a share of its mean: landmarks can depend on one another, or be all the same.
 constexpr double kLeastRidge = 1e-4;
-constexpr size_t kBlock = 512;  // stale tokens moved at once: their features stay in a core's cache
+constexpr size_t kBlock = 128;       // stale tokens that a thread moves at once, in its core's cache
+constexpr size_t kBlocksAhead = 64;  // loaded while the change is learnt: memory stays within bounds
 
 // `most` of `size` rows, evenly apart; all if there are not more.
 std::vector<int32_t> EvenlySpaced(int64_t size, int64_t most) {
@@ -75,6 +79,21 @@ Regression Regress(const at::Tensor& seen, const at::Tensor& changes) {
           .change_bias = mean_change};
 }
 
+// run(0), …, run(count - 1), each on one thread of a CPU, as threads become free: for what is this small,
+// waking the threads for every operation would take longer than the operations.
+template <typename Run>
+void ShareOut(const at::Device& device, size_t count, const Run& run) {
+  std::atomic<size_t> next = 0;
+  const auto take = [&](int64_t, int64_t) {
+    const c10::InferenceMode on_each_thread;
+    for (size_t i = next++; i < count; i = next++) run(i);
+  };
+  if (device.is_cpu())
+    at::parallel_for(0, at::get_num_threads(), /*grain_size=*/1, take);
+  else
+    take(0, 1);
+}
+
 }  // namespace
 
 StaleShift::Tokens StaleShift::At(const ModelTensors& tensors, std::vector<int32_t> slots) {
@@ -97,47 +116,53 @@ StaleShift::StaleShift(const ModelTensors& tensors, KvCache& cache, const Option
   }
 }
 
-StaleShift::Features StaleShift::Load(int layer, const Tokens& tokens) const {
+at::Tensor StaleShift::Load(int layer, const Tokens& tokens) const {
   const KvRows rows = cache_.Load(layer, tokens.slots);
-  return {.values = rows.values.flatten(1), .keys = RotateHeads(rows.keys, tokens.back).flatten(1)};
+  return at::cat({rows.values.flatten(1), RotateHeads(rows.keys, tokens.back).flatten(1)}, 1);
+}
+
+void StaleShift::Store(int layer, const Tokens& tokens, const at::Tensor& features) const {
+  const int64_t width = features.size(1) / 2, dim = 2 * tokens.forth.cosine.size(2);
+  const auto heads = [&](int64_t first) {
+    return features.slice(1, first, first + width).view({features.size(0), width / dim, dim});
+  };
+  cache_.Store(layer, RotateHeads(heads(width), tokens.forth).to(tensors_.dtype),
+               heads(0).to(tensors_.dtype).contiguous(), tokens.slots);
+}
+
+StaleShift::Change StaleShift::Learn(int layer, const Projections& projections) const {
+  const at::Tensor before = Load(layer, examples_);
+  const auto fresh = [&](const at::Tensor& rows) {
+    return rows.index_select(0, example_rows_).to(at::kFloat).flatten(1);
+  };
+  at::Tensor changes =
+      at::cat({fresh(projections.values), fresh(projections.unrotated_keys)}, 1).sub_(before);
+  // The regression is linear in the changes: their shares are taken here, once for all tokens.
+  const int64_t width = changes.size(1) / 2;
+  changes.slice(1, 0, width).mul_(share_);
+  changes.slice(1, width).mul_(kKeyShare * share_);
+  const Regression regression = Regress(before, changes);
+  const WeightOptions options{.dtype = at::kFloat, .device = tensors_.device};
+  return {.likeness = LinearWeights(regression.likeness.t(), regression.likeness_bias.flatten(), options),
+          .changes = LinearWeights(regression.changes.t(), regression.change_bias.flatten(), options)};
 }
 
 void StaleShift::MoveLayer(int layer, const Projections& projections) {
   if (layer == 0) return;  // keys and values of the token alone, whatever stands before it
-  const Features before = Load(layer, examples_);
-  const int64_t width = before.values.size(1);
-  const at::Tensor seen = at::cat({before.values, before.keys}, 1);
-  const auto change_of = [&](const at::Tensor& now, const at::Tensor& stale, double share) {
-    return (now.index_select(0, example_rows_).to(at::kFloat).flatten(1) - stale) * share;
-  };
-  // The regression is linear in the changes: their shares are taken here, once for all tokens.
-  const Regression change =
-      Regress(seen, at::cat({change_of(projections.values, before.values, share_),
-                             change_of(projections.unrotated_keys, before.keys, kKeyShare * share_)},
-                            1));
-  const auto weights = [&](const at::Tensor& matrix, const at::Tensor& bias) {  // matrix: [inputs, outputs]
-    return LinearWeights(matrix.t(), bias, {.dtype = at::kFloat, .device = tensors_.device});
-  };
-  const LinearWeights value_likeness =
-      weights(change.likeness.slice(0, 0, width), change.likeness_bias.flatten());
-  const LinearWeights key_likeness = weights(change.likeness.slice(0, width), {});
-  const at::Tensor change_bias = change.change_bias.flatten();
-  const LinearWeights value_changes =
-      weights(change.changes.slice(1, 0, width), change_bias.slice(0, 0, width));
-  const LinearWeights key_changes = weights(change.changes.slice(1, width), change_bias.slice(0, width));
-  for (const Tokens& block : stale_) {
-    Features moved = Load(layer, block);
-    at::Tensor likeness = value_likeness.Apply(moved.values);
-    key_likeness.AddTo(likeness, moved.keys);
-    value_changes.AddTo(moved.values, likeness);
-    key_changes.AddTo(moved.keys, likeness);
-    const auto heads = [&](const at::Tensor& features) {
-      const int64_t dim = 2 * block.forth.cosine.size(2);
-      return features.view({features.size(0), width / dim, dim});
-    };
-    cache_.Store(layer, RotateHeads(heads(moved.keys), block.forth).to(tensors_.dtype),
-                 heads(moved.values).to(tensors_.dtype), block.slots);
-  }
+  const size_t blocks = stale_.size(), ahead = std::min(blocks, kBlocksAhead);
+  std::vector<at::Tensor> loaded(ahead);
+  Change change;
+  ShareOut(tensors_.device, ahead + 1, [&](size_t i) {
+    if (i == 0)
+      change = Learn(layer, projections);
+    else
+      loaded[i - 1] = Load(layer, stale_[i - 1]);
+  });
+  ShareOut(tensors_.device, blocks, [&](size_t i) {
+    at::Tensor features = i < ahead ? loaded[i] : Load(layer, stale_[i]);
+    change.changes.AddTo(features, change.likeness.Apply(features));
+    Store(layer, stale_[i], features);
+  });
 }
 
 }  // namespace cacheclip

@@ -18,6 +18,7 @@
 
 #include "common/model/forward_pass.h"
 #include "common/model/kv_cache.h"
+#include "common/model/linear_weights.h"
 #include "common/model/rope.h"
 #include "common/model/weights.h"
 
@@ -41,20 +42,23 @@ class StaleShift {
     std::vector<int32_t> slots;
     RotationTable forth, back;  // RoPE of their positions, and what undoes it
   };
-  // Values, and keys before RoPE, of all heads: fp32 [tokens, features].
-  struct Features {
-    at::Tensor values, keys;
+  // change of a token = changes(likeness(features))
+  struct Change {
+    LinearWeights likeness, changes;
   };
 
   static Tokens At(const ModelTensors& tensors, std::vector<int32_t> slots);
-  Features Load(int layer, const Tokens& tokens) const;
+  // Values, then keys before RoPE, of all heads: fp32 [tokens, features].
+  at::Tensor Load(int layer, const Tokens& tokens) const;
+  void Store(int layer, const Tokens& tokens, const at::Tensor& features) const;
+  Change Learn(int layer, const Projections& projections) const;
 
   const ModelTensors& tensors_;
   KvCache& cache_;
   const double share_;
   at::Tensor example_rows_;  // int64: which of the fresh tokens the examples are
   Tokens examples_;
-  std::vector<Tokens> stale_;  // in blocks
+  std::vector<Tokens> stale_;  // in blocks, which are moved side by side
 };
 
 }  // namespace cacheclip

@@ -8,6 +8,7 @@
 // instruction sets that this machine lacks are left out.
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/randn.h>
@@ -67,53 +69,80 @@ void Report(benchmark::State& state, const Pass& pass, double element_bytes) {
   if (pass.num_rows() == 1) CountBytes(state, pass.kv_elements() * element_bytes);
 }
 
-void AttentionFp32(benchmark::State& state, void (*attention)(const fp32::AttentionArguments&)) {
-  const Pass pass(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
-  const at::Tensor queries = at::randn({pass.num_rows(), kHeads, kHeadDim}), out = at::empty_like(queries);
+// Times attend(arguments) over a cache of `capacity` slots.
+template <typename Arguments, typename Attend>
+void Attention(benchmark::State& state, const Pass& pass, at::ScalarType dtype, int capacity,
+               const Attend& attend) {
+  const at::Tensor queries = at::randn({pass.num_rows(), kHeads, kHeadDim}).to(dtype),
+                   out = at::empty_like(queries);
+  const std::vector<float> bias(static_cast<size_t>(capacity));
+  Arguments arguments{};
+  arguments.queries = static_cast<decltype(arguments.queries)>(queries.const_data_ptr());
+  arguments.out = static_cast<decltype(arguments.out)>(out.mutable_data_ptr());
+  arguments.limits = pass.limits.data();
+  arguments.slot_bias = bias.data();
+  arguments.num_rows = pass.num_rows();
+  arguments.num_heads = kHeads;
+  arguments.num_kv_heads = kKvHeads;
+  arguments.head_dim = kHeadDim;
+  arguments.capacity = capacity;
+  arguments.scale = 0.125f;
+  arguments.num_threads = at::get_num_threads();
+  for (auto _ : state) attend(arguments);
+}
+
+Pass PassOf(const benchmark::State& state) {
+  return Pass(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
+}
+
+int UpTo(int slots, int alignment) { return (slots + alignment - 1) / alignment * alignment; }
+
+template <typename Cache>
+using Fp32Kernel = void (*)(const fp32::AttentionArguments&, const Cache&);
+
+void AttentionFp32(benchmark::State& state, Fp32Kernel<fp32::PlainCache> kernel) {
+  const Pass pass = PassOf(state);
   const at::Tensor keys = at::randn({kKvHeads, pass.num_slots, kHeadDim}), values = at::randn_like(keys);
-  const std::vector<float> bias(static_cast<size_t>(pass.num_slots));
-  for (auto _ : state)
-    attention({.queries = queries.const_data_ptr<float>(),
-               .keys = keys.const_data_ptr<float>(),
-               .values = values.const_data_ptr<float>(),
-               .out = out.mutable_data_ptr<float>(),
-               .limits = pass.limits.data(),
-               .slot_bias = bias.data(),
-               .num_rows = pass.num_rows(),
-               .num_heads = kHeads,
-               .num_kv_heads = kKvHeads,
-               .head_dim = kHeadDim,
-               .capacity = pass.num_slots,
-               .scale = 0.125f,
-               .num_threads = at::get_num_threads()});
+  const fp32::PlainCache cache{keys.const_data_ptr<float>(), values.const_data_ptr<float>()};
+  Attention<fp32::AttentionArguments>(state, pass, at::kFloat, pass.num_slots,
+                                      [&](const auto& arguments) { kernel(arguments, cache); });
   Report(state, pass, sizeof(float));
 }
 
+void AttentionInt16(benchmark::State& state, Fp32Kernel<fp32::RoundedCache> kernel) {
+  const Pass pass = PassOf(state);
+  const int capacity = UpTo(pass.num_slots, fp32::kRoundedSlotAlignment);
+  const auto planes = [&] { return at::empty({kKvHeads, capacity, kHeadDim}, at::kShort); };
+  at::Tensor keys = planes(), values = planes(), key_scales = at::empty({kKvHeads, capacity}),
+             value_scales = at::empty_like(key_scales);
+  const fp32::RoundedCache cache{.num_kv_heads = kKvHeads,
+                                 .head_dim = kHeadDim,
+                                 .capacity = capacity,
+                                 .keys = keys.mutable_data_ptr<int16_t>(),
+                                 .key_scales = key_scales.mutable_data_ptr<float>(),
+                                 .values = values.mutable_data_ptr<int16_t>(),
+                                 .value_scales = value_scales.mutable_data_ptr<float>()};
+  const at::Tensor rows = at::randn({capacity, kKvHeads, kHeadDim});
+  std::vector<int32_t> slots(static_cast<size_t>(capacity));
+  std::iota(slots.begin(), slots.end(), 0);
+  fp32::StoreRounded(cache, rows.const_data_ptr<float>(), rows.const_data_ptr<float>(), rows.stride(0),
+                     slots.data(), capacity, at::get_num_threads());
+  Attention<fp32::AttentionArguments>(state, pass, at::kFloat, capacity,
+                                      [&](const auto& arguments) { kernel(arguments, cache); });
+  Report(state, pass, sizeof(int16_t));
+}
+
 void AttentionBf16(benchmark::State& state) {
-  const Pass pass(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
-  const int capacity =
-      (pass.num_slots + avx512::kSlotAlignment - 1) / avx512::kSlotAlignment * avx512::kSlotAlignment;
+  const Pass pass = PassOf(state);
+  const int capacity = UpTo(pass.num_slots, avx512::kSlotAlignment);
   // Any layout does: every element is a random number.
-  const at::Tensor queries = at::randn({pass.num_rows(), kHeads, kHeadDim}).to(at::kBFloat16);
   const at::Tensor keys = at::randn({kKvHeads, capacity, kHeadDim}).to(at::kBFloat16),
                    values = at::randn_like(keys);
-  const at::Tensor out = at::empty_like(queries);
-  const std::vector<float> bias(static_cast<size_t>(capacity));
   const auto bits = [](const at::Tensor& tensor) { return static_cast<avx512::Bf16*>(tensor.data_ptr()); };
-  for (auto _ : state)
-    avx512::Attention({.queries = bits(queries),
-                       .keys = bits(keys),
-                       .values = bits(values),
-                       .out = bits(out),
-                       .limits = pass.limits.data(),
-                       .slot_bias = bias.data(),
-                       .num_rows = pass.num_rows(),
-                       .num_heads = kHeads,
-                       .num_kv_heads = kKvHeads,
-                       .head_dim = kHeadDim,
-                       .capacity = capacity,
-                       .scale = 0.125f,
-                       .num_threads = at::get_num_threads()});
+  Attention<avx512::AttentionArguments>(state, pass, at::kBFloat16, capacity, [&](auto& arguments) {
+    arguments.keys = bits(keys), arguments.values = bits(values);
+    avx512::Attention(arguments);
+  });
   Report(state, pass, sizeof(avx512::Bf16));
 }
 
@@ -197,6 +226,10 @@ void AddAll() {
     AddAttention("attention/avx2", [](auto& state) { AttentionFp32(state, fp32::AttentionAvx2); });
   if (MachineHas(Isa::kAvx512))
     AddAttention("attention/avx512", [](auto& state) { AttentionFp32(state, fp32::AttentionAvx512); });
+  if (MachineHas(Isa::kAvx2))
+    AddAttention("attention/avx2/int16", [](auto& state) { AttentionInt16(state, fp32::AttentionAvx2); });
+  if (MachineHas(Isa::kAvx512))
+    AddAttention("attention/avx512/int16", [](auto& state) { AttentionInt16(state, fp32::AttentionAvx512); });
   if (MachineHas(Isa::kAvx512Bf16)) AddAttention("attention/avx512bf16", AttentionBf16);
   AddAttention("attention/torch", [=](auto& state) { AttentionTorch(state, dtype); });
   const auto add_product = [&](const std::string& name, Weights kind) {

@@ -13,11 +13,7 @@ namespace {
 
 constexpr int kFewLanes = 12;   // more go in panels
 constexpr int kValueTile = 16;  // keys whose values stay in the first-level cache between their columns
-
-// What comes next, on its way while this is worked on: left to itself the hardware begins anew at every page.
-inline void Prefetch(const float* from, int count) {
-  for (int i = 0; i < count; i += 16) _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T0);
-}
+constexpr int kColumns = 16;    // of values at once
 
 inline float Highest(const float* scores, int count) {
   Vec highest = Broadcast(kLowest);
@@ -32,7 +28,7 @@ inline float ToWeightsAgainst(float top, float* scores, int count) {
   Vec sum = Zero();
   for (int i = 0; i < count; i += kLanes) {
     const Vec score = Subtract(Load(scores + i), base);
-    const Vec weight = WhereNotBelow(score, Broadcast(-126.0f), Exp2(score));
+    const Vec weight = WhereNotBelow(score, Broadcast(kLeastPower), Exp2(score));
     sum = Add(sum, weight);
     Store(scores + i, weight);
   }
@@ -45,14 +41,30 @@ struct Part {
   float* out;                            // [lanes, dim], weighted by the same
 };
 
-// scores[0..8) of eight neighbouring keys.
-inline __m256 ScoreEight(const float* query, const float* keys, int dim) {
-  Vec sums[8] = {};
-  for (int d = 0; d < dim; d += kLanes) {
-    const Vec q = Load(query + d);
+// scores[lane · stride + i] of every lane and key begin + i become weights, in place; keys that a lane does
+// not see weigh nothing. `scores` has columns up to `stride`.
+inline void WeighScores(const AttentionArguments& a, int begin, int end, size_t stride, float* weights,
+                        Part& part) {
+  const int group = Group(a);
+  for (int lane = 0; lane < a.num_rows * group; ++lane) {
+    float* const scores = weights + static_cast<size_t>(lane) * stride;
+    const int visible = std::clamp(a.limits[lane / group] + 1 - begin, 0, end - begin);
+    std::fill(scores + visible, scores + stride, kLowest);
+    part.max[lane] = Highest(scores, static_cast<int>(stride));
+    part.sum[lane] = ToWeightsAgainst(part.max[lane], scores, static_cast<int>(stride));
+  }
+}
+
+// scores[0..8) of eight neighbouring keys, `dim` elements apart.
+template <typename Element>
+inline auto ScoreEight(const Element* query, const Element* keys, int dim) {
+  using Lanes = Arithmetic<Element>;
+  typename Lanes::Sum sums[8] = {};
+  for (int d = 0; d < dim; d += kLanes * Lanes::kStep) {
+    const auto q = Lanes::Load(query + d);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; ++i)
-      sums[i] = MultiplyAdd(q, Load(keys + static_cast<size_t>(i) * dim + d), sums[i]);
+      sums[i] = Lanes::MultiplyAdd(q, Lanes::Load(keys + static_cast<size_t>(i) * dim + d), sums[i]);
   }
   return SumsOf(sums);
 }
@@ -63,13 +75,13 @@ inline float ScoreOne(const float* query, const float* key, int dim) {
   return SumOf(sum);
 }
 
-// Scores of keys begin … end - 1 become weights, in place; keys that a lane does not see weigh nothing.
-inline void WeighKeys(const AttentionArguments& a, int kv_head, int begin, int end, size_t stride,
-                      float* weights, Part& part) {
-  const int group = Group(a), lanes = a.num_rows * group, dim = a.head_dim;
+// Scores of keys begin … end - 1 become weights.
+inline void WeighKeys(const AttentionArguments& a, const PlainCache& cache, int kv_head, int begin, int end,
+                      size_t stride, float* weights, Part& part) {
+  const int lanes = a.num_rows * Group(a), dim = a.head_dim;
   const __m256 scale = _mm256_set1_ps(a.scale * kLog2E), base = _mm256_set1_ps(kLog2E);
   for (int key = begin; key < end; key += 8) {
-    const float* const keys = a.keys + SlotOffset(a, kv_head, key);
+    const float* const keys = cache.keys + SlotOffset(a, kv_head, key);
     Prefetch(keys + 8 * dim, 8 * dim);
     for (int lane = 0; lane < lanes; ++lane) {
       const float* const query = a.queries + LaneOffset(a, kv_head, lane);
@@ -85,31 +97,30 @@ inline void WeighKeys(const AttentionArguments& a, int kv_head, int begin, int e
       }
     }
   }
-  for (int lane = 0; lane < lanes; ++lane) {
-    float* const scores = weights + static_cast<size_t>(lane) * stride;
-    const int visible = std::clamp(a.limits[lane / group] + 1 - begin, 0, end - begin);
-    std::fill(scores + visible, scores + stride, kLowest);
-    part.max[lane] = Highest(scores, static_cast<int>(stride));
-    part.sum[lane] = ToWeightsAgainst(part.max[lane], scores, static_cast<int>(stride));
-  }
+  WeighScores(a, begin, end, stride, weights, part);
 }
 
-inline void RunPart(const AttentionArguments& a, int kv_head, int begin, int end, Part& part) {
+inline void RunPart(const AttentionArguments& a, const PlainCache& cache, int kv_head, int begin, int end,
+                    Part& part) {
   const int lanes = a.num_rows * Group(a), dim = a.head_dim;
   const size_t stride = (static_cast<size_t>(end - begin) + kLanes - 1) / kLanes * kLanes;
   static thread_local std::vector<float> weights;  // [lanes, stride]
   weights.resize(static_cast<size_t>(lanes) * stride);
-  WeighKeys(a, kv_head, begin, end, stride, weights.data(), part);
+  WeighKeys(a, cache, kv_head, begin, end, stride, weights.data(), part);
   std::fill_n(part.out, static_cast<size_t>(lanes) * dim, 0.0f);
-  const float* const values = a.values + SlotOffset(a, kv_head, begin);
+  const float* const values = cache.values + SlotOffset(a, kv_head, begin);
   for (int key = 0; key < end - begin; key += kValueTile) {
     const float* const tile = values + static_cast<size_t>(key) * dim;
     Prefetch(tile + kValueTile * dim, kValueTile * dim);
+    const int keys = std::min(kValueTile, end - begin - key);
     for (int d = 0; d < dim; d += kColumns)
       for (int lane = 0; lane < lanes; lane += kRowsAtOnce)
-        MultiplyRows(std::min(kRowsAtOnce, lanes - lane), &weights[static_cast<size_t>(lane) * stride + key],
-                     stride, tile + d, static_cast<size_t>(dim), std::min(kValueTile, end - begin - key),
-                     part.out + static_cast<size_t>(lane) * dim + d, static_cast<size_t>(dim));
+        WithRows(std::min(kRowsAtOnce, lanes - lane), [&]<int kRows>() {
+          Multiply<kRows, kColumns / kLanes>(&weights[static_cast<size_t>(lane) * stride + key], stride, 1,
+                                             tile + d, static_cast<size_t>(dim), keys,
+                                             part.out + static_cast<size_t>(lane) * dim + d,
+                                             static_cast<size_t>(dim));
+        });
   }
 }
 

@@ -3,6 +3,12 @@
 
 namespace cacheclip::fp32 {
 
-void AttentionAvx512(const AttentionArguments& arguments) { RunAttention(arguments); }
+void AttentionAvx512(const AttentionArguments& arguments, const PlainCache& cache) {
+  RunAttention(arguments, cache);
+}
+
+void AttentionAvx512(const AttentionArguments& arguments, const RoundedCache& cache) {
+  RunAttention(arguments, cache);
+}
 
 }  // namespace cacheclip::fp32

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "common/model/kernels/attention_block_fp32.h"
+#include "common/model/kernels/attention_block_int16.h"
 #include "common/model/kernels/attention_few_fp32.h"
+#include "common/model/kernels/attention_few_int16.h"
 
 namespace cacheclip::fp32 {
 namespace {
@@ -16,7 +18,8 @@ constexpr int kMaxPanels = 4;  // that share a tile of keys and values in the se
 constexpr int kItemsPerThread = 8;
 constexpr int kMinKeysPerPart = 256;  // of few rows
 
-inline void RunPanels(const AttentionArguments& a) {
+template <typename Cache>
+void RunPanels(const AttentionArguments& a, const Cache& cache) {
   const int lanes = a.num_rows * Group(a), num_panels = (lanes + kPanelLanes - 1) / kPanelLanes;
   const int per_item =
       std::clamp(num_panels * a.num_kv_heads / (a.num_threads * kItemsPerThread), 1, kMaxPanels);
@@ -24,7 +27,7 @@ inline void RunPanels(const AttentionArguments& a) {
 #pragma omp parallel num_threads(a.num_threads)
   {
     // On the heap: what a thread_local holds itself is taken from the stack of every thread of the process.
-    static thread_local std::vector<Panel> panels(kMaxPanels);
+    static thread_local std::vector<Panel<Cache>> panels(kMaxPanels);
 #pragma omp for schedule(dynamic, 1)
     for (int item = 0; item < items_per_head * a.num_kv_heads; ++item) {
       const int kv_head = item % a.num_kv_heads;
@@ -36,18 +39,21 @@ inline void RunPanels(const AttentionArguments& a) {
       }
       for (int key = 0; key < panels[count - 1].end(); key += kKeyTile)
         for (int p = 0; p < count; ++p)
-          if (key < panels[p].end()) panels[p].AddTile(a, key, std::min(kKeyTile, panels[p].end() - key));
+          if (key < panels[p].end())
+            panels[p].AddTile(a, cache, key, std::min(kKeyTile, panels[p].end() - key));
       for (int p = 0; p < count; ++p) panels[p].Finish(a);
     }
   }
 }
 
 // Few rows: keys are cut in parts, so that every thread has some.
-inline void RunFewLanes(const AttentionArguments& a) {
+template <typename Cache>
+void RunFewLanes(const AttentionArguments& a, const Cache& cache) {
   const int keys = a.limits[a.num_rows - 1] + 1;
   const int wanted = (2 * a.num_threads + a.num_kv_heads - 1) / a.num_kv_heads;
   const int num_parts = std::clamp(keys / kMinKeysPerPart, 1, wanted);
-  const int keys_per_part = (keys + num_parts - 1) / num_parts;
+  // In whole vectors: parts begin at slots whose pairs and scales are theirs alone.
+  const int keys_per_part = ((keys + num_parts - 1) / num_parts + kLanes - 1) / kLanes * kLanes;
   const size_t part_elements = static_cast<size_t>(a.num_rows) * Group(a) * a.head_dim;
   static thread_local std::vector<Part> parts;
   static thread_local std::vector<float> outs;
@@ -58,17 +64,18 @@ inline void RunFewLanes(const AttentionArguments& a) {
 #pragma omp parallel for num_threads(a.num_threads) schedule(dynamic, 1)
   for (int item = 0; item < a.num_kv_heads * num_parts; ++item) {
     const int begin = item % num_parts * keys_per_part;
-    RunPart(a, item / num_parts, begin, std::min(keys, begin + keys_per_part), all[item]);
+    RunPart(a, cache, item / num_parts, begin, std::min(keys, begin + keys_per_part), all[item]);
   }
   for (int head = 0; head < a.num_kv_heads; ++head)
     MergeParts(a, head, all + static_cast<size_t>(head) * num_parts, num_parts);
 }
 
-inline void RunAttention(const AttentionArguments& a) {
+template <typename Cache>
+void RunAttention(const AttentionArguments& a, const Cache& cache) {
   if (a.num_rows * Group(a) <= kFewLanes)
-    RunFewLanes(a);
+    RunFewLanes(a, cache);
   else
-    RunPanels(a);
+    RunPanels(a, cache);
 }
 
 }  // namespace

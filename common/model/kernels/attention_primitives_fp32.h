@@ -21,8 +21,16 @@ inline size_t LaneOffset(const AttentionArguments& a, int kv_head, int lane) {
   return (static_cast<size_t>(lane / group) * a.num_heads + kv_head * group + lane % group) * a.head_dim;
 }
 
+// Elements from the start of keys or values to a slot's.
 inline size_t SlotOffset(const AttentionArguments& a, int kv_head, int slot) {
   return (static_cast<size_t>(kv_head) * a.capacity + slot) * a.head_dim;
+}
+
+// What comes next, on its way while this is worked on: left to itself the hardware begins anew at every page.
+template <typename Element>
+inline void Prefetch(const Element* from, int count) {
+  constexpr int kLine = 64 / sizeof(Element);
+  for (int i = 0; i < count; i += kLine) _mm_prefetch(reinterpret_cast<const char*>(from + i), _MM_HINT_T0);
 }
 
 // The register tile of a panel of lanes: kPanelRows keys, or components, by kPanelLanes.

@@ -6,8 +6,12 @@
 
 namespace cacheclip::fp32 {
 
-void Attention(const AttentionArguments& arguments) {
-  ActiveIsa() >= Isa::kAvx512 ? AttentionAvx512(arguments) : AttentionAvx2(arguments);
+void Attention(const AttentionArguments& arguments, const PlainCache& cache) {
+  ActiveIsa() >= Isa::kAvx512 ? AttentionAvx512(arguments, cache) : AttentionAvx2(arguments, cache);
+}
+
+void Attention(const AttentionArguments& arguments, const RoundedCache& cache) {
+  ActiveIsa() >= Isa::kAvx512 ? AttentionAvx512(arguments, cache) : AttentionAvx2(arguments, cache);
 }
 
 void Linear(const LinearArguments& arguments) {

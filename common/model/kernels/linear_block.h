@@ -87,8 +87,9 @@ class Block {
       const int64_t pairs = std::min(block, all_pairs - p);
       const int16_t* const b = panels_.WidenPairs(p, pairs);
       ForEachTile(a, panel, 2 * p, 2 * pairs, [&](int64_t row, float* products) {
-        MultiplyPairs(&rounded_[static_cast<size_t>(row * stride_ + 2 * p)], static_cast<size_t>(stride_), b,
-                      pairs, reinterpret_cast<int32_t*>(products));
+        Multiply<kTileRows, kTileVectors>(&rounded_[static_cast<size_t>(row * stride_ + 2 * p)],
+                                          static_cast<size_t>(stride_), 2, b, 2 * kTileColumns, pairs,
+                                          reinterpret_cast<int32_t*>(products), kTileColumns);
       });
     }
   }

@@ -1,4 +1,4 @@
-// What both ways of multiplying with packed weights share: rounding of rows, and what becomes of a panel's
+// What both ways of multiplying with packed weights share: rounded rows, and what becomes of a panel's
 // products. Included by kernel files alone (needs their compile flags).
 #pragma once
 
@@ -8,32 +8,12 @@
 #include <vector>
 
 #include "common/model/kernels/linear.h"
-#include "common/model/kernels/simd.h"
+#include "common/model/kernels/rounding.h"
 
 namespace cacheclip::fp32 {
 namespace {
 
 constexpr int kPanelVectors = kPanelOutputs / kLanes;
-
-// Rows of x become integers, x ≈ scale · rounded. `out`: [2 · pairs], zero behind the inputs. Returns the
-// scale.
-inline float RoundRow(const float* x, int64_t inputs, float max_norm, int16_t* out) {
-  Vec largest = Zero(), squares = Zero();
-  int64_t k = 0;
-  for (; k + kLanes <= inputs; k += kLanes) {
-    const Vec values = Load(x + k);
-    largest = Max(largest, Magnitude(values));
-    squares = MultiplyAdd(values, values, squares);
-  }
-  float top = MaxOf(largest), sum = SumOf(squares);
-  for (; k < inputs; ++k) top = std::max(top, std::fabs(x[k])), sum += x[k] * x[k];
-  const float scale = top > 0 ? std::max(top / INT16_MAX, std::sqrt(sum) / max_norm) : 1.0f;
-  const Vec inverse = Broadcast(1 / scale);
-  for (k = 0; k + kLanes <= inputs; k += kLanes) StoreRounded(out + k, Product(inverse, Load(x + k)));
-  for (; k < inputs; ++k) out[k] = static_cast<int16_t>(std::lrint(x[k] / scale));
-  if (inputs % 2 == 1) out[inputs] = 0;
-  return scale;
-}
 
 constexpr int64_t kFewRows = 4;  // up to so many a panel is streamed (linear_few.h)
 
@@ -84,7 +64,7 @@ class Finisher {
   }
 
   void Write(int64_t rows, const float* products, int64_t stride) const {
-    if (columns_ < width_ || a_.bias != nullptr)
+    if (columns_ < width_)
       for (int64_t r = 0; r < rows; ++r) WriteByElement(r, products + r * stride);
     else if (IsGated())
       WriteGated(rows, products, stride);
@@ -100,7 +80,8 @@ class Finisher {
     for (int64_t r = 0; r < rows; ++r, products += stride)
       for (int v = 0; v < kPanelOutputs; v += kLanes) {
         float* const out = Out(r) + v;
-        const Vec y = Load(products + v);
+        Vec y = Load(products + v);
+        if (a_.bias != nullptr) y = Add(y, Load(a_.bias + column_ + v));
         Store(out, a_.epilogue == Epilogue::kAdd ? Add(Load(out), y) : y);
       }
   }
@@ -115,7 +96,7 @@ class Finisher {
     }
   }
 
-  // Rows that end inside of the panel, and biases.
+  // Rows that end inside of the panel.
   void WriteByElement(int64_t row, const float* products) const {
     float values[kPanelOutputs];
     std::copy_n(products, kPanelOutputs, values);

@@ -15,100 +15,117 @@ constexpr int kTileRows = kLanes == 8 ? 6 : 8;
 constexpr int kTileVectors = kLanes == 8 ? 2 : 3;
 constexpr int kTileColumns = kTileVectors * kLanes;
 
+template <typename Element>
+struct Arithmetic;
+
+// What a register tile multiplies: fp32, a step of a sum at a time, …
+template <>
+struct Arithmetic<float> {
+  using Sum = Vec;
+  using Stored = float;
+  static constexpr int kStep = 1;  // elements of a lane
+
+  static Vec Broadcast(const float* x) { return fp32::Broadcast(*x); }
+  static Vec Load(const float* x) { return fp32::Load(x); }
+  static void Store(float* out, Vec x) { fp32::Store(out, x); }
+  static Vec MultiplyAdd(Vec a, Vec b, Vec sum) { return fp32::MultiplyAdd(a, b, sum); }
+};
+
+// … or int16, two steps at a time, which are neighbours in a and in b.
+template <>
+struct Arithmetic<int16_t> {
+  using Sum = IntVec;
+  using Stored = int32_t;
+  static constexpr int kStep = 2;
+
+  static IntVec Broadcast(const int16_t* x) { return BroadcastPair(x); }
+  static IntVec Load(const void* x) { return LoadInts(x); }
+  static void Store(void* out, IntVec x) { StoreInts(out, x); }
+  static IntVec MultiplyAdd(IntVec a, IntVec b, IntVec sum) { return AddPairProducts(sum, a, b); }
+};
+
 // The accumulators of kRows rows, kVectors vectors each.
-template <int kRows, int kVectors>
-using Sums = Vec[kRows][kVectors];
+template <int kRows, int kVectors, typename Element = float>
+using Sums = typename Arithmetic<Element>::Sum[kRows][kVectors];
 
-template <int kRows, int kVectors>
-inline void LoadSums(const float* c, size_t stride, Sums<kRows, kVectors>& sums) {
+template <int kRows, int kVectors, typename Element>
+inline void LoadSums(const typename Arithmetic<Element>::Stored* c, size_t stride,
+                     Sums<kRows, kVectors, Element>& sums) {
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = Load(c + r * stride + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = Arithmetic<Element>::Load(c + r * stride + v * kLanes);
 }
 
-template <int kRows, int kVectors>
-inline void StoreSums(const Sums<kRows, kVectors>& sums, float* c, size_t stride) {
+template <int kRows, int kVectors, typename Element>
+inline void StoreSums(const Sums<kRows, kVectors, Element>& sums, typename Arithmetic<Element>::Stored* c,
+                      size_t stride) {
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) Store(c + r * stride + v * kLanes, sums[r][v]);
+    for (int v = 0; v < kVectors; ++v) Arithmetic<Element>::Store(c + r * stride + v * kLanes, sums[r][v]);
 }
 
-// sums[r][…] += Σ_k a[r · a_row + k · a_step] · b[k · b_stride + 0..kVectors · kLanes).
-template <int kRows, int kVectors>
-inline void AddProducts(const float* a, size_t a_row, size_t a_step, const float* b, size_t b_stride,
-                        int64_t steps, Sums<kRows, kVectors>& sums) {
+// sums[r][…] += Σ_k a[r · a_row + k · a_step] · b[k · b_stride + 0..kVectors · kLanes), each an element, or
+// the sum of two products where both are pairs.
+template <int kRows, int kVectors, typename Element>
+inline void AddProducts(const Element* a, size_t a_row, size_t a_step, const Element* b, size_t b_stride,
+                        int64_t steps, Sums<kRows, kVectors, Element>& sums) {
+  using Lanes = Arithmetic<Element>;
 #pragma GCC unroll 2
   for (int64_t k = 0; k < steps; ++k, a += a_step, b += b_stride) {
-    Vec columns[kVectors];
+    typename Lanes::Sum columns[kVectors];
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) columns[v] = Load(b + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) columns[v] = Lanes::Load(b + v * kLanes * Lanes::kStep);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const Vec factor = Broadcast(a[r * a_row]);
+      const auto factor = Lanes::Broadcast(a + r * a_row);
 #pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = MultiplyAdd(factor, columns[v], sums[r][v]);
+      for (int v = 0; v < kVectors; ++v) sums[r][v] = Lanes::MultiplyAdd(factor, columns[v], sums[r][v]);
     }
   }
 }
 
 // The same added to c.
-template <int kRows, int kVectors>
-inline void Multiply(const float* a, size_t a_row, size_t a_step, const float* b, size_t b_stride,
-                     int64_t steps, float* c, size_t c_stride) {
-  Sums<kRows, kVectors> sums;
-  LoadSums<kRows, kVectors>(c, c_stride, sums);
+template <int kRows, int kVectors, typename Element>
+inline void Multiply(const Element* a, size_t a_row, size_t a_step, const Element* b, size_t b_stride,
+                     int64_t steps, typename Arithmetic<Element>::Stored* c, size_t c_stride) {
+  Sums<kRows, kVectors, Element> sums;
+  LoadSums<kRows, kVectors, Element>(c, c_stride, sums);
   AddProducts<kRows, kVectors>(a, a_row, a_step, b, b_stride, steps, sums);
-  StoreSums<kRows, kVectors>(sums, c, c_stride);
+  StoreSums<kRows, kVectors, Element>(sums, c, c_stride);
 }
 
-constexpr int kColumns = 16, kRowsAtOnce = 6;  // of MultiplyRows()
+// The same into c, whatever was there. A function of its own: GCC finds registers for all accumulators where
+// nothing else is done with them.
+template <int kRows, int kVectors, typename Element>
+[[gnu::noinline]] void MultiplyInto(const Element* a, size_t a_row, size_t a_step, const Element* b,
+                                    size_t b_stride, int64_t steps, typename Arithmetic<Element>::Stored* c,
+                                    size_t c_stride) {
+  Sums<kRows, kVectors, Element> sums = {};
+  AddProducts<kRows, kVectors>(a, a_row, a_step, b, b_stride, steps, sums);
+  StoreSums<kRows, kVectors, Element>(sums, c, c_stride);
+}
 
-// Multiply() of 16 columns for 1 to 6 rows whose steps are neighbours.
-inline void MultiplyRows(int num_rows, const float* a, size_t a_row, const float* b, size_t b_stride,
-                         int64_t steps, float* c, size_t c_stride) {
-  constexpr int kVectors = kColumns / kLanes;
+constexpr int kRowsAtOnce = 6;  // at most, of WithRows()
+
+// run.operator()<n>() for 1 to kRowsAtOnce rows.
+template <typename Run>
+inline void WithRows(int num_rows, const Run& run) {
   switch (num_rows) {
     case 1:
-      return Multiply<1, kVectors>(a, a_row, 1, b, b_stride, steps, c, c_stride);
+      return run.template operator()<1>();
     case 2:
-      return Multiply<2, kVectors>(a, a_row, 1, b, b_stride, steps, c, c_stride);
+      return run.template operator()<2>();
     case 3:
-      return Multiply<3, kVectors>(a, a_row, 1, b, b_stride, steps, c, c_stride);
+      return run.template operator()<3>();
     case 4:
-      return Multiply<4, kVectors>(a, a_row, 1, b, b_stride, steps, c, c_stride);
+      return run.template operator()<4>();
     case 5:
-      return Multiply<5, kVectors>(a, a_row, 1, b, b_stride, steps, c, c_stride);
+      return run.template operator()<5>();
     default:
-      return Multiply<kRowsAtOnce, kVectors>(a, a_row, 1, b, b_stride, steps, c, c_stride);
+      return run.template operator()<kRowsAtOnce>();
   }
-}
-
-// The same product of a whole tile in 16-bit integers, two steps of k at once:
-// c[kTileColumns · r + j] += Σ_p Σ_i a[r · a_row + 2p + i] · b[(kTileColumns · p + j) · 2 + i].
-inline void MultiplyPairs(const int16_t* a, size_t a_row, const int16_t* b, int64_t pairs, int32_t* c) {
-  IntVec sums[kTileRows][kTileVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 3
-    for (int v = 0; v < kTileVectors; ++v) sums[r][v] = LoadInts(c + r * kTileColumns + v * kLanes);
-#pragma GCC unroll 2
-  for (int64_t p = 0; p < pairs; ++p, a += 2, b += 2 * kTileColumns) {
-    IntVec columns[kTileVectors];
-#pragma GCC unroll 3
-    for (int v = 0; v < kTileVectors; ++v) columns[v] = LoadInts(b + 2 * v * kLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < kTileRows; ++r) {
-      const IntVec factor = BroadcastPair(a + r * a_row);
-#pragma GCC unroll 3
-      for (int v = 0; v < kTileVectors; ++v) sums[r][v] = AddPairProducts(sums[r][v], factor, columns[v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kTileRows; ++r)
-#pragma GCC unroll 3
-    for (int v = 0; v < kTileVectors; ++v) StoreInts(c + r * kTileColumns + v * kLanes, sums[r][v]);
 }
 
 }  // namespace

@@ -75,10 +75,14 @@ inline void StoreRounded(int16_t* out, Vec x) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
                    _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1)));
 }
+inline IntVec RoundPairs(Vec even, Vec odd) {
+  return _mm256_blend_epi16(_mm256_cvtps_epi32(even), _mm256_slli_epi32(_mm256_cvtps_epi32(odd), 16), 0xaa);
+}
 
 inline Vec LoadEights(const float* first, const float*) { return Load(first); }
 inline void StoreEights(float* first, float*, Vec x) { Store(first, x); }
 
+inline __m256i FoldHalves(IntVec x) { return x; }
 inline __m256 FoldHalves(Vec x) { return x; }
 
 }  // namespace

@@ -65,6 +65,11 @@ inline Vec ToFloat(IntVec x) { return _mm512_cvtepi32_ps(x); }
 inline void StoreRounded(int16_t* out, Vec x) {  // to the nearest integer
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
 }
+// Pairs of int16: the nearest integers to `even` and `odd`.
+inline IntVec RoundPairs(Vec even, Vec odd) {
+  return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_cvtps_epi32(even),
+                                 _mm512_slli_epi32(_mm512_cvtps_epi32(odd), 16));
+}
 
 // Eight elements of `first`, then eight of `second`; with 8 lanes those of `first` alone.
 inline Vec LoadEights(const float* first, const float* second) {
@@ -75,6 +80,9 @@ inline void StoreEights(float* first, float* second, Vec x) {
   _mm256_storeu_ps(second, _mm512_extractf32x8_ps(x, 1));
 }
 
+inline __m256i FoldHalves(IntVec x) {
+  return _mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+}
 inline __m256 FoldHalves(Vec x) {
   return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
 }

@@ -1,0 +1,123 @@
+// Many query rows (prefill): queries lie in SIMD lanes, the (row, head in group) pairs of one kv head cut in
+// panels of 24 or 48, so that keys and values are used as they lie, an element broadcast to a panel at a
+// time:
+//   S^T[key][lane] = Σ_d K[key][d] · Q^T[d][lane]        O^T[d][lane] += Σ_key V[key][d] · P^T[key][lane]
+// Both products are the same register tile, and softmax, which runs online, needs no horizontal operation.
+// What a panel is over any cache; attention_block_fp32.h and attention_block_int16.h multiply. Included by
+// those two alone.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "common/model/kernels/attention_primitives_fp32.h"
+
+namespace cacheclip::fp32 {
+namespace {
+
+// Of so many keys a panel's weights are in memory at once, in the first-level cache.
+constexpr int kKeyTile = 64;
+
+constexpr int kLanesAhead = 4;  // whose queries are on their way while one is laid out
+
+// Weights may become so large, in base 2: raising a maximum takes a pass over what a panel has summed.
+constexpr float kHeadroom = 16;
+
+// What a panel is whatever its cache: kPanelLanes lanes of one kv head, their limits and running softmax.
+class PanelLanes {
+ public:
+  int end() const { return limits_[kPanelLanes - 1] + 1; }
+
+  void Finish(const AttentionArguments& a) {
+    for (int v = 0; v < kPanelLanes; v += kLanes) {
+      const Vec inverse = Quotient(Broadcast(1.0f), Load(sum_ + v));
+      for (int d = 0; d < dim_; ++d) {
+        float* out = &out_[d * kPanelLanes + v];
+        Store(out, Product(inverse, Load(out)));
+      }
+    }
+    for (int i = 0; i < num_lanes_; ++i) {
+      float* out = a.out + LaneOffset(a, kv_head_, first_lane_ + i);
+      for (int d = 0; d < dim_; ++d) out[d] = out_[d * kPanelLanes + i];
+    }
+  }
+
+ protected:
+  // take(i, query) for each lane.
+  template <typename Take>
+  void BeginLanes(const AttentionArguments& a, int kv_head, int first_lane, int num_lanes, const Take& take) {
+    dim_ = a.head_dim, first_lane_ = first_lane, num_lanes_ = num_lanes, kv_head_ = kv_head;
+    out_.assign(static_cast<size_t>(dim_) * kPanelLanes, 0.0f);
+    for (int i = 0; i < kPanelLanes; ++i) {
+      const int lane = first_lane + std::min(i, num_lanes - 1);  // idle lanes repeat the last one
+      const int next = first_lane + std::min(i + kLanesAhead, num_lanes - 1);
+      Prefetch(a.queries + LaneOffset(a, kv_head, next), dim_);
+      take(i, a.queries + LaneOffset(a, kv_head, lane));
+      limits_[i] = a.limits[lane / Group(a)];
+      max_[i] = kLowest, sum_[i] = 0;
+    }
+  }
+
+  // score.operator()<n>(k) scores keys k … k + n - 1 with Keep(), which raises `tops` from the lanes' running
+  // maxima; then what a lane does not see is hidden.
+  template <typename ScoreKeys>
+  void Score(int key, int num_keys, Vec (&tops)[kVectors], const ScoreKeys& score) {
+    for (int v = 0; v < kVectors; ++v) tops[v] = Load(max_ + kLanes * v);
+    int k = 0;
+    for (; k + kPanelRows <= num_keys; k += kPanelRows) score.template operator()<kPanelRows>(k);
+    for (; k < num_keys; ++k) score.template operator()<1>(k);
+    if (key + num_keys - 1 > limits_[0]) Hide(key, num_keys, tops);
+  }
+
+  // Keeps the scores of keys k … k + kRows - 1 and raises `tops`.
+  template <int kRows>
+  void Keep(const Sums<kRows, kVectors>& scores, int k, Vec (&tops)[kVectors]) {
+    StoreSums<kRows, kVectors, float>(scores, weights_ + k * kPanelLanes, kPanelLanes);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors; ++v) tops[v] = Max(tops[v], scores[r][v]);
+  }
+
+  // The maximum that weights of the lanes of vector v / kLanes are taken against, given their highest score:
+  // the one so far, unless it is so far below that weights would grow out of bounds.
+  Vec Maximum(int v, Vec top) {
+    const Vec old_max = Load(max_ + v);
+    if (!AnyAbove(top, Add(old_max, Broadcast(kHeadroom)))) return old_max;
+    const Vec fade = Exp2(Subtract(old_max, Max(top, old_max)));
+    float* out = &out_[v];
+    for (float* const end = out + dim_ * kPanelLanes; out != end; out += kPanelLanes)
+      Store(out, Product(fade, Load(out)));
+    Store(sum_ + v, Product(fade, Load(sum_ + v)));
+    Store(max_ + v, Max(top, old_max));
+    return Max(top, old_max);
+  }
+
+  int dim_ = 0, kv_head_ = 0, first_lane_ = 0, num_lanes_ = 0;
+  std::vector<float> out_;                     // [dim, lanes]
+  float weights_[kKeyTile * kPanelLanes];      // [keys, lanes]
+  float max_[kPanelLanes], sum_[kPanelLanes];  // of scores in base 2, within kHeadroom, and of weights
+  int32_t limits_[kPanelLanes];
+
+ private:
+  // What a lane does not see scores kLowest, and does not count for its highest score.
+  void Hide(int key, int num_keys, Vec (&tops)[kVectors]) {
+    for (int i = 0; i < kVectors; ++i) {
+      const int v = kLanes * i;
+      tops[i] = Load(max_ + v);
+      for (int k = 0; k < num_keys; ++k) {
+        float* const score = weights_ + k * kPanelLanes + v;
+        const Vec seen = WhereWithin(limits_ + v, key + k, Load(score), Broadcast(kLowest));
+        tops[i] = Max(tops[i], seen);
+        Store(score, seen);
+      }
+    }
+  }
+};
+
+template <typename Cache>
+class Panel;
+
+}  // namespace
+}  // namespace cacheclip::fp32

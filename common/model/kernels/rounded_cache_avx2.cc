@@ -1,0 +1,68 @@
+#include "common/model/kernels/parallel_rows.h"
+#include "common/model/kernels/rounded_cache.h"
+#include "common/model/kernels/rounding.h"
+
+#include <cmath>
+#include <limits>
+
+namespace cacheclip::fp32 {
+namespace {
+
+// Below this many elements a second thread costs more than it helps.
+constexpr int64_t kParallelElements = 1 << 14;
+
+// Where a slot's key and value of a head, and their scales, lie.
+struct Place {
+  int16_t *key, *value;  // the value's elements are two apart
+  float *key_scale, *value_scale;
+};
+
+Place At(const RoundedCache& cache, int head, int32_t slot) {
+  const int64_t index = int64_t{head} * cache.capacity + slot, dim = cache.head_dim;
+  return {.key = cache.keys + index * dim,
+          .value = cache.values + (index - slot % 2) * dim + slot % 2,
+          .key_scale = cache.key_scales + index,
+          .value_scale = cache.value_scales + index};
+}
+
+}  // namespace
+
+float MaxKeyNorm(int head_dim) {
+  const double rounding = std::sqrt(static_cast<double>(head_dim)) / 2;  // what it adds to a norm, at most
+  return static_cast<float>(std::sqrt(static_cast<double>(INT32_MAX)) - rounding - 1);
+}
+
+void StoreRounded(const RoundedCache& cache, const float* keys, const float* values, int64_t stride,
+                  const int32_t* slots, int64_t num_rows, int num_threads) {
+  const int dim = cache.head_dim;
+  const float max_norm = MaxKeyNorm(dim);
+  ForEachRow(
+      num_rows, 2 * num_rows * cache.num_kv_heads * dim, kParallelElements, num_threads, [&](int64_t row) {
+        for (int head = 0; head < cache.num_kv_heads; ++head) {
+          const Place place = At(cache, head, slots[row]);
+          const int64_t from = row * stride + int64_t{head} * dim;
+          *place.key_scale = RoundRow(keys + from, dim, max_norm, place.key);
+          int16_t value[kMaxRoundedHeadDim];
+          *place.value_scale = RoundRow(values + from, dim, std::numeric_limits<float>::infinity(), value);
+          for (int d = 0; d < dim; ++d) place.value[2 * d] = value[d];
+        }
+      });
+}
+
+void LoadRounded(const RoundedCache& cache, const int32_t* slots, int64_t num_rows, float* keys,
+                 float* values, int64_t stride, int num_threads) {
+  const int dim = cache.head_dim;
+  ForEachRow(num_rows, 2 * num_rows * cache.num_kv_heads * dim, kParallelElements, num_threads,
+             [&](int64_t row) {
+               for (int head = 0; head < cache.num_kv_heads; ++head) {
+                 const Place place = At(cache, head, slots[row]);
+                 const int64_t to = row * stride + int64_t{head} * dim;
+                 for (int d = 0; d < dim; ++d) {
+                   keys[to + d] = *place.key_scale * static_cast<float>(place.key[d]);
+                   values[to + d] = *place.value_scale * static_cast<float>(place.value[2 * d]);
+                 }
+               }
+             });
+}
+
+}  // namespace cacheclip::fp32
