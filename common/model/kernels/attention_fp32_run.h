@@ -46,14 +46,17 @@ void RunPanels(const AttentionArguments& a, const Cache& cache) {
   }
 }
 
+inline int DivideUp(int a, int b) { return (a + b - 1) / b; }
+inline int UpToVectors(int count) { return DivideUp(count, kLanes) * kLanes; }
+
 // Few rows: keys are cut in parts, so that every thread has some.
 template <typename Cache>
 void RunFewLanes(const AttentionArguments& a, const Cache& cache) {
   const int keys = a.limits[a.num_rows - 1] + 1;
   const int wanted = (2 * a.num_threads + a.num_kv_heads - 1) / a.num_kv_heads;
-  const int num_parts = std::clamp(keys / kMinKeysPerPart, 1, wanted);
   // In whole vectors: parts begin at slots whose pairs and scales are theirs alone.
-  const int keys_per_part = ((keys + num_parts - 1) / num_parts + kLanes - 1) / kLanes * kLanes;
+  const int keys_per_part = UpToVectors(DivideUp(keys, std::clamp(keys / kMinKeysPerPart, 1, wanted)));
+  const int num_parts = DivideUp(keys, keys_per_part);
   const size_t part_elements = static_cast<size_t>(a.num_rows) * Group(a) * a.head_dim;
   static thread_local std::vector<Part> parts;
   static thread_local std::vector<float> outs;

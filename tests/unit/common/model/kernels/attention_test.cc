@@ -49,6 +49,10 @@ TEST_P(Attention, LongContextCutInKeyRangesForSeveralThreads) {
     for (int rows : {1, 40}) EXPECT_TRUE(Of(1500, LastRows(1500, rows)).Holds(threads)) << threads;
 }
 
+TEST_P(Attention, KeyRangesOfMoreThreadsThanHeads) {  // that whole vectors do not divide evenly
+  EXPECT_TRUE(Of(5121, LastRows(5121, 1)).Holds(20));
+}
+
 TEST_P(Attention, SameBitsEachTime) {
   const Problem problem = Of(300, LastRows(300, 33));
   EXPECT_EQ(problem.Run(2), problem.Run(2));
