@@ -16,8 +16,9 @@
 namespace cacheclip::fp32 {
 namespace {
 
-// Of so many keys a panel's weights are in memory at once, in the first-level cache.
-constexpr int kKeyTile = 64;
+// Of so many keys a panel's weights are in memory at once, in the first-level cache; it is larger where there
+// is AVX-512.
+constexpr int kKeyTile = kLanes == 8 ? 64 : 128;
 
 constexpr int kLanesAhead = 4;  // whose queries are on their way while one is laid out
 

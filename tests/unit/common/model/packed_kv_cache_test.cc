@@ -2,10 +2,6 @@
 // softmax weights to bf16 (2^-9 relative) and the output's own: root mean square below 6e-3 of the output.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <numeric>
-#include <random>
-
 #include "common/model/kernels/isa.h"
 #include "tests/unit/common/model/kv_cache_contract.h"
 
@@ -68,33 +64,7 @@ TEST_P(PackedCache, HoldsTheBitsOfThePlainCache) {
 }
 
 TEST_P(PackedCache, AttendsAsThePlainCacheDoesForRandomShapesAndSlots) {
-  std::mt19937 random(5);
-  const auto pick = [&](int low, int high) {
-    return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
-  };
-  for (int round = 0; round < 25; ++round) {
-    const int kv_heads = pick(1, 3), slots_used = pick(1, 350);
-    const CacheShape shape{kv_heads * pick(1, 5), kv_heads, GetParam()};
-    const auto packed = Make(shape, slots_used);
-    const auto plain = MakePlainKvCache(CacheConfig(shape), 2, slots_used, at::kBFloat16, at::kCPU);
-    const at::Tensor keys = RandomRows(slots_used, kv_heads, GetParam()),
-                     values = RandomRows(slots_used, kv_heads, GetParam());
-    std::vector<int32_t> slots = Neighbours(0, slots_used);
-    for (KvCache* cache : {packed.get(), plain.get()}) cache->Store(0, keys, values, slots);
-    std::shuffle(slots.begin(), slots.end(), random);
-    slots.resize(static_cast<size_t>(pick(1, slots_used)));
-    std::sort(slots.begin(), slots.end());
-    const at::Tensor queries = RandomRows(static_cast<int64_t>(slots.size()), shape.num_heads, GetParam());
-    const int begin = pick(0, slots_used), end = pick(begin, slots_used);
-    for (KvCache* cache : {packed.get(), plain.get()}) {
-      cache->SetAttentionWeights(begin, std::vector<float>(static_cast<size_t>(end - begin), 0.3f));
-      const int middle = (begin + end) / 2;
-      cache->SetAttentionWeights(middle, std::vector<float>(static_cast<size_t>(end - middle), 1.0f));
-    }
-    const at::Tensor ours = packed->Attend(0, queries, slots).to(at::kFloat);
-    const at::Tensor theirs = plain->Attend(0, queries, slots).to(at::kFloat);
-    EXPECT_LT(((ours - theirs).norm() / theirs.norm()).item<double>(), 6e-3) << "round " << round;
-  }
+  ExpectAttendsAsThePlainCache(Make, GetParam(), at::kBFloat16, 6e-3);
 }
 
 TEST_P(PackedCache, CapacityIsRoundedUpToWholeBlocks) {

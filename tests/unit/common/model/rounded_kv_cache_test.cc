@@ -3,9 +3,6 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <random>
-
 #include "common/model/kernels/isa.h"
 #include "common/model/kernels/rounded_cache.h"
 #include "tests/unit/common/model/kv_cache_contract.h"
@@ -51,30 +48,7 @@ TEST_P(RoundedKvCache, PlaceInt8RoundsOnce) {
 }
 
 TEST_P(RoundedKvCache, AttendsAsThePlainCacheDoesForRandomShapesAndSlots) {
-  std::mt19937 random(5);
-  const auto pick = [&](int low, int high) {
-    return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
-  };
-  for (int round = 0; round < 25; ++round) {
-    const int kv_heads = pick(1, 3), slots_used = pick(1, 350);
-    const CacheShape shape{kv_heads * pick(1, 5), kv_heads, GetParam()};
-    const auto rounded = Make(shape, slots_used);
-    const auto plain = MakePlainKvCache(CacheConfig(shape), 2, slots_used, at::kFloat, at::kCPU);
-    const at::Tensor keys = RandomRows(slots_used, kv_heads, GetParam(), at::kFloat),
-                     values = RandomRows(slots_used, kv_heads, GetParam(), at::kFloat);
-    std::vector<int32_t> slots = Neighbours(0, slots_used);
-    for (KvCache* cache : {rounded.get(), plain.get()}) cache->Store(1, keys, values, slots);
-    std::shuffle(slots.begin(), slots.end(), random);
-    slots.resize(static_cast<size_t>(pick(1, slots_used)));
-    std::sort(slots.begin(), slots.end());
-    const at::Tensor queries =
-        RandomRows(static_cast<int64_t>(slots.size()), shape.num_heads, GetParam(), at::kFloat);
-    const int begin = pick(0, slots_used), end = pick(begin, slots_used);
-    for (KvCache* cache : {rounded.get(), plain.get()})
-      cache->SetAttentionWeights(begin, std::vector<float>(static_cast<size_t>(end - begin), 0.3f));
-    const at::Tensor ours = rounded->Attend(1, queries, slots), theirs = plain->Attend(1, queries, slots);
-    EXPECT_LT(((ours - theirs).norm() / theirs.norm()).item<double>(), 1e-3) << "round " << round;
-  }
+  ExpectAttendsAsThePlainCache(Make, GetParam(), at::kFloat, 1e-3);
 }
 
 TEST_P(RoundedKvCache, CapacityIsRoundedUpToWholeVectors) {
