@@ -13,8 +13,6 @@ bool UsesPacked(const LanguageModel& model) {
   return tensors.device.is_cpu() && tensors.dtype == at::kBFloat16 && PackedKvCacheSupports(model.config());
 }
 
-int64_t UpTo(int64_t slots, int64_t alignment) { return (slots + alignment - 1) / alignment * alignment; }
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<KvCache>> KvCache::Create(const LanguageModel& model, int32_t capacity) {
@@ -41,10 +39,10 @@ int64_t KvCache::Bytes(const LanguageModel& model, int32_t capacity) {
   const ModelConfig& config = model.config();
   int64_t slots = capacity, head_bytes = config.head_dim;
   if (UsesPacked(model)) {
-    slots = UpTo(capacity, avx512::kSlotAlignment);
+    slots = WholeBlocks(capacity, avx512::kSlotAlignment);
     head_bytes *= sizeof(avx512::Bf16);
   } else if (IsRounded(model)) {
-    slots = UpTo(capacity, fp32::kRoundedSlotAlignment);
+    slots = WholeBlocks(capacity, fp32::kRoundedSlotAlignment);
     head_bytes = head_bytes * static_cast<int64_t>(sizeof(int16_t)) + static_cast<int64_t>(sizeof(float));
   } else {
     head_bytes *= tensors.device.is_cpu() ? 4 : at::elementSize(tensors.dtype);

@@ -80,6 +80,9 @@ class KvCache {
   virtual at::Tensor Values(int layer, int32_t begin, int32_t end) const = 0;
 };
 
+// `slots` rounded up to whole blocks: the capacity of a cache whose kernel needs them.
+constexpr int32_t WholeBlocks(int32_t slots, int32_t block) { return (slots + block - 1) / block * block; }
+
 // The implementations; used by Create() and by tests that compare them.
 std::unique_ptr<KvCache> MakePlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity,
                                           at::ScalarType dtype, at::Device device);

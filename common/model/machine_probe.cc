@@ -59,10 +59,12 @@ MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration du
         w, {}, {.dtype = model.tensors().dtype, .device = model.tensors().device, .rounding = rounding});
     return std::max(torch, BestRate(duration, kFlops, [&] { ours.Apply(x); }));
   };
-  limits.gemm_flops_per_second = rate_of(model.tensors().rounding);
-  limits.attention_flops_per_second =
-      KvCache::IsRounded(model) ? limits.gemm_flops_per_second
-                                : std::min(limits.gemm_flops_per_second, rate_of(WeightRounding::kNone));
+  const WeightRounding products = model.tensors().rounding,
+                       attention = KvCache::IsRounded(model) ? products : WeightRounding::kNone;
+  limits.attention_flops_per_second = rate_of(attention);
+  limits.gemm_flops_per_second = limits.attention_flops_per_second;
+  if (products != attention)
+    limits.gemm_flops_per_second = std::max(limits.gemm_flops_per_second, rate_of(products));
   limits.read_bytes_per_second = BestRate(duration, 4.0 * kBigElements, [&] { at::sum(big); });
   limits.exponentials_per_second = limits.num_threads * BestRate(duration, static_cast<double>(small.numel()),
                                                                  [&] { at::exp_out(exponentials, small); });

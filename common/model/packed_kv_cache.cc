@@ -29,7 +29,7 @@ class PackedKvCache : public KvCache {
       : num_heads_(static_cast<int>(config.num_heads)),
         num_kv_heads_(static_cast<int>(config.num_kv_heads)),
         head_dim_(static_cast<int>(config.head_dim)),
-        capacity_((capacity + avx512::kSlotAlignment - 1) / avx512::kSlotAlignment * avx512::kSlotAlignment),
+        capacity_(WholeBlocks(capacity, avx512::kSlotAlignment)),
         plane_(static_cast<size_t>(num_kv_heads_) * capacity_ * head_dim_),
         num_bytes_(2 * plane_ * sizeof(Bf16) * static_cast<size_t>(num_layers)),
         slot_bias_(static_cast<size_t>(capacity_), 0.0f) {}

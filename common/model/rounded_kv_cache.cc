@@ -25,8 +25,7 @@ class RoundedKvCache : public KvCache {
       : num_heads_(config.num_heads),
         num_kv_heads_(config.num_kv_heads),
         head_dim_(config.head_dim),
-        capacity_((capacity + fp32::kRoundedSlotAlignment - 1) / fp32::kRoundedSlotAlignment *
-                  fp32::kRoundedSlotAlignment),
+        capacity_(WholeBlocks(capacity, fp32::kRoundedSlotAlignment)),
         elements_(at::empty({num_layers, 2, num_kv_heads_ * capacity_ * head_dim_},
                             at::TensorOptions().dtype(at::kShort))),
         scales_(at::zeros({num_layers, 2, num_kv_heads_ * capacity_}, at::TensorOptions().dtype(at::kFloat))),

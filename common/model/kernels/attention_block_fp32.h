@@ -1,7 +1,6 @@
 // Panels of query rows (attention_panel.h) over an fp32 cache. Included by attention_fp32_run.h alone.
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 #include "common/model/kernels/attention_panel.h"
@@ -33,7 +32,11 @@ class Panel<PlainCache> : public PanelLanes {
         for (int v = 0; v < kVectors; ++v) sums[r][v] = Broadcast(a.slot_bias[key + k + r] * kLog2E);
       AddProducts<kRows, kVectors>(keys + static_cast<size_t>(k) * dim_, dim_, 1, queries_.data(),
                                    kPanelLanes, dim_, sums);
-      Keep<kRows>(sums, k, tops);
+      StoreSums<kRows, kVectors, float>(sums, weights_ + k * kPanelLanes, kPanelLanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 3
+        for (int v = 0; v < kVectors; ++v) tops[v] = Max(tops[v], sums[r][v]);
     });
     ToWeights(num_keys, tops);
     for (int d = 0; d < dim_; d += kPanelRows) {

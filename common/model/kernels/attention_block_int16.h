@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/model/kernels/attention_panel.h"
+#include "common/model/kernels/packed_weights.h"
 #include "common/model/kernels/rounding.h"
 
 namespace cacheclip::fp32 {
@@ -20,7 +21,7 @@ class Panel<RoundedCache> : public PanelLanes {
   void Begin(const AttentionArguments& a, int kv_head, int first_lane, int num_lanes) {
     queries_.resize(static_cast<size_t>(a.head_dim) * kPanelLanes);
     rounded_.resize(static_cast<size_t>(a.head_dim));
-    const float max_norm = MaxKeyNorm(a.head_dim), factor = a.scale * kLog2E;
+    const float max_norm = MaxWeightNorm(a.head_dim), factor = a.scale * kLog2E;
     BeginLanes(a, kv_head, first_lane, num_lanes, [&](int i, const float* query) {
       factors_[i] = factor * RoundRow(query, a.head_dim, max_norm, rounded_.data());
       const int16_t* const end = rounded_.data() + a.head_dim;

@@ -75,9 +75,9 @@ inline float ScoreOne(const float* query, const float* key, int dim) {
   return SumOf(sum);
 }
 
-// Scores of keys begin … end - 1 become weights.
-inline void WeighKeys(const AttentionArguments& a, const PlainCache& cache, int kv_head, int begin, int end,
-                      size_t stride, float* weights, Part& part) {
+// Scores of keys begin … end - 1: out[lane · stride + i] that of key begin + i.
+inline void ScoreKeys(const AttentionArguments& a, const PlainCache& cache, int kv_head, int begin, int end,
+                      size_t stride, float* out) {
   const int lanes = a.num_rows * Group(a), dim = a.head_dim;
   const __m256 scale = _mm256_set1_ps(a.scale * kLog2E), base = _mm256_set1_ps(kLog2E);
   for (int key = begin; key < end; key += 8) {
@@ -85,7 +85,7 @@ inline void WeighKeys(const AttentionArguments& a, const PlainCache& cache, int 
     Prefetch(keys + 8 * dim, 8 * dim);
     for (int lane = 0; lane < lanes; ++lane) {
       const float* const query = a.queries + LaneOffset(a, kv_head, lane);
-      float* const scores = weights + static_cast<size_t>(lane) * stride + (key - begin);
+      float* const scores = out + static_cast<size_t>(lane) * stride + (key - begin);
       if (key + 8 <= end) {
         _mm256_storeu_ps(scores, _mm256_fmadd_ps(_mm256_loadu_ps(a.slot_bias + key), base,
                                                  _mm256_mul_ps(scale, ScoreEight(query, keys, dim))));
@@ -97,17 +97,12 @@ inline void WeighKeys(const AttentionArguments& a, const PlainCache& cache, int 
       }
     }
   }
-  WeighScores(a, begin, end, stride, weights, part);
 }
 
-inline void RunPart(const AttentionArguments& a, const PlainCache& cache, int kv_head, int begin, int end,
-                    Part& part) {
+// out += the values of keys begin … end - 1 times `weights`.
+inline void AddValues(const AttentionArguments& a, const PlainCache& cache, int kv_head, int begin, int end,
+                      size_t stride, const float* weights, float* out) {
   const int lanes = a.num_rows * Group(a), dim = a.head_dim;
-  const size_t stride = (static_cast<size_t>(end - begin) + kLanes - 1) / kLanes * kLanes;
-  static thread_local std::vector<float> weights;  // [lanes, stride]
-  weights.resize(static_cast<size_t>(lanes) * stride);
-  WeighKeys(a, cache, kv_head, begin, end, stride, weights.data(), part);
-  std::fill_n(part.out, static_cast<size_t>(lanes) * dim, 0.0f);
   const float* const values = cache.values + SlotOffset(a, kv_head, begin);
   for (int key = 0; key < end - begin; key += kValueTile) {
     const float* const tile = values + static_cast<size_t>(key) * dim;
@@ -118,7 +113,7 @@ inline void RunPart(const AttentionArguments& a, const PlainCache& cache, int kv
         WithRows(std::min(kRowsAtOnce, lanes - lane), [&]<int kRows>() {
           Multiply<kRows, kColumns / kLanes>(&weights[static_cast<size_t>(lane) * stride + key], stride, 1,
                                              tile + d, static_cast<size_t>(dim), keys,
-                                             part.out + static_cast<size_t>(lane) * dim + d,
+                                             out + static_cast<size_t>(lane) * dim + d,
                                              static_cast<size_t>(dim));
         });
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/model/kernels/attention_few_fp32.h"
+#include "common/model/kernels/packed_weights.h"
 #include "common/model/kernels/rounding.h"
 
 namespace cacheclip::fp32 {
@@ -27,14 +28,14 @@ inline const RoundedQueries& RoundQueries(const AttentionArguments& a, int kv_he
   rounded.values.resize(static_cast<size_t>(lanes) * a.head_dim);
   for (int lane = 0; lane < lanes; ++lane)
     rounded.scales[lane] =
-        RoundRow(a.queries + LaneOffset(a, kv_head, lane), a.head_dim, MaxKeyNorm(a.head_dim),
+        RoundRow(a.queries + LaneOffset(a, kv_head, lane), a.head_dim, MaxWeightNorm(a.head_dim),
                  &rounded.values[static_cast<size_t>(lane) * a.head_dim]);
   return rounded;
 }
 
-// Scores of keys begin … end - 1 become weights. Eight keys are read at a time, behind the last one too.
-inline void WeighKeys(const AttentionArguments& a, const RoundedCache& cache, int kv_head, int begin, int end,
-                      size_t stride, float* weights, Part& part) {
+// Scores of keys begin … end - 1. Eight keys are read at a time, behind the last one too.
+inline void ScoreKeys(const AttentionArguments& a, const RoundedCache& cache, int kv_head, int begin, int end,
+                      size_t stride, float* out) {
   const int lanes = a.num_rows * Group(a), dim = a.head_dim;
   const RoundedQueries& queries = RoundQueries(a, kv_head);
   const float* const key_scales = cache.key_scales + static_cast<size_t>(kv_head) * a.capacity;
@@ -47,11 +48,10 @@ inline void WeighKeys(const AttentionArguments& a, const RoundedCache& cache, in
     for (int lane = 0; lane < lanes; ++lane) {
       const __m256i sums = ScoreEight(&queries.values[static_cast<size_t>(lane) * dim], keys, dim);
       const __m256 factor = _mm256_mul_ps(_mm256_set1_ps(queries.scales[lane] * a.scale), scales);
-      _mm256_storeu_ps(weights + static_cast<size_t>(lane) * stride + (key - begin),
+      _mm256_storeu_ps(out + static_cast<size_t>(lane) * stride + (key - begin),
                        _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), factor, bias));
     }
   }
-  WeighScores(a, begin, end, stride, weights, part);
 }
 
 // weights[i] · scales[i] become integers, of the unit that is returned. Behind the last weight there are
@@ -69,14 +69,10 @@ inline float RoundWeights(float* weights, const float* scales, int count, int16_
   return unit;
 }
 
-inline void RunPart(const AttentionArguments& a, const RoundedCache& cache, int kv_head, int begin, int end,
-                    Part& part) {
+// out += the values of keys begin … end - 1 times `weights`, which do not stay as they are.
+inline void AddValues(const AttentionArguments& a, const RoundedCache& cache, int kv_head, int begin, int end,
+                      size_t stride, float* weights, float* out) {
   const int lanes = a.num_rows * Group(a), dim = a.head_dim;
-  const size_t stride = (static_cast<size_t>(end - begin) + kLanes - 1) / kLanes * kLanes;
-  static thread_local std::vector<float> weights;  // [lanes, stride]
-  weights.resize(static_cast<size_t>(lanes) * stride);
-  WeighKeys(a, cache, kv_head, begin, end, stride, weights.data(), part);
-  std::fill_n(part.out, static_cast<size_t>(lanes) * dim, 0.0f);
   const int16_t* const values = cache.values + SlotOffset(a, kv_head, begin);
   const float* const value_scales = cache.value_scales + static_cast<size_t>(kv_head) * a.capacity + begin;
   int16_t rounded[kFewLanes][kRoundedValueTile];
@@ -97,8 +93,8 @@ inline void RunPart(const AttentionArguments& a, const RoundedCache& cache, int 
                                        static_cast<size_t>(2 * dim), (keys + 1) / 2, sums);
           for (int r = 0; r < kRows; ++r)
             for (int v = 0; v < kVectors; ++v) {
-              float* const out = part.out + static_cast<size_t>(lane + r) * dim + d + v * kLanes;
-              Store(out, MultiplyAdd(ToFloat(sums[r][v]), Broadcast(units[lane + r]), Load(out)));
+              float* const to = out + static_cast<size_t>(lane + r) * dim + d + v * kLanes;
+              Store(to, MultiplyAdd(ToFloat(sums[r][v]), Broadcast(units[lane + r]), Load(to)));
             }
         });
   }

@@ -26,10 +26,9 @@ struct PlainCache {
 };
 inline constexpr int kHeadDimMultiple = 16;
 
-// Queries and weights are rounded to int16 too, and products of integers summed exactly, which takes half of
-// the time. Head dimensions that are multiples of kRoundedHeadDimMultiple (rounded_cache.h).
-
 // The caller checks that the machine has the instruction set named; for Attention(), that kAvx2 is active.
+// Over a rounded cache queries and weights are rounded to int16 too, and products of integers summed exactly,
+// which is faster; head dimensions are multiples of kRoundedHeadDimMultiple then (rounded_cache.h).
 void AttentionAvx2(const AttentionArguments& arguments, const PlainCache& cache);
 void AttentionAvx2(const AttentionArguments& arguments, const RoundedCache& cache);
 void AttentionAvx512(const AttentionArguments& arguments, const PlainCache& cache);

@@ -18,12 +18,15 @@ constexpr int kMaxPanels = 4;  // that share a tile of keys and values in the se
 constexpr int kItemsPerThread = 8;
 constexpr int kMinKeysPerPart = 256;  // of few rows
 
+inline int DivideUp(int a, int b) { return (a + b - 1) / b; }
+inline int UpToVectors(int count) { return DivideUp(count, kLanes) * kLanes; }
+
 template <typename Cache>
 void RunPanels(const AttentionArguments& a, const Cache& cache) {
-  const int lanes = a.num_rows * Group(a), num_panels = (lanes + kPanelLanes - 1) / kPanelLanes;
+  const int lanes = a.num_rows * Group(a), num_panels = DivideUp(lanes, kPanelLanes);
   const int per_item =
       std::clamp(num_panels * a.num_kv_heads / (a.num_threads * kItemsPerThread), 1, kMaxPanels);
-  const int items_per_head = (num_panels + per_item - 1) / per_item;
+  const int items_per_head = DivideUp(num_panels, per_item);
 #pragma omp parallel num_threads(a.num_threads)
   {
     // On the heap: what a thread_local holds itself is taken from the stack of every thread of the process.
@@ -46,14 +49,24 @@ void RunPanels(const AttentionArguments& a, const Cache& cache) {
   }
 }
 
-inline int DivideUp(int a, int b) { return (a + b - 1) / b; }
-inline int UpToVectors(int count) { return DivideUp(count, kLanes) * kLanes; }
+// What keys begin … end - 1 leave of a kv head's lanes.
+template <typename Cache>
+void RunPart(const AttentionArguments& a, const Cache& cache, int kv_head, int begin, int end, Part& part) {
+  const size_t lanes = static_cast<size_t>(a.num_rows) * Group(a);
+  const size_t stride = static_cast<size_t>(UpToVectors(end - begin));
+  static thread_local std::vector<float> weights;  // [lanes, stride]
+  weights.resize(lanes * stride);
+  ScoreKeys(a, cache, kv_head, begin, end, stride, weights.data());
+  WeighScores(a, begin, end, stride, weights.data(), part);
+  std::fill_n(part.out, lanes * a.head_dim, 0.0f);
+  AddValues(a, cache, kv_head, begin, end, stride, weights.data(), part.out);
+}
 
 // Few rows: keys are cut in parts, so that every thread has some.
 template <typename Cache>
 void RunFewLanes(const AttentionArguments& a, const Cache& cache) {
   const int keys = a.limits[a.num_rows - 1] + 1;
-  const int wanted = (2 * a.num_threads + a.num_kv_heads - 1) / a.num_kv_heads;
+  const int wanted = DivideUp(2 * a.num_threads, a.num_kv_heads);
   // In whole vectors: parts begin at slots whose pairs and scales are theirs alone.
   const int keys_per_part = UpToVectors(DivideUp(keys, std::clamp(keys / kMinKeysPerPart, 1, wanted)));
   const int num_parts = DivideUp(keys, keys_per_part);

@@ -60,8 +60,8 @@ class PanelLanes {
     }
   }
 
-  // score.operator()<n>(k) scores keys k … k + n - 1 with Keep(), which raises `tops` from the lanes' running
-  // maxima; then what a lane does not see is hidden.
+  // score.operator()<n>(k) puts the scores of keys k … k + n - 1 into weights_ and raises `tops` with them,
+  // which begin as the lanes' running maxima; then what a lane does not see is hidden.
   template <typename ScoreKeys>
   void Score(int key, int num_keys, Vec (&tops)[kVectors], const ScoreKeys& score) {
     for (int v = 0; v < kVectors; ++v) tops[v] = Load(max_ + kLanes * v);
@@ -71,28 +71,18 @@ class PanelLanes {
     if (key + num_keys - 1 > limits_[0]) Hide(key, num_keys, tops);
   }
 
-  // Keeps the scores of keys k … k + kRows - 1 and raises `tops`.
-  template <int kRows>
-  void Keep(const Sums<kRows, kVectors>& scores, int k, Vec (&tops)[kVectors]) {
-    StoreSums<kRows, kVectors, float>(scores, weights_ + k * kPanelLanes, kPanelLanes);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r)
-#pragma GCC unroll 3
-      for (int v = 0; v < kVectors; ++v) tops[v] = Max(tops[v], scores[r][v]);
-  }
-
   // The maximum that weights of the lanes of vector v / kLanes are taken against, given their highest score:
   // the one so far, unless it is so far below that weights would grow out of bounds.
   Vec Maximum(int v, Vec top) {
     const Vec old_max = Load(max_ + v);
     if (!AnyAbove(top, Add(old_max, Broadcast(kHeadroom)))) return old_max;
-    const Vec fade = Exp2(Subtract(old_max, Max(top, old_max)));
+    const Vec max = Max(top, old_max), fade = Exp2(Subtract(old_max, max));
     float* out = &out_[v];
     for (float* const end = out + dim_ * kPanelLanes; out != end; out += kPanelLanes)
       Store(out, Product(fade, Load(out)));
     Store(sum_ + v, Product(fade, Load(sum_ + v)));
-    Store(max_ + v, Max(top, old_max));
-    return Max(top, old_max);
+    Store(max_ + v, max);
+    return max;
   }
 
   int dim_ = 0, kv_head_ = 0, first_lane_ = 0, num_lanes_ = 0;

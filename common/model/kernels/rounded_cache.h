@@ -19,16 +19,13 @@ inline constexpr int kRoundedSlotAlignment = 16;
 inline constexpr int kRoundedHeadDimMultiple = 32, kMaxRoundedHeadDim = 256;
 
 // Rounds `num_rows` keys and values, [num_rows, num_kv_heads, head_dim] each, rows `stride` elements apart,
-// into slots `slots`.
+// into slots `slots`. Keys, and the queries they are multiplied by, get the norm of int16 weights,
+// MaxWeightNorm() of packed_weights.h: no sum of their products exceeds 32 bits.
 void StoreRounded(const RoundedCache& cache, const float* keys, const float* values, int64_t stride,
                   const int32_t* slots, int64_t num_rows, int num_threads);
 
 // The other way, what attention sees of them.
 void LoadRounded(const RoundedCache& cache, const int32_t* slots, int64_t num_rows, float* keys,
                  float* values, int64_t stride, int num_threads);
-
-// Products of rounded keys and queries are summed in 32 bits, which no sum exceeds while neither has a
-// Euclidean norm above this before it is rounded (Cauchy and Schwarz).
-float MaxKeyNorm(int head_dim);
 
 }  // namespace cacheclip::fp32

@@ -1,9 +1,10 @@
-#include "common/model/kernels/parallel_rows.h"
 #include "common/model/kernels/rounded_cache.h"
-#include "common/model/kernels/rounding.h"
 
-#include <cmath>
 #include <limits>
+
+#include "common/model/kernels/packed_weights.h"
+#include "common/model/kernels/parallel_rows.h"
+#include "common/model/kernels/rounding.h"
 
 namespace cacheclip::fp32 {
 namespace {
@@ -38,15 +39,10 @@ void Interleave(const int16_t* a, const int16_t* b, int count, int16_t* out) {
 
 }  // namespace
 
-float MaxKeyNorm(int head_dim) {
-  const double rounding = std::sqrt(static_cast<double>(head_dim)) / 2;  // what it adds to a norm, at most
-  return static_cast<float>(std::sqrt(static_cast<double>(INT32_MAX)) - rounding - 1);
-}
-
 void StoreRounded(const RoundedCache& cache, const float* keys, const float* values, int64_t stride,
                   const int32_t* slots, int64_t num_rows, int num_threads) {
   const int dim = cache.head_dim;
-  const float max_norm = MaxKeyNorm(dim);
+  const float max_norm = MaxWeightNorm(dim);
   const auto begins_pair = [&](int64_t row) {
     return slots[row] % 2 == 0 && row + 1 < num_rows && slots[row + 1] == slots[row] + 1;
   };

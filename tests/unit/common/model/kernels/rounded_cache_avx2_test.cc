@@ -5,6 +5,7 @@
 #include <random>
 
 #include "common/model/kernels/isa.h"
+#include "common/model/kernels/packed_weights.h"
 #include "tests/unit/common/model/kernels/rounded_layer.h"
 
 namespace cacheclip {
@@ -47,7 +48,7 @@ class RoundedCache : public testing::Test {
       for (size_t d = head * kDim; d < (head + 1) * kDim; ++d)
         largest = std::max(largest, std::fabs(rows[d])), squares += rows[d] * rows[d];
       const float unit =
-          std::max(largest / INT16_MAX, norm_counts ? std::sqrt(squares) / fp32::MaxKeyNorm(kDim) : 0.0f);
+          std::max(largest / INT16_MAX, norm_counts ? std::sqrt(squares) / fp32::MaxWeightNorm(kDim) : 0.0f);
       for (size_t d = head * kDim; d < (head + 1) * kDim; ++d)
         ASSERT_NEAR(rows[d], loaded[d], 0.501f * unit) << "head " << head << ", element " << d % kDim;
     }
