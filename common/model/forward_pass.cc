@@ -51,13 +51,18 @@ void ForwardPass::Finish(const LayerTensors& layer, const at::Tensor& context) {
                    layer.gate_up.ApplyGated(RmsNorm(hidden_, layer.post_norm, config_.rms_norm_epsilon)));
 }
 
-absl::Status ForwardPass::RunLayers(int begin, int end, const ForwardHooks& hooks) {
+absl::Status ForwardPass::RunLayers(int begin, int end, int32_t num_ending, const ForwardHooks& hooks) {
   for (int index = begin; index < end; ++index) {
     Projections projections;
     CACHECLIP_RETURN_IF_ERROR(ProjectAndStore(index, hooks, projections));
+    if (index == end - 1) {
+      DropFirstRows(num_ending);
+      projections.queries = projections.queries.slice(0, num_ending);
+    }
     Finish(tensors_.layers[static_cast<size_t>(index)],
            cache_.Attend(index, projections.queries, rows_.slots));
   }
+  if (begin == end) DropFirstRows(num_ending);
   return absl::OkStatus();
 }
 
@@ -68,15 +73,13 @@ void ForwardPass::DropFirstRows(int32_t num_rows) {
 }
 
 absl::Status ForwardPass::RunToProjections(int last, const ForwardHooks& hooks) {
-  CACHECLIP_RETURN_IF_ERROR(RunLayers(0, last, hooks));
+  CACHECLIP_RETURN_IF_ERROR(RunLayers(0, last, /*num_ending=*/0, hooks));
   Projections projections;
   return ProjectAndStore(last, hooks, projections);
 }
 
-at::Tensor ForwardPass::Logits(int32_t first_row) const {
-  const at::Tensor normed =
-      RmsNorm(hidden_.slice(0, first_row), tensors_.final_norm, config_.rms_norm_epsilon).contiguous();
-  return tensors_.head.ApplyWide(normed);
+at::Tensor ForwardPass::Logits() const {
+  return tensors_.head.ApplyWide(RmsNorm(hidden_, tensors_.final_norm, config_.rms_norm_epsilon));
 }
 
 }  // namespace cacheclip

@@ -3,7 +3,7 @@
 // encoding, the fused recompute-and-question pass, probes and decode are all this pass with other rows.
 //
 //   ForwardPass pass(model.tensors(), model.config(), cache, rows);
-//   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model.num_layers(), hooks));
+//   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model.num_layers(), rows - 1, hooks));
 //   at::Tensor logits = pass.Logits(rows.size() - 1);
 //
 // Internal to common/model. One thread; refers to its arguments but the rows, which must outlive it.
@@ -39,21 +39,21 @@ class ForwardPass {
  public:
   ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache, Rows rows);
 
-  absl::Status RunLayers(int begin, int end, const ForwardHooks& hooks);
+  // Layers begin … end - 1. The first `num_ending` rows, not all of them, end with what they store in the
+  // last of these: the attention and MLP behind it would make an output that nobody reads (docs/adr/0023).
+  absl::Status RunLayers(int begin, int end, int32_t num_ending, const ForwardHooks& hooks);
 
-  // The first `num_rows` go no further: what they computed stays in the cache.
-  void DropFirstRows(int32_t num_rows);
-
-  // Runs the layers before `last`, and of `last` only projections and store: no attention, no MLP. For probes
-  // and encoding, whose last layer needs no more.
+  // Runs the layers before `last`, and of `last` only projections and store: all rows end there. For probes
+  // and encoding.
   absl::Status RunToProjections(int last, const ForwardHooks& hooks);
 
-  // fp32 [num_rows - first_row, vocab_size]; after all layers, of the rows that are left.
-  at::Tensor Logits(int32_t first_row) const;
+  // fp32 [rows left, vocab_size]; after all layers.
+  at::Tensor Logits() const;
 
  private:
   Projections Project(const LayerTensors& layer) const;
   absl::Status ProjectAndStore(int layer, const ForwardHooks& hooks, Projections& projections);
+  void DropFirstRows(int32_t num_rows);
   void Finish(const LayerTensors& layer,
               const at::Tensor& context);  // output projection and MLP, residuals added
 

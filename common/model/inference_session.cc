@@ -161,6 +161,7 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
   const ForwardHooks hooks{.before_layer = options.before_layer, .cancellation = cancellation};
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
   int first_layer = 0;
+  int32_t num_ended = 0;
   if (num_shallow > 0) {
     first_layer = options.shallow_layers;
     ForwardHooks shallow_hooks = hooks;
@@ -176,12 +177,12 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
         return absl::OkStatus();
       };
     }
-    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, first_layer, shallow_hooks));
-    pass.DropFirstRows(num_shallow);
+    num_ended = first_layer == last_layer ? rows.size() - 1 : num_shallow;
+    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, first_layer, num_ended, shallow_hooks));
   }
-  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(first_layer, last_layer, hooks));
+  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(first_layer, last_layer, rows.size() - 1 - num_ended, hooks));
   length_ = std::max(length_, rows.slots.back() + 1);
-  return std::move(ToRows(pass.Logits(rows.size() - num_shallow - 1))[0]);
+  return std::move(ToRows(pass.Logits())[0]);
 }
 
 absl::StatusOr<std::vector<Logits>> InferenceSession::RunAllLogits(const Rows& rows, int32_t first_row,
@@ -191,9 +192,10 @@ absl::StatusOr<std::vector<Logits>> InferenceSession::RunAllLogits(const Rows& r
     return absl::InvalidArgumentError(absl::StrCat("first row ", first_row, " of ", rows.size()));
   const c10::InferenceMode inference;
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
-  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model_->num_layers(), {.cancellation = cancellation}));
+  CACHECLIP_RETURN_IF_ERROR(
+      pass.RunLayers(0, model_->num_layers(), first_row, {.cancellation = cancellation}));
   length_ = std::max(length_, rows.slots.back() + 1);
-  return ToRows(pass.Logits(first_row));
+  return ToRows(pass.Logits());
 }
 
 absl::StatusOr<Logits> InferenceSession::Decode(int32_t id, const CancellationToken& cancellation) {

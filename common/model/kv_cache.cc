@@ -17,8 +17,8 @@ bool UsesPacked(const LanguageModel& model) {
 
 absl::StatusOr<std::unique_ptr<KvCache>> KvCache::Create(const LanguageModel& model, int32_t capacity) {
   const ModelTensors& tensors = model.tensors();
-  if (UsesPacked(model)) return MakePackedKvCache(model.config(), model.num_layers(), capacity);
   try {  // libtorch reports memory that cannot be had by an exception
+    if (UsesPacked(model)) return MakePackedKvCache(model.config(), model.num_layers(), capacity);
     if (IsRounded(model)) return MakeRoundedKvCache(model.config(), model.num_layers(), capacity);
     return MakePlainKvCache(model.config(), model.num_layers(), capacity, tensors.dtype, tensors.device);
   } catch (const std::exception& error) {

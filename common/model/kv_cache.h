@@ -86,8 +86,7 @@ constexpr int32_t WholeBlocks(int32_t slots, int32_t block) { return (slots + bl
 // The implementations; used by Create() and by tests that compare them.
 std::unique_ptr<KvCache> MakePlainKvCache(const ModelConfig& config, int num_layers, int32_t capacity,
                                           at::ScalarType dtype, at::Device device);
-absl::StatusOr<std::unique_ptr<KvCache>> MakePackedKvCache(const ModelConfig& config, int num_layers,
-                                                           int32_t capacity);
+std::unique_ptr<KvCache> MakePackedKvCache(const ModelConfig& config, int num_layers, int32_t capacity);
 bool PackedKvCacheSupports(const ModelConfig& config);  // this machine's ISA and this head dimension
 std::unique_ptr<KvCache> MakeRoundedKvCache(const ModelConfig& config, int num_layers, int32_t capacity);
 bool RoundedKvCacheSupports(const ModelConfig& config);  // the same

@@ -75,12 +75,14 @@ PassCost CostOfPass(const ModelConfig& config, int64_t num_rows, double mean_con
   const double rows = static_cast<double>(num_rows), layers = static_cast<double>(config.num_layers);
   const double heads = static_cast<double>(config.num_heads), dim = static_cast<double>(config.head_dim);
   const double hidden = static_cast<double>(config.hidden_size);
-  const double layer_weights = hidden * dim * (2 * heads + 2 * static_cast<double>(config.num_kv_heads)) +
-                               3 * hidden * static_cast<double>(config.intermediate_size);
-  return {
-      .linear_flops = 2 * (layers * layer_weights * rows + hidden * static_cast<double>(config.vocab_size)),
-      .attention_flops = 4 * heads * dim * layers * rows * mean_context,
-      .exponentials = heads * layers * rows * mean_context};
+  const double kv_weights = 2 * hidden * dim * static_cast<double>(config.num_kv_heads);
+  const double other_weights =
+      2 * hidden * dim * heads + 3 * hidden * static_cast<double>(config.intermediate_size);
+  const double row_layers = (layers - 1) * rows + 1;  // through which a row gets an output
+  return {.linear_flops = 2 * (layers * rows * kv_weights + row_layers * other_weights +
+                               hidden * static_cast<double>(config.vocab_size)),
+          .attention_flops = 4 * heads * dim * row_layers * mean_context,
+          .exponentials = heads * row_layers * mean_context};
 }
 
 double FloorSeconds(const PassCost& cost, const MachineLimits& limits) {

@@ -24,7 +24,8 @@ void SetComputeThreads(int num_threads);
 MachineLimits MeasureMachineLimits(const LanguageModel& model,
                                    absl::Duration duration = absl::Milliseconds(300));
 
-// Arithmetic of one pass: `num_rows` rows of which row i attends to about `mean_context` slots.
+// Arithmetic of one pass: `num_rows` rows of which row i attends to about `mean_context` slots, and the last
+// one's logits. In the last layer the other rows need keys and values only (docs/adr/0023).
 struct PassCost {
   double linear_flops = 0;     // 2 · parameters in matrix products · rows, the head for one row
   double attention_flops = 0;  // 4 · heads · head_dim · layers · Σ slots attended to

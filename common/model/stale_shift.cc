@@ -9,9 +9,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/cholesky_solve.h>
+#include <ATen/ops/cholesky_inverse.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/mm.h>
+#include <ATen/ops/mv.h>
 #include <c10/core/InferenceMode.h>
 
 #include "common/model/elementwise.h"
@@ -47,36 +48,6 @@ std::vector<int32_t> SlotsAt(std::span<const int32_t> slots, std::span<const int
   std::vector<int32_t> picked;
   for (const int32_t row : rows) picked.push_back(slots[static_cast<size_t>(row)]);
   return picked;
-}
-
-// change of a token = (features · likeness + likeness_bias) · changes + change_bias
-struct Regression {
-  at::Tensor likeness;       // [features, landmarks], the centre in
-  at::Tensor likeness_bias;  // [1, landmarks]
-  at::Tensor changes;        // [landmarks, features]
-  at::Tensor change_bias;    // [1, features]
-};
-
-// The ridge regression of `changes` on `seen`, both [tokens, features], with weights in the landmarks' span.
-Regression Regress(const at::Tensor& seen, const at::Tensor& changes) {
-  const at::Tensor mean = seen.mean(0, /*keepdim=*/true), centred = seen - mean;
-  const at::Tensor scale =
-      (centred.square().mean(0, /*keepdim=*/true).sqrt_() + kLeastDeviation).reciprocal_();
-  const at::Tensor x = centred * scale;
-  const at::Tensor landmarks = IndexTensor(EvenlySpaced(x.size(0), kMaxLandmarks), x.device());
-  const at::Tensor basis = x.index_select(0, landmarks).t();
-  const at::Tensor seen_likeness = at::mm(x, basis);
-  // Weights basis · a have the square aᵀ · (basisᵀ · basis) · a, and that product is the landmarks' likeness.
-  at::Tensor gram = at::addmm(seen_likeness.index_select(0, landmarks), seen_likeness.t(), seen_likeness,
-                              kRidge * static_cast<double>(x.size(0)));
-  gram.diagonal().add_((gram.diagonal().mean() + 1) * kLeastRidge);
-  const at::Tensor mean_change = changes.mean(0, /*keepdim=*/true);
-  const at::Tensor factor = std::get<0>(at::linalg_cholesky_ex(gram));
-  const at::Tensor likeness = basis * scale.t();
-  return {.likeness = likeness,
-          .likeness_bias = at::mm(mean, likeness).neg_(),
-          .changes = at::cholesky_solve(at::mm(seen_likeness.t(), changes - mean_change), factor),
-          .change_bias = mean_change};
 }
 
 // run(0), …, run(count - 1), each on one thread of a CPU, as threads become free: for what is this small,
@@ -130,6 +101,28 @@ void StaleShift::Store(int layer, const Tokens& tokens, const at::Tensor& featur
                heads(0).to(tensors_.dtype).contiguous(), tokens.slots);
 }
 
+StaleShift::Change StaleShift::Regress(const at::Tensor& seen, const at::Tensor& changes,
+                                       const WeightOptions& options) {
+  const at::Tensor mean = seen.mean(0, /*keepdim=*/true);
+  const at::Tensor deviation = (seen - mean).square_().mean(0, /*keepdim=*/true).sqrt_();
+  const at::Tensor scale = deviation.add_(kLeastDeviation).reciprocal_();
+  const at::Tensor landmarks = IndexTensor(EvenlySpaced(seen.size(0), kMaxLandmarks), seen.device());
+  const at::Tensor basis = (seen.index_select(0, landmarks) - mean).mul_(scale).mul_(scale);
+  LinearWeights likeness(basis, at::mv(basis, mean.flatten()).neg_(), options);
+  const at::Tensor seen_likeness = likeness.Apply(seen);  // products of standardised features
+  // Weights basisᵀ · a have the square aᵀ · (basis · basisᵀ) · a, and that product is the landmarks'
+  // likeness.
+  at::Tensor gram = at::addmm(seen_likeness.index_select(0, landmarks), seen_likeness.t(), seen_likeness,
+                              kRidge * static_cast<double>(seen.size(0)));
+  gram.diagonal().add_((gram.diagonal().mean() + 1) * kLeastRidge);
+  const at::Tensor mean_change = changes.mean(0, /*keepdim=*/true);
+  // By the inverse: its matrix is small, and LAPACK solves for as many columns as there are features slowly.
+  const at::Tensor inverse = at::cholesky_inverse(std::get<0>(at::linalg_cholesky_ex(gram)));
+  const at::Tensor weights = at::mm(inverse, at::mm(seen_likeness.t(), changes - mean_change));
+  return {.likeness = std::move(likeness),
+          .changes = LinearWeights(weights.t(), mean_change.flatten(), options)};
+}
+
 StaleShift::Change StaleShift::Learn(int layer, const Projections& projections) const {
   const at::Tensor before = Load(layer, examples_);
   const auto fresh = [&](const at::Tensor& rows) {
@@ -141,10 +134,7 @@ StaleShift::Change StaleShift::Learn(int layer, const Projections& projections) 
   const int64_t width = changes.size(1) / 2;
   changes.slice(1, 0, width).mul_(share_);
   changes.slice(1, width).mul_(kKeyShare * share_);
-  const Regression regression = Regress(before, changes);
-  const WeightOptions options{.dtype = at::kFloat, .device = tensors_.device};
-  return {.likeness = LinearWeights(regression.likeness.t(), regression.likeness_bias.flatten(), options),
-          .changes = LinearWeights(regression.changes.t(), regression.change_bias.flatten(), options)};
+  return Regress(before, changes, {.dtype = at::kFloat, .device = tensors_.device});
 }
 
 void StaleShift::MoveLayer(int layer, const Projections& projections) {

@@ -51,6 +51,9 @@ class StaleShift {
   // Values, then keys before RoPE, of all heads: fp32 [tokens, features].
   at::Tensor Load(int layer, const Tokens& tokens) const;
   void Store(int layer, const Tokens& tokens, const at::Tensor& features) const;
+  // The ridge regression of `changes` on `seen`, both [tokens, features], with weights in the landmarks'
+  // span.
+  static Change Regress(const at::Tensor& seen, const at::Tensor& changes, const WeightOptions& options);
   Change Learn(int layer, const Projections& projections) const;
 
   const ModelTensors& tensors_;

@@ -92,7 +92,7 @@ constexpr Setting kSettings[] = {
      -1, 64},
     {"recompute_depth", &Config::recompute_depth,
      "share of the layers in which selected tokens are computed anew, so that the budget pays for more of "
-     "them; 0: as the profile says, else 0.93",
+     "them; 0: as the profile says, else 1",
      0, 1},
     {"stale_weight", &Config::stale_weight,
      "what attention weights on tokens that are not recomputed are multiplied by, at least, 1: left alone; "

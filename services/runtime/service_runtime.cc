@@ -57,7 +57,7 @@ WriteBackGauges GaugesOf(const WriteBackStats& stats) {
 // What a chunk's first tokens say was computed without the chunk before them.
 // Measured on the demo model: docs/evaluation.md.
 constexpr int kDefaultSeamTokens = 16;
-constexpr double kDefaultRecomputeDepth = 0.93;
+constexpr double kDefaultRecomputeDepth = 1;
 constexpr double kDefaultStaleWeight = 0.3;
 constexpr double kDefaultStaleShift = 0.8;
 

@@ -63,7 +63,9 @@ def _task_budget(matrix: records.Matrix) -> float | None:
   return max((budget for budget in budgets if budget <= 0.2), default=budgets[0]) if budgets else None
 
 
-def section(matrix: records.Matrix, min_counting: int, images: list[str]) -> list[str]:
+def section(
+  matrix: records.Matrix, min_counting: int, images: list[str], repeated: list[tuple[str, records.Matrix]]
+) -> list[str]:
   counting = [sample for task in matrix.tasks() for sample in matrix.counting(task)]
   budget = _task_budget(matrix)
   lines = [
@@ -95,6 +97,8 @@ def section(matrix: records.Matrix, min_counting: int, images: list[str]) -> lis
   for task in matrix.tasks():
     if records.family(task) == "documents":  # F1 moves with wording; whether the answer moved is the question
       lines += [f"### Agreement with full prefill on {task}", *quality_tables.agreement(matrix, task)]
+      for name, other in repeated:
+        lines += quality_tables.repeated_full_prefill(matrix, task, name, other)
   lines += ["### KL to full prefill", "All samples:", "", *quality_tables.kl(matrix, matrix.samples)]
   if counting:
     lines += ["Counting samples:", "", *quality_tables.kl(matrix, counting)]
@@ -154,9 +158,11 @@ def page(
   notes: list[str],
   images: list[list[str]],
   named_ablations: list[tuple[str, list[records.Matrix]]],
+  repeated: list[tuple[str, records.Matrix]],
   default: str,
 ) -> str:
-  """The whole page. `images`: of each matrix, paths relative to the page."""
+  """The whole page. `images`: of each matrix, paths relative to the page. `repeated`: the same questions, answered by
+  full prefill in another arithmetic."""
   commands = commands or [command_of(matrix) for matrix in matrices]
   lines = [
     "# Quality",
@@ -177,13 +183,13 @@ def page(
     "",
   ]
   for matrix, names in zip(matrices, images):
-    lines += section(matrix, min_counting, names)
+    lines += section(matrix, min_counting, names, repeated)
   if named_ablations:
     lines += ablations(named_ablations, matrices, default)
   return "\n".join(lines).rstrip() + "\n"
 
 
-def _ablation(argument: str) -> tuple[str, pathlib.Path]:
+def _named_file(argument: str) -> tuple[str, pathlib.Path]:
   name, equals, path = argument.rpartition("=")
   if not (name and equals and path):
     raise argparse.ArgumentTypeError(f"NAME=FILE, got {argument!r}")
@@ -196,7 +202,11 @@ def main(arguments: list[str] | None = None) -> int:
   )
   parser.add_argument("measurements", type=pathlib.Path, nargs="+", help="files written by cacheclip eval --out")
   parser.add_argument("--out", type=pathlib.Path, required=True, help="the page; plots go to a folder of its name")
-  parser.add_argument("--ablation", type=_ablation, action="append", default=[], help="NAME=FILE, any number")
+  parser.add_argument("--ablation", type=_named_file, action="append", default=[], help="NAME=FILE, any number")
+  parser.add_argument(
+    "--repeated", type=_named_file, action="append", default=[],
+    help="NAME=FILE, any number: the questions over passages again, in another arithmetic",
+  )  # fmt: skip
   parser.add_argument("--default", default="auto", help="the method that ablations are compared with")
   parser.add_argument("--min-counting", type=int, default=30, help="counting samples that make a task count")
   parser.add_argument("--command", action="append", default=[], help="what measured it; any number")
@@ -207,6 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
   try:
     matrices = records.load_all(options.measurements)
     named_ablations = [(name, records.load_all([path])) for name, path in options.ablation]
+    repeated = [(name, records.load(path)) for name, path in options.repeated]
   except (records.RecordError, OSError) as error:
     print(f"tools.eval.quality: {error}", file=sys.stderr)
     return 1
@@ -219,6 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     notes=options.note,
     images=[_draw(matrix, options.out) for matrix in matrices],
     named_ablations=named_ablations,
+    repeated=repeated,
     default=options.default,
   )
   options.out.write_text(text, encoding="utf-8")

@@ -104,20 +104,43 @@ def accuracy_by_margin(matrix: records.Matrix, min_counting: int, budget: float)
 
 
 def agreement(matrix: records.Matrix, task: str) -> list[str]:
-  """How often a task's answers are full prefill's token by token, and for how many of full prefill's tokens the
-  method's own choice would have been the same."""
+  """How often a task's answers are full prefill's token by token; the F1 of their words and full prefill's; for how
+  many of full prefill's tokens the method's own choice would have been the same."""
   samples, budgets = task_samples(matrix, task), _budgets(matrix)
   rows = []
   for method in [*_with_budget(matrix), "none"]:
     row = [method]
     for budget in budgets:
       at = 0.0 if method == "none" else budget
-      for field in ("same_answer", "top1_agreement"):
-        values = matrix.values(method, at, field, samples)
-        row.append(percent(intervals.mean(values.values())) if values else "–")
+      cell = matrix.cells.get((method, at), {})
+      words = [records.word_f1(cell[s]["answer"], cell[s]["full_answer"]) for s in samples if s in cell]
+      for values in (
+        matrix.values(method, at, "same_answer", samples).values(), words,
+        matrix.values(method, at, "top1_agreement", samples).values(),
+      ):  # fmt: skip
+        row.append(percent(intervals.mean(values)) if values else "–")
     rows.append(row)
-  header = [f"{what}, {_budget(budget)}" for budget in budgets for what in ("same answer", "same token")]
+  header = [f"{what}, {_budget(budget)}" for budget in budgets for what in ("same answer", "same words", "same token")]
   return table(["method", *header], rows)
+
+
+def repeated_full_prefill(matrix: records.Matrix, task: str, name: str, other: records.Matrix) -> list[str]:
+  """How often full prefill's own answers come out the same where `other` computed them in another arithmetic: what
+  no method can be asked to exceed. Empty without a sample that both have."""
+  pairs = [
+    (matrix.full_answers[sample], other.full_answers[sample])
+    for sample in task_samples(matrix, task)
+    if sample in other.full_answers
+  ]
+  if not pairs:
+    return []
+  same = percent(intervals.mean(first == second for first, second in pairs))
+  words = percent(intervals.mean(records.word_f1(first, second) for first, second in pairs))
+  return [
+    f"Full prefill against itself in {name}, {len(pairs)} questions: same answer {same}, same words {words}. "
+    "No method can be asked for more.",
+    "",
+  ]
 
 
 def accuracy_by_task(matrix: records.Matrix, budget: float) -> list[str]:

@@ -3,11 +3,15 @@
 import collections
 import json
 import pathlib
+import string
 
 CROSS_CHUNK_TASKS = ("seam", "heading", "two_hop")
 MIN_LOSS = 0.1  # of accuracy without recompute, for a reuse task
 SETTINGS_FIELDS = ("model", "auxiliary", "context", "chunk")
-_CELL_FIELDS = ("kl", "score", "charged_budget", "seconds", "full_seconds", "same_answer", "top1_agreement")
+_CELL_FIELDS = (
+  "answer", "full_answer", "kl", "score", "charged_budget", "seconds", "full_seconds", "same_answer", "top1_agreement",
+)  # fmt: skip
+_ARTICLES = ("a", "an", "the")
 
 
 class RecordError(Exception):
@@ -21,6 +25,20 @@ def family(task: str) -> str:
   return "cross-chunk" if task in CROSS_CHUNK_TASKS else "RULER"
 
 
+def _words(answer: str) -> collections.Counter:
+  """SQuAD's normalisation: lower case, no punctuation, no articles."""
+  clean = "".join(character for character in answer.lower() if character not in string.punctuation)
+  return collections.Counter(word for word in clean.split() if word not in _ARTICLES)
+
+
+def word_f1(first: str, second: str) -> float:
+  """F1 of two answers' words, 0 … 1."""
+  left, right = _words(first), _words(second)
+  if not left or not right:
+    return float(left == right)
+  return 2 * (left & right).total() / (left.total() + right.total())
+
+
 def settings_of(record: dict) -> tuple:
   return tuple(record[field] for field in SETTINGS_FIELDS)
 
@@ -28,8 +46,8 @@ def settings_of(record: dict) -> tuple:
 class Matrix:
   """All samples of one model, auxiliary, context and chunk size.
 
-  `samples`: (task, seed, sample) in order; `full_scores`: by sample; `margins`: nats by which full prefill preferred
-  its answer, of the samples whose lines say so; `cells`: (method, budget) → sample → record.
+  `samples`: (task, seed, sample) in order; `full_scores`, `full_answers`: by sample; `margins`: nats by which full
+  prefill preferred its answer, of the samples whose lines say so; `cells`: (method, budget) → sample → record.
   """
 
   def __init__(self, records: list[dict]):
@@ -38,11 +56,13 @@ class Matrix:
       raise RecordError(f"one report is about one model, auxiliary, context and chunk size; found {sorted(settings)}")
     self.model, self.auxiliary, self.context, self.chunk = settings.pop()
     self.full_scores = {}
+    self.full_answers = {}
     self.margins = {}
     self.cells = collections.defaultdict(dict)
     for record in records:
       sample = (record["task"], record["seed"], record["sample"])
       self.full_scores[sample] = record["full_score"]
+      self.full_answers[sample] = record["full_answer"]
       if record.get("full_margin") is not None:
         self.margins[sample] = record["full_margin"]
       self.cells[record["method"], record["budget"]][sample] = record

@@ -57,6 +57,9 @@ struct Int8Rows {
 void DequantiseRotateAndStore(const CacheSlice& cache, const Int8Rows& rows, const float* cosine,
                               const float* sine, int first_slot, int num_tokens, int num_threads);
 
+// Reads back rows as fp32 [num_tokens, num_kv_heads, head_dim].
+void LoadRows(const CacheSlice& cache, const int32_t* slots, int num_tokens, float* keys, float* values);
+
 // Reads back one kv head's slots [begin, end) as fp32 [end - begin, head_dim].
 void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out);
 void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float* out);

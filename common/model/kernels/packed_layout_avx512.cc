@@ -140,6 +140,23 @@ void StoreValues(const CacheSlice& cache, const Bf16* values, const int32_t* slo
   }
 }
 
+inline void LoadKey(const CacheSlice& cache, int kv_head, int slot, float* out) {
+  const Pair* from = KeySlot(cache, kv_head, slot);
+  for (int i = 0; i < cache.head_dim / 2; ++i) {
+    const uint32_t low = from[16 * i] << 16, high = from[16 * i] & 0xffff0000u;
+    std::memcpy(out + 2 * i, &low, sizeof low);
+    std::memcpy(out + 2 * i + 1, &high, sizeof high);
+  }
+}
+
+inline void LoadValue(const CacheSlice& cache, int kv_head, int slot, float* out) {
+  const Bf16* from = ValueSlot(cache, kv_head, slot);
+  for (int i = 0; i < cache.head_dim; ++i) {
+    const uint32_t bits = static_cast<uint32_t>(from[2 * i]) << 16;
+    std::memcpy(out + i, &bits, sizeof bits);
+  }
+}
+
 inline void DequantiseAndRotateHead(const int8_t* head, const float* scales, const float* cosine,
                                     const float* sine, int head_dim, Bf16* out) {
   const int half = head_dim / 2;
@@ -240,25 +257,20 @@ void DequantiseRotateAndStore(const CacheSlice& cache, const Int8Rows& rows, con
                });
 }
 
-void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {
-  for (int slot = begin; slot < end; ++slot, out += cache.head_dim) {
-    const Pair* from = KeySlot(cache, kv_head, slot);
-    for (int i = 0; i < cache.head_dim / 2; ++i) {
-      const uint32_t low = from[16 * i] << 16, high = from[16 * i] & 0xffff0000u;
-      std::memcpy(out + 2 * i, &low, sizeof low);
-      std::memcpy(out + 2 * i + 1, &high, sizeof high);
+void LoadRows(const CacheSlice& cache, const int32_t* slots, int num_tokens, float* keys, float* values) {
+  for (int i = 0; i < num_tokens; ++i)
+    for (int head = 0; head < cache.num_kv_heads; ++head, keys += cache.head_dim, values += cache.head_dim) {
+      LoadKey(cache, head, slots[i], keys);
+      LoadValue(cache, head, slots[i], values);
     }
-  }
+}
+
+void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {
+  for (int slot = begin; slot < end; ++slot, out += cache.head_dim) LoadKey(cache, kv_head, slot, out);
 }
 
 void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {
-  for (int slot = begin; slot < end; ++slot, out += cache.head_dim) {
-    const Bf16* from = ValueSlot(cache, kv_head, slot);
-    for (int i = 0; i < cache.head_dim; ++i) {
-      const uint32_t bits = static_cast<uint32_t>(from[2 * i]) << 16;
-      std::memcpy(out + i, &bits, sizeof bits);
-    }
-  }
+  for (int slot = begin; slot < end; ++slot, out += cache.head_dim) LoadValue(cache, kv_head, slot, out);
 }
 
 void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, int64_t num_columns,

@@ -17,7 +17,7 @@ def line(task, sample, method, budget, kl, score=1.0, full_score=1.0, **more):
     "task": task, "sample": sample, "method": method, "budget": budget, "kl": kl, "score": score,
     "full_score": full_score, "charged_budget": budget, "seconds": 0.3, "full_seconds": 1.0,
     "stage_seconds": {"assemble": 0.05, "select": 0.05, "recompute": 0.2},
-    "same_answer": score == 1.0, "top1_agreement": 1.0, **more,
+    "answer": "it", "full_answer": "it", "same_answer": score == 1.0, "top1_agreement": 1.0, **more,
   }  # fmt: skip
 
 
@@ -109,14 +109,28 @@ def test_questions_over_passages_report_agreement_with_full_prefill(tmp_path):
   lines = [line("qa", sample, "none", 0.0, 0.2, same_answer=False, top1_agreement=0.5) for sample in range(4)]
   lines += [line("qa", sample, "auto", 0.2, 0.1, same_answer=sample > 0, top1_agreement=0.75) for sample in range(4)]
   rows = rows_of(quality_tables.agreement(records.Matrix(lines), "qa"))
-  assert rows[0] == ["method", "same answer, 20 %", "same token, 20 %"]
+  assert rows[0] == ["method", "same answer, 20 %", "same words, 20 %", "same token, 20 %"]
   assert [row[0] for row in rows[1:]] == ["auto", "none"]
-  assert [cell.split(" [")[0] for cell in rows[1][1:]] == ["75 %", "75 %"]
-  assert [cell.split(" [")[0] for cell in rows[2][1:]] == ["0 %", "50 %"]
+  assert [cell.split(" [")[0] for cell in rows[1][1:]] == ["75 %", "100 %", "75 %"]
+  assert [cell.split(" [")[0] for cell in rows[2][1:]] == ["0 %", "100 %", "50 %"]
   page = tmp_path / "page.md"
-  assert quality.main([str(write(tmp_path / "qa.jsonl", lines)), "--out", str(page)]) == 0
+  again = [line("qa", sample, "none", 0.0, 0.2, full_answer="other" if sample else "it") for sample in range(4)]
+  measurements = str(write(tmp_path / "qa.jsonl", lines))
+  assert quality.main([
+    measurements, "--repeated", f"fp32={write(tmp_path / 'again.jsonl', again)}", "--out", str(page)
+  ]) == 0  # fmt: skip
+  assert "against itself in fp32, 4 questions: same answer 25 % [0, 75], same words 25 %" in page.read_text("utf-8")
   assert "questions over passages" in page.read_text(encoding="utf-8")
   assert "--qa-file QUESTIONS.json" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+  ("first", "second", "f1"),
+  [("The Cat sat.", "cat SAT", 1.0), ("a cat sat", "cat ran off", 0.4), ("", "the", 1.0), ("", "cat", 0.0),
+   ("no no", "no", 2 / 3)],
+)  # fmt: skip
+def test_answers_are_compared_word_by_word(first, second, f1):
+  assert records.word_f1(first, second) == pytest.approx(f1)
 
 
 def test_kl_by_task_is_of_all_samples(matrix):

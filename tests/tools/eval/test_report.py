@@ -17,7 +17,7 @@ def line(task: str, sample: int, method: str, budget: float, kl: float, score: f
     "model": "m", "auxiliary": "a", "context": 100, "chunk": 50, "seed": 1,
     "task": task, "sample": sample, "method": method, "budget": budget, "kl": kl, "score": score,
     "full_score": full_score, "charged_budget": budget, "seconds": 0.2, "full_seconds": 1.0,
-    "same_answer": score == 1.0, "top1_agreement": 1.0,
+    "answer": "it", "full_answer": "it", "same_answer": score == 1.0, "top1_agreement": 1.0,
   }
 
 

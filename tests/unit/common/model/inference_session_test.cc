@@ -1,5 +1,6 @@
 #include "common/model/inference_session.h"
 
+#include <ATen/ops/allclose.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -173,6 +174,18 @@ TEST_F(Session, ShallowRowsLeaveTheLayersAboveThemAsTheyWere) {
   EXPECT_FALSE(values(*fresh, 1).equal(values(*stale, 1)));
   EXPECT_NE(of_mixed, of_fresh);
   EXPECT_EQ(mixed->length(), 9);
+}
+
+TEST_F(Session, RowsWhoseLogitsNobodyAsksForAreStoredInEveryLayer) {
+  const Rows rows = MakeRows({1, 2, 5, 6, 7}, {0, 1, 2, 3, 4});
+  const auto other = Create(16);
+  const auto all_logits = session_->RunAllLogits(rows, 0).value();
+  EXPECT_LT(MaxDifference(other->Run(rows).value(), all_logits.back()), 1e-5);
+  for (int layer = 0; layer < model_->num_layers(); ++layer) {
+    EXPECT_TRUE(at::allclose(other->cache().Keys(layer, 0, 5), session_->cache().Keys(layer, 0, 5)));
+    EXPECT_TRUE(at::allclose(other->cache().Values(layer, 0, 5), session_->cache().Values(layer, 0, 5)));
+  }
+  EXPECT_LT(MaxDifference(other->Decode(9).value(), session_->Decode(9).value()), 1e-5);
 }
 
 TEST_F(Session, ShallowRowsThroughAllOrNoLayersAreTheCasesKnown) {

@@ -33,6 +33,12 @@ TEST(KvCache, ReservedBytesCoverWhatTheCacheAllocates) {  // admission counts th
   EXPECT_GE(KvCache::Bytes(*model, 65), KvCache::Bytes(*model, capacity));
 }
 
+TEST(KvCache, MemoryThatCannotBeHadIsResourceExhausted) {
+  const TempFolder folder;
+  const auto model = LoadTinyModel(folder.path(), {.num_layers = 2}, ComputeDtype::kBfloat16);
+  EXPECT_EQ(KvCache::Create(*model, 1 << 30).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
 TEST(KvCache, RoundedWhereFp32StandsInForBf16) {
   if (ActiveIsa() < Isa::kAvx2 || ActiveIsa() == Isa::kAvx512Bf16) GTEST_SKIP() << "bf16 stays bf16 here";
   const TempFolder folder;

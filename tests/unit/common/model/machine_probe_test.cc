@@ -22,10 +22,11 @@ ModelConfig SmallModel() {
 
 TEST(CostOfPass, CountsProductsByTheirShapes) {
   const PassCost cost = CostOfPass(SmallModel(), 5, 7);
-  const double weights = 8 * 8 + 2 * 8 * 4 + 8 * 8 + 3 * 8 * 16;  // q, k and v, o, MLP
-  EXPECT_DOUBLE_EQ(cost.linear_flops, 2 * (3 * weights * 5 + 8 * 100));
-  EXPECT_DOUBLE_EQ(cost.attention_flops, 4.0 * 4 * 2 * 3 * 5 * 7);
-  EXPECT_DOUBLE_EQ(cost.exponentials, 4.0 * 3 * 5 * 7);
+  const double keys_and_values = 2 * 8 * 4, rest = 8 * 8 + 8 * 8 + 3 * 8 * 16;  // rest: q, o, MLP
+  const double outputs = 2 * 5 + 1;  // of two layers for each row, of the last one for the last row
+  EXPECT_DOUBLE_EQ(cost.linear_flops, 2 * (3 * 5 * keys_and_values + outputs * rest + 8 * 100));
+  EXPECT_DOUBLE_EQ(cost.attention_flops, 4.0 * 4 * 2 * outputs * 7);
+  EXPECT_DOUBLE_EQ(cost.exponentials, 4.0 * outputs * 7);
 }
 
 TEST(FloorSeconds, IsTheLongerOfProductsAndExponentials) {
