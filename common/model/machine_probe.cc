@@ -11,6 +11,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include "absl/time/clock.h"
+#include "common/model/elementwise.h"
 #include "common/model/kv_cache.h"
 #include "common/model/linear_weights.h"
 #include "common/model/weights.h"
@@ -66,8 +67,12 @@ MachineLimits MeasureMachineLimits(const LanguageModel& model, absl::Duration du
   if (products != attention)
     limits.gemm_flops_per_second = std::max(limits.gemm_flops_per_second, rate_of(products));
   limits.read_bytes_per_second = BestRate(duration, 4.0 * kBigElements, [&] { at::sum(big); });
-  limits.exponentials_per_second = limits.num_threads * BestRate(duration, static_cast<double>(small.numel()),
-                                                                 [&] { at::exp_out(exponentials, small); });
+  const double torch_exponentials =
+      BestRate(duration, static_cast<double>(small.numel()), [&] { at::exp_out(exponentials, small); });
+  const at::Tensor gate_up = at::rand({kRows, 2 * kColumns}, options).to(typed);  // an exponential per output
+  limits.exponentials_per_second =
+      std::max(limits.num_threads * torch_exponentials,
+               BestRate(duration, static_cast<double>(kRows * kColumns), [&] { SwiGlu(gate_up); }));
   return limits;
 }
 

@@ -15,7 +15,7 @@ namespace cacheclip {
 
 // Nats per token of answer if all attention were on stale tokens. Of the demo model, on the questions of
 // docs/evaluation.md; `cacheclip tune` finds another model's.
-inline constexpr double kDefaultDivergencePerStaleMass = 0.034;
+inline constexpr double kDefaultDivergencePerStaleMass = 0.044;
 
 // 0 … 1. `scores`: [map.num_tokens()], not negative; `recomputed`: sorted indices. The first chunk is stale
 // only where `first_chunk_is_stale`: it does not stand right behind the prefix it was encoded with. 0 where
