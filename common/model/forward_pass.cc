@@ -51,7 +51,8 @@ void ForwardPass::Finish(const LayerTensors& layer, const at::Tensor& context) {
                    layer.gate_up.ApplyGated(RmsNorm(hidden_, layer.post_norm, config_.rms_norm_epsilon)));
 }
 
-absl::Status ForwardPass::RunLayers(int begin, int end, int32_t num_ending, const ForwardHooks& hooks) {
+absl::Status ForwardPass::RunLayers(int begin, int end, int32_t num_left, const ForwardHooks& hooks) {
+  const int32_t num_ending = rows_.size() - num_left;
   for (int index = begin; index < end; ++index) {
     Projections projections;
     CACHECLIP_RETURN_IF_ERROR(ProjectAndStore(index, hooks, projections));
@@ -73,7 +74,7 @@ void ForwardPass::DropFirstRows(int32_t num_rows) {
 }
 
 absl::Status ForwardPass::RunToProjections(int last, const ForwardHooks& hooks) {
-  CACHECLIP_RETURN_IF_ERROR(RunLayers(0, last, /*num_ending=*/0, hooks));
+  CACHECLIP_RETURN_IF_ERROR(RunLayers(0, last, /*num_left=*/rows_.size(), hooks));
   Projections projections;
   return ProjectAndStore(last, hooks, projections);
 }

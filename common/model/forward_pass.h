@@ -3,8 +3,8 @@
 // encoding, the fused recompute-and-question pass, probes and decode are all this pass with other rows.
 //
 //   ForwardPass pass(model.tensors(), model.config(), cache, rows);
-//   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model.num_layers(), rows - 1, hooks));
-//   at::Tensor logits = pass.Logits(rows.size() - 1);
+//   CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, model.num_layers(), /*num_left=*/1, hooks));
+//   at::Tensor logits = pass.Logits();  // of the last row
 //
 // Internal to common/model. One thread; refers to its arguments but the rows, which must outlive it.
 #pragma once
@@ -39,9 +39,9 @@ class ForwardPass {
  public:
   ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache, Rows rows);
 
-  // Layers begin … end - 1. The first `num_ending` rows, not all of them, end with what they store in the
+  // Layers begin … end - 1. All rows but the last `num_left`, 1 at least, end with what they store in the
   // last of these: the attention and MLP behind it would make an output that nobody reads (docs/adr/0023).
-  absl::Status RunLayers(int begin, int end, int32_t num_ending, const ForwardHooks& hooks);
+  absl::Status RunLayers(int begin, int end, int32_t num_left, const ForwardHooks& hooks);
 
   // Runs the layers before `last`, and of `last` only projections and store: all rows end there. For probes
   // and encoding.
@@ -53,7 +53,7 @@ class ForwardPass {
  private:
   Projections Project(const LayerTensors& layer) const;
   absl::Status ProjectAndStore(int layer, const ForwardHooks& hooks, Projections& projections);
-  void DropFirstRows(int32_t num_rows);
+  void DropFirstRows(int32_t num_rows);  // they go no further
   void Finish(const LayerTensors& layer,
               const at::Tensor& context);  // output projection and MLP, residuals added
 

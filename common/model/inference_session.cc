@@ -161,7 +161,6 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
   const ForwardHooks hooks{.before_layer = options.before_layer, .cancellation = cancellation};
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
   int first_layer = 0;
-  int32_t num_ended = 0;
   if (num_shallow > 0) {
     first_layer = options.shallow_layers;
     ForwardHooks shallow_hooks = hooks;
@@ -177,10 +176,10 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
         return absl::OkStatus();
       };
     }
-    num_ended = first_layer == last_layer ? rows.size() - 1 : num_shallow;
-    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, first_layer, num_ended, shallow_hooks));
+    const int32_t num_left = first_layer == last_layer ? 1 : rows.size() - num_shallow;
+    CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(0, first_layer, num_left, shallow_hooks));
   }
-  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(first_layer, last_layer, rows.size() - 1 - num_ended, hooks));
+  CACHECLIP_RETURN_IF_ERROR(pass.RunLayers(first_layer, last_layer, /*num_left=*/1, hooks));
   length_ = std::max(length_, rows.slots.back() + 1);
   return std::move(ToRows(pass.Logits())[0]);
 }
@@ -193,7 +192,7 @@ absl::StatusOr<std::vector<Logits>> InferenceSession::RunAllLogits(const Rows& r
   const c10::InferenceMode inference;
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
   CACHECLIP_RETURN_IF_ERROR(
-      pass.RunLayers(0, model_->num_layers(), first_row, {.cancellation = cancellation}));
+      pass.RunLayers(0, model_->num_layers(), rows.size() - first_row, {.cancellation = cancellation}));
   length_ = std::max(length_, rows.slots.back() + 1);
   return ToRows(pass.Logits());
 }

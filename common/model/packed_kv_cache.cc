@@ -1,16 +1,12 @@
 // The cache for CPUs with AVX-512 BF16: memory in the layout the attention kernel reads.
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
 #include <memory>
 #include <vector>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include "common/model/kernels/attention_avx512.h"
 #include "common/model/kernels/isa.h"
@@ -20,8 +16,6 @@ namespace cacheclip {
 namespace {
 
 using avx512::Bf16;
-
-constexpr int64_t kHugePageBytes = int64_t{2} << 20;
 
 const Bf16* Data(const at::Tensor& tensor) { return static_cast<const Bf16*>(tensor.const_data_ptr()); }
 
@@ -33,12 +27,9 @@ class PackedKvCache : public KvCache {
         head_dim_(static_cast<int>(config.head_dim)),
         capacity_(WholeBlocks(capacity, avx512::kSlotAlignment)),
         plane_(static_cast<size_t>(num_kv_heads_) * capacity_ * head_dim_),
-        elements_(at::empty({num_layers, 2, static_cast<int64_t>(plane_)},
+        elements_(at::zeros({num_layers, 2, static_cast<int64_t>(plane_)},
                             at::TensorOptions().dtype(at::kBFloat16))),
-        slot_bias_(static_cast<size_t>(capacity_), 0.0f) {
-    WishForHugePages();
-    Zero();
-  }
+        slot_bias_(static_cast<size_t>(capacity_), 0.0f) {}
 
   int32_t capacity() const override { return capacity_; }
 
@@ -113,26 +104,6 @@ class PackedKvCache : public KvCache {
   }
 
  private:
-  void WishForHugePages() const {
-    const auto begin = reinterpret_cast<uintptr_t>(elements_.data_ptr()), end = begin + elements_.nbytes();
-    const uintptr_t first = (begin + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
-    if (first + kHugePageBytes > end) return;
-    const uintptr_t bytes = (end - first) / kHugePageBytes * kHugePageBytes;
-    ::madvise(reinterpret_cast<void*>(first), bytes, MADV_HUGEPAGE);  // a hint: ordinary pages do as well
-  }
-
-  // Slots that nobody wrote are read with weight 0, so they must hold numbers. Pages that the allocator has
-  // kept are zeroed in a tenth of the time that the system takes for new ones.
-  void Zero() const {
-    auto* const bytes = static_cast<std::byte*>(elements_.data_ptr());
-    const auto size = static_cast<int64_t>(elements_.nbytes());
-    at::parallel_for(0, (size + kHugePageBytes - 1) / kHugePageBytes, /*grain_size=*/1,
-                     [&](int64_t begin, int64_t end) {
-                       std::memset(bytes + begin * kHugePageBytes, 0,
-                                   std::min(end * kHugePageBytes, size) - begin * kHugePageBytes);
-                     });
-  }
-
   avx512::CacheSlice Slice(int layer) const {
     Bf16* keys = static_cast<Bf16*>(elements_.data_ptr()) + 2 * plane_ * static_cast<size_t>(layer);
     return {keys, keys + plane_, num_kv_heads_, head_dim_, capacity_};
@@ -150,8 +121,11 @@ class PackedKvCache : public KvCache {
 
   int num_heads_, num_kv_heads_, head_dim_;
   int32_t capacity_;
-  size_t plane_;                  // elements of one layer's keys
-  at::Tensor elements_;           // [layer, keys or values, plane]
+  size_t plane_;  // elements of one layer's keys
+  // [layer, keys or values, plane]. Slots that nobody wrote are read with weight 0, so they must hold
+  // numbers. The allocator keeps pages: zeroing those takes a tenth of the time that the system takes for new
+  // ones.
+  at::Tensor elements_;
   std::vector<float> slot_bias_;  // [capacity], in units of query-key products
 };
 

@@ -120,7 +120,7 @@ TEST(ForwardPass, HooksSeeEachLayerInOrderAndMayStopIt) {
                                  return layer == 1 ? absl::AbortedError("enough") : absl::OkStatus();
                                },
                            .cancellation = CancellationToken()};
-  EXPECT_EQ(pass.RunLayers(0, 4, 0, hooks).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(pass.RunLayers(0, 4, rows.size(), hooks).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(events,
             (std::vector<std::string>{"layer 0", "project 0", "store 0", "layer 1", "project 1", "store 1"}));
 }
