@@ -292,6 +292,7 @@ absl::StatusOr<PrefillOutput> GenerationEngine::Impl::PrefillOnce(RequestState& 
                      .plan = state.plan,
                      .capacity = state.prompt.capacity,
                      .probe = options_.probe,
+                     .local_heads = options_.local_heads,
                      .sentences = runtime_.sentences.get()};
   Usage& usage = state.usage();
   if (state.plan.UsesStoredKv()) {

@@ -35,6 +35,7 @@ struct GenerationEngineOptions {
   absl::Duration load_timeout = absl::Seconds(10);  // longest wait for a stored chunk; mostly much less
   int64_t max_put_back_bytes = int64_t{256} << 20;  // encoded chunks that wait to be stored
   ScoringHeads probe;                               // whose attention primary_probe looks at
+  LocalHeads local_heads;                           // of the primary; may be none
   SelectionOptions selection;                       // grouping, window, seam tokens
   QualityLevels quality_levels;                     // what requests get that ask for a quality
   double divergence_per_stale_mass = kDefaultDivergencePerStaleMass;  // of the model

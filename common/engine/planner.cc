@@ -108,6 +108,7 @@ absl::StatusOr<RecomputePlan> PlanRecompute(const PlanInput& input) {
     SetDepth(input, plan);
     plan.stale_weight = input.selection.stale_weight;
     plan.stale_shift = input.selection.stale_shift;
+    plan.local_heads = input.selection.local_heads;
   }
   return plan;
 }

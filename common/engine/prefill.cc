@@ -187,6 +187,7 @@ absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& cl
     options.stale_slots = std::move(stale_slots);
     options.stale_shift = input.plan.stale_shift;
   }
+  if (input.plan.local_heads && !input.local_heads.heads.empty()) options.local_heads = &input.local_heads;
   if (assembly.has_arriving()) options.before_layer = [&](int layer) { return assembly.BeforeLayer(layer); };
   CACHECLIP_ASSIGN_OR_RETURN(output.logits, output.session->Run(rows, cancellation, options));
   end_stage(Stage::kRecompute);

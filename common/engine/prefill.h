@@ -48,6 +48,7 @@ struct PrefillInput {
   bool repositions = true;  // false: chunks keep the positions behind the prefix at which they were encoded,
                             // to measure what moving them is worth
   ScoringHeads probe;       // whose attention the probe looks at
+  LocalHeads local_heads;   // may be none
   const SentenceBreaks* sentences = nullptr;  // for groupings that NeedsSegments()
   // If set, chooses over the assembled cache in place of what the plan's step says: for evaluations.
   std::function<absl::StatusOr<TokenChoice>(InferenceSession&, const CancellationToken&)> choose;

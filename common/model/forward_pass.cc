@@ -1,5 +1,6 @@
 #include "common/model/forward_pass.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/status.h"
@@ -51,6 +52,24 @@ void ForwardPass::Finish(const LayerTensors& layer, const at::Tensor& context) {
                    layer.gate_up.ApplyGated(RmsNorm(hidden_, layer.post_norm, config_.rms_norm_epsilon)));
 }
 
+void ForwardPass::LeaveOutFar(const LocalHeads& local, int32_t num_rows) {
+  local_heads_.assign(tensors_.layers.size(), {});
+  for (const HeadId& id : local.heads) {
+    if (id.layer >= static_cast<int>(local_heads_.size())) continue;  // of a layer that is not loaded
+    std::vector<uint8_t>& heads = local_heads_[static_cast<size_t>(id.layer)];
+    heads.resize(static_cast<size_t>(config_.num_kv_heads));
+    heads[static_cast<size_t>(id.head)] = 1;
+  }
+  first_slots_.assign(rows_.slots.size(), 0);
+  for (size_t i = 0; i < static_cast<size_t>(num_rows); ++i)
+    first_slots_[i] = std::max(0, rows_.slots[i] + 1 - local.window) / kLocalBlock * kLocalBlock;
+}
+
+LocalRows ForwardPass::Local(int layer) const {
+  if (local_heads_.empty() || local_heads_[static_cast<size_t>(layer)].empty()) return {};
+  return {.heads = local_heads_[static_cast<size_t>(layer)].data(), .first_slots = first_slots_.data()};
+}
+
 absl::Status ForwardPass::RunLayers(int begin, int end, int32_t num_left, const ForwardHooks& hooks) {
   const int32_t num_ending = rows_.size() - num_left;
   for (int index = begin; index < end; ++index) {
@@ -61,7 +80,7 @@ absl::Status ForwardPass::RunLayers(int begin, int end, int32_t num_left, const 
       projections.queries = projections.queries.slice(0, num_ending);
     }
     Finish(tensors_.layers[static_cast<size_t>(index)],
-           cache_.Attend(index, projections.queries, rows_.slots));
+           cache_.Attend(index, projections.queries, rows_.slots, Local(index)));
   }
   if (begin == end) DropFirstRows(num_ending);
   return absl::OkStatus();
@@ -69,6 +88,7 @@ absl::Status ForwardPass::RunLayers(int begin, int end, int32_t num_left, const 
 
 void ForwardPass::DropFirstRows(int32_t num_rows) {
   rows_.DropFirst(num_rows);
+  if (!first_slots_.empty()) first_slots_.erase(first_slots_.begin(), first_slots_.begin() + num_rows);
   hidden_ = hidden_.slice(0, num_rows);
   rotation_ = {rotation_.cosine.slice(0, num_rows), rotation_.sine.slice(0, num_rows)};
 }

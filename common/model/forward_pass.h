@@ -10,11 +10,13 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include <ATen/core/Tensor.h>
 
 #include "absl/status/status.h"
 #include "common/base/cancellation.h"
+#include "common/model/attention_heads.h"
 #include "common/model/kv_cache.h"
 #include "common/model/prompt_tokens.h"
 #include "common/model/weights.h"
@@ -39,6 +41,9 @@ class ForwardPass {
  public:
   ForwardPass(const ModelTensors& tensors, const ModelConfig& config, KvCache& cache, Rows rows);
 
+  // From now on the first `num_rows` rows leave out, in the local heads, what stands far from them.
+  void LeaveOutFar(const LocalHeads& local, int32_t num_rows);
+
   // Layers begin … end - 1. All rows but the last `num_left`, 1 at least, end with what they store in the
   // last of these: the attention and MLP behind it would make an output that nobody reads (docs/adr/0023).
   absl::Status RunLayers(int begin, int end, int32_t num_left, const ForwardHooks& hooks);
@@ -54,6 +59,7 @@ class ForwardPass {
   Projections Project(const LayerTensors& layer) const;
   absl::Status ProjectAndStore(int layer, const ForwardHooks& hooks, Projections& projections);
   void DropFirstRows(int32_t num_rows);  // they go no further
+  LocalRows Local(int layer) const;
   void Finish(const LayerTensors& layer,
               const at::Tensor& context);  // output projection and MLP, residuals added
 
@@ -62,7 +68,10 @@ class ForwardPass {
   KvCache& cache_;
   Rows rows_;
   RotationTable rotation_;
-  at::Tensor hidden_;  // residual stream [num_rows, hidden]
+  std::vector<std::vector<uint8_t>>
+      local_heads_;                   // by layer, LocalRows::heads; of a layer without any: empty
+  std::vector<int32_t> first_slots_;  // [num_rows], LocalRows::first_slots
+  at::Tensor hidden_;                 // residual stream [num_rows, hidden]
 };
 
 }  // namespace cacheclip

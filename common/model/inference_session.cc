@@ -51,6 +51,15 @@ void PlaceLayer(KvCache& cache, const EncodedChunk& chunk, int layer, int32_t fi
   }
 }
 
+absl::Status CheckLocalHeads(const LocalHeads& local, const ModelConfig& config) {
+  if (local.window < 1) return absl::InvalidArgumentError("local heads: the window holds no token");
+  for (const HeadId& id : local.heads)
+    if (id.layer < 0 || id.layer >= config.num_layers || id.head < 0 || id.head >= config.num_kv_heads)
+      return absl::InvalidArgumentError(
+          absl::StrCat("local heads: ", id.layer, ".", id.head, " is none of the model's key-value heads"));
+  return absl::OkStatus();
+}
+
 std::vector<Logits> ToRows(const at::Tensor& logits) {
   const at::Tensor host = logits.cpu().contiguous();
   const float* data = host.const_data_ptr<float>();
@@ -157,12 +166,15 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
       (num_shallow > 0 && (options.shallow_layers < 0 || options.shallow_layers > last_layer)))
     return absl::InvalidArgumentError(absl::StrCat(num_shallow, " of ", rows.size(), " rows through ",
                                                    options.shallow_layers, " of ", last_layer, " layers"));
+  if (options.local_heads != nullptr)
+    CACHECLIP_RETURN_IF_ERROR(CheckLocalHeads(*options.local_heads, model_->config()));
   const c10::InferenceMode inference;
   const ForwardHooks hooks{.before_layer = options.before_layer, .cancellation = cancellation};
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
   int first_layer = 0;
   if (num_shallow > 0) {
     first_layer = options.shallow_layers;
+    if (options.local_heads != nullptr) pass.LeaveOutFar(*options.local_heads, num_shallow);
     ForwardHooks shallow_hooks = hooks;
     std::optional<StaleShift> shift;
     if (options.stale_shift > 0 && !options.stale_slots.empty()) {

@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/cancellation.h"
 #include "common/kv/encoded_chunk.h"
+#include "common/model/attention_heads.h"
 #include "common/model/language_model.h"
 #include "common/model/prompt_tokens.h"
 
@@ -41,6 +42,7 @@ struct RunOptions {
   // slots, each its token's position.
   std::vector<int32_t> stale_slots;
   double stale_shift = 0;
+  const LocalHeads* local_heads = nullptr;  // if set, of the shallow rows
 };
 
 struct ChunkPlace {

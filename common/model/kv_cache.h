@@ -12,6 +12,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "absl/status/statusor.h"
+#include "common/model/kernels/local_rows.h"
 #include "common/model/language_model.h"
 #include "common/model/rope.h"
 
@@ -69,11 +70,12 @@ class KvCache {
   // normalised; 1, as in a new cache, leaves it alone.
   virtual void SetAttentionWeights(int32_t first_slot, std::span<const float> weights) = 0;
 
-  // Row i attends to slots 0 … slots[i]. Returns [num_rows, num_heads * head_dim] in the compute dtype.
+  // Row i attends to slots 0 … slots[i], in local heads to fewer. Returns [num_rows, num_heads * head_dim] in
+  // the compute dtype.
   virtual at::Tensor Attend(
       int layer,
       const at::Tensor& queries,  // [num_rows, num_heads, head_dim], contiguous, rotated
-      std::span<const int32_t> slots) const = 0;
+      std::span<const int32_t> slots, const LocalRows& local) const = 0;
 
   // Copies out rotated keys, values of slots [begin, end): [num_kv_heads, end - begin, head_dim], fp32.
   virtual at::Tensor Keys(int layer, int32_t begin, int32_t end) const = 0;

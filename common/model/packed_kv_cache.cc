@@ -76,7 +76,8 @@ class PackedKvCache : public KvCache {
                            [unscaled](float weight) { return std::log(weight) * unscaled; });
   }
 
-  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
+                    const LocalRows& local) const override {
     const int num_rows = static_cast<int>(queries.size(0));
     at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
     const avx512::CacheSlice slice = Slice(layer);
@@ -92,7 +93,8 @@ class PackedKvCache : public KvCache {
                        .head_dim = head_dim_,
                        .capacity = capacity_,
                        .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))),
-                       .num_threads = at::get_num_threads()});
+                       .num_threads = at::get_num_threads(),
+                       .local = local});
     return out;
   }
 

@@ -117,12 +117,16 @@ class PlainKvCache : public KvCache {
     slot_bias_.slice(0, first_slot, first_slot + factors.size(0)).copy_(factors.log());
   }
 
-  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {
-    if (uses_kernel_) return AttendByKernel(layer, queries, slots);
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
+                    const LocalRows& local) const override {
+    if (uses_kernel_) return AttendByKernel(layer, queries, slots, local);
     const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;
     const double scale = 1 / std::sqrt(static_cast<double>(head_dim_));
     const at::ScalarType dtype = keys_[layer].scalar_type();
     const at::Tensor limits = IndexTensor(slots, keys_[layer].device());
+    const at::Tensor first_slots =
+        local.heads == nullptr ? at::Tensor()
+                               : IndexTensor({local.first_slots, slots.size()}, keys_[layer].device());
     at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
     for (int64_t begin = 0; begin < num_rows; begin += kRowBlock) {
       const int64_t end = std::min(num_rows, begin + kRowBlock), rows = end - begin;
@@ -135,9 +139,17 @@ class PlainKvCache : public KvCache {
       const at::Tensor k = keys_[layer].slice(1, 0, num_slots), v = values_[layer].slice(1, 0, num_slots);
       at::Tensor scores = at::bmm(q, k.transpose(1, 2)).to(at::kFloat).mul_(scale);
       scores.add_(slot_bias_.slice(0, 0, num_slots));
-      const at::Tensor hidden = at::arange(num_slots, limits.options()).view({1, -1}) >
-                                limits.slice(0, begin, end).repeat_interleave(group).view({-1, 1});
-      scores.masked_fill_(hidden.unsqueeze(0), -std::numeric_limits<float>::infinity());
+      const auto of_lanes = [&](const at::Tensor& of_rows) {
+        return of_rows.slice(0, begin, end).repeat_interleave(group).view({-1, 1});
+      };
+      const at::Tensor slot = at::arange(num_slots, limits.options()).view({1, -1});
+      const at::Tensor hidden = slot > of_lanes(limits);
+      for (int64_t head = 0; head < num_kv_heads_; ++head) {
+        const at::Tensor left_out = local.heads != nullptr && local.heads[head] != 0
+                                        ? hidden | ((slot >= kLocalBlock) & (slot < of_lanes(first_slots)))
+                                        : hidden;
+        scores[head].masked_fill_(left_out, -std::numeric_limits<float>::infinity());
+      }
       const at::Tensor context = at::bmm(at::softmax(scores, -1).to(dtype), v)
                                      .view({num_kv_heads_, rows, group, head_dim_})
                                      .permute({1, 0, 2, 3})
@@ -189,7 +201,8 @@ class PlainKvCache : public KvCache {
     return rows;
   }
 
-  at::Tensor AttendByKernel(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const {
+  at::Tensor AttendByKernel(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
+                            const LocalRows& local) const {
     const at::Tensor wide = queries.to(at::kFloat).contiguous();
     at::Tensor out = at::empty({queries.size(0), num_heads_ * head_dim_}, wide.options());
     fp32::Attention({.queries = wide.const_data_ptr<float>(),
@@ -202,7 +215,8 @@ class PlainKvCache : public KvCache {
                      .head_dim = static_cast<int>(head_dim_),
                      .capacity = capacity_,
                      .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))),
-                     .num_threads = at::get_num_threads()},
+                     .num_threads = at::get_num_threads(),
+                     .local = local},
                     {keys_[layer].const_data_ptr<float>(), values_[layer].const_data_ptr<float>()});
     return out.to(queries.scalar_type());
   }

@@ -70,7 +70,8 @@ class RoundedKvCache : public KvCache {
                            [](float weight) { return std::log(weight); });
   }
 
-  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots) const override {
+  at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
+                    const LocalRows& local) const override {
     const at::Tensor wide = queries.to(at::kFloat).contiguous();
     at::Tensor out = at::empty({queries.size(0), num_heads_ * head_dim_}, wide.options());
     fp32::Attention({.queries = wide.const_data_ptr<float>(),
@@ -83,7 +84,8 @@ class RoundedKvCache : public KvCache {
                      .head_dim = static_cast<int>(head_dim_),
                      .capacity = capacity_,
                      .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))),
-                     .num_threads = at::get_num_threads()},
+                     .num_threads = at::get_num_threads(),
+                     .local = local},
                     Layer(layer));
     return out;
   }

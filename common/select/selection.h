@@ -62,6 +62,9 @@ struct SelectionOptions {
   // Share of what recomputing changed in chosen tokens by which tokens like them that stay stale are moved,
   // 0 … 1 (docs/adr/0020). Select() does not use it.
   double stale_shift = 0;
+  // Whether local heads of chosen tokens leave out what stands far from them (docs/adr/0024). Select() does
+  // not use it.
+  bool local_heads = false;
   // Tokens per window (both window groupings), 1 … kMaxWindow. A shorter chunk is one window.
   int window = 8;
   // kPaperWindows: a window is taken if it holds at least so many of the top `budget` tokens; 1 … window.

@@ -87,6 +87,7 @@ ModelProfile ProfileOf(const Evaluator& evaluator, const TuneOptions& options, c
           .recompute_depth = chosen.selection.depth,
           .stale_weight = chosen.selection.stale_weight,
           .stale_shift = chosen.selection.stale_shift,
+          .local_heads = evaluator.local_heads(),  // of the profile that it runs with
           .divergence_per_stale_mass = answers.divergence_per_stale_mass,
           .measured = {{"auxiliary", ToJson(result.auxiliary)},
                        {"probe", ToJson(result.probe)},

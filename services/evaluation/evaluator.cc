@@ -97,6 +97,8 @@ MethodSpec Evaluator::default_spec() const {
           .probe = runtime_->generation_options().probe};
 }
 
+LocalHeads Evaluator::local_heads() const { return runtime_->generation_options().local_heads; }
+
 std::string Evaluator::model_name() const {
   const Runtime& runtime = primary_->runtime();
   return absl::StrCat(runtime.model->name(), runtime.chunk_shape().HasScales() ? ", int8 KV" : "");
@@ -283,6 +285,7 @@ absl::StatusOr<PrefillOutput> Evaluator::RunPrefill(const PreparedSample& prepar
                      .capacity = prepared.prompt.capacity,
                      .repositions = spec.repositions,
                      .probe = spec.probe,
+                     .local_heads = local_heads(),
                      .sentences = runtime.sentences.get()};
   if (plan.UsesStoredKv()) {
     CACHECLIP_ASSIGN_OR_RETURN(input.chunks, ChunksBehind(prepared, spec.behind));

@@ -83,6 +83,7 @@ class Evaluator {
 
   int CountTokens(std::string_view text) const;
   MethodSpec default_spec() const;     // what the services do without further settings
+  LocalHeads local_heads() const;      // as the services have them
   std::string model_name() const;      // tells int8 KV apart: its lines are another model's
   std::string auxiliary_name() const;  // "" without a selector
 

@@ -102,6 +102,9 @@ constexpr Setting kSettings[] = {
      "share of what recomputing changed in tokens by which those like them that are not recomputed are "
      "moved; 0: not at all; -1: as the profile says, else 0.8",
      -1, 1},
+    {"local_heads", &Config::local_heads,
+     "recomputed tokens attend, in the heads that the profile lists as local, to the beginning and to what "
+     "stands near alone; no: to everything before them"},
     Size("memory_bytes", &Config::memory_bytes, "memory tier; 0: none", 0, kMaxSize),
     Size("disk_bytes", &Config::disk_bytes, "disk tier, shared by the processes of a data folder; 0: none", 0,
          kMaxSize),

@@ -18,15 +18,15 @@ constexpr int kProfileFormat = 1;
 constexpr size_t kMaxListedHeads = 1024;
 constexpr int kMaxSeamTokens = 64;
 
-json HeadsToJson(const ScoringHeads& heads) {
+json HeadsToJson(const std::vector<HeadId>& heads) {
   json list = json::array();
-  for (const HeadId& id : heads.heads) list.push_back({id.layer, id.head});
+  for (const HeadId& id : heads) list.push_back({id.layer, id.head});
   return list;
 }
 
-ScoringHeads HeadsFromJson(const json& list) {
-  ScoringHeads heads;
-  for (const json& pair : list) heads.heads.push_back({pair.at(0).get<int>(), pair.at(1).get<int>()});
+std::vector<HeadId> HeadsFromJson(const json& list) {
+  std::vector<HeadId> heads;
+  for (const json& pair : list) heads.push_back({pair.at(0).get<int>(), pair.at(1).get<int>()});
   return heads;
 }
 
@@ -43,15 +43,20 @@ QualityLevel LevelFromJson(const json& list, const char* id, QualityLevel level)
 }
 
 absl::Status CheckRanges(const ModelProfile& profile) {
-  for (const ScoringHeads* heads : {&profile.auxiliary_heads, &profile.probe_heads}) {
-    if (heads->heads.size() > kMaxListedHeads)
+  for (const std::vector<HeadId>* heads :
+       {&profile.auxiliary_heads.heads, &profile.probe_heads.heads, &profile.local_heads.heads}) {
+    if (heads->size() > kMaxListedHeads)
       return absl::InvalidArgumentError(absl::StrCat("lists more than ", kMaxListedHeads, " heads"));
-    for (const HeadId& id : heads->heads)
+    for (const HeadId& id : *heads)
       if (id.layer < 0 || id.head < 0) return absl::InvalidArgumentError("lists a negative layer or head");
   }
-  for (const HeadId& id : profile.probe_heads.heads)
-    if (id.layer >= profile.num_layers || id.head >= profile.num_heads)
-      return absl::InvalidArgumentError(absl::StrCat("head ", id.layer, ".", id.head, " is not the model's"));
+  for (const std::vector<HeadId>* heads : {&profile.probe_heads.heads, &profile.local_heads.heads})
+    for (const HeadId& id : *heads)
+      if (id.layer >= profile.num_layers || id.head >= profile.num_heads)
+        return absl::InvalidArgumentError(
+            absl::StrCat("head ", id.layer, ".", id.head, " is not the model's"));
+  if (!profile.local_heads.heads.empty() && profile.local_heads.window < 1)
+    return absl::InvalidArgumentError("local: the window holds no token");
   if (profile.seam_tokens < 0 || profile.seam_tokens > kMaxSeamTokens)
     return absl::InvalidArgumentError(absl::StrCat("seam_tokens is not in 0 … ", kMaxSeamTokens));
   if (!(profile.recompute_depth >= 0 && profile.recompute_depth <= 1))
@@ -72,19 +77,23 @@ absl::Status ProfileError(absl::StatusCode code, const std::string& path, std::s
 }  // namespace
 
 json ToJson(const ModelProfile& profile) {
-  json value = {{"format", kProfileFormat},
-                {"model", profile.model},
-                {"num_layers", profile.num_layers},
-                {"num_heads", profile.num_heads},
-                {"auxiliary", {{"name", profile.auxiliary}, {"heads", HeadsToJson(profile.auxiliary_heads)}}},
-                {"probe", {{"heads", HeadsToJson(profile.probe_heads)}}},
-                {"seam_tokens", profile.seam_tokens},
-                {"recompute_depth", profile.recompute_depth},
-                {"stale_weight", profile.stale_weight},
-                {"measured", profile.measured}};
+  json value = {
+      {"format", kProfileFormat},
+      {"model", profile.model},
+      {"num_layers", profile.num_layers},
+      {"num_heads", profile.num_heads},
+      {"auxiliary", {{"name", profile.auxiliary}, {"heads", HeadsToJson(profile.auxiliary_heads.heads)}}},
+      {"probe", {{"heads", HeadsToJson(profile.probe_heads.heads)}}},
+      {"seam_tokens", profile.seam_tokens},
+      {"recompute_depth", profile.recompute_depth},
+      {"stale_weight", profile.stale_weight},
+      {"measured", profile.measured}};
   if (profile.quality_levels.has_value())
     value["quality"] = {{"fast", LevelToJson(profile.quality_levels->fast)},
                         {"balanced", LevelToJson(profile.quality_levels->balanced)}};
+  if (!profile.local_heads.heads.empty())
+    value["local"] = {{"window", profile.local_heads.window},
+                      {"heads", HeadsToJson(profile.local_heads.heads)}};
   if (profile.stale_shift.has_value()) value["stale_shift"] = *profile.stale_shift;
   if (profile.divergence_per_stale_mass.has_value())
     value["divergence_per_stale_mass"] = *profile.divergence_per_stale_mass;
@@ -101,12 +110,15 @@ absl::StatusOr<ModelProfile> ParseModelProfile(const json& value) {
     profile.num_layers = value.at("num_layers");
     profile.num_heads = value.at("num_heads");
     profile.auxiliary = value.at("auxiliary").at("name");
-    profile.auxiliary_heads = HeadsFromJson(value.at("auxiliary").at("heads"));
-    profile.probe_heads = HeadsFromJson(value.at("probe").at("heads"));
+    profile.auxiliary_heads.heads = HeadsFromJson(value.at("auxiliary").at("heads"));
+    profile.probe_heads.heads = HeadsFromJson(value.at("probe").at("heads"));
     profile.seam_tokens = value.value("seam_tokens", 0);
     profile.recompute_depth = value.value("recompute_depth", 0.0);
     profile.stale_weight = value.value("stale_weight", 0.0);
     if (value.contains("stale_shift")) profile.stale_shift = value["stale_shift"].get<double>();
+    if (value.contains("local"))
+      profile.local_heads = {.window = value["local"].at("window"),
+                             .heads = HeadsFromJson(value["local"].at("heads"))};
     if (value.contains("quality")) {
       const QualityLevels table;
       profile.quality_levels = {LevelFromJson(value["quality"], "fast", table.fast),
@@ -147,6 +159,11 @@ absl::StatusOr<std::optional<ModelProfile>> LoadModelProfile(const Config& confi
                         absl::StrCat("is of ", profile->model, " with ", profile->num_layers, " layers of ",
                                      profile->num_heads, " heads, the model has ", model.num_layers, " of ",
                                      model.num_heads));
+  for (const HeadId& id : profile->local_heads.heads)
+    if (id.head >= model.num_kv_heads)
+      return ProfileError(absl::StatusCode::kFailedPrecondition, path,
+                          absl::StrCat("lists the local head ", id.layer, ".", id.head, ", the model has ",
+                                       model.num_kv_heads, " key-value heads"));
   return std::optional<ModelProfile>(*profile);
 }
 

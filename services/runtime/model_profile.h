@@ -28,6 +28,7 @@ struct ModelProfile {
   double recompute_depth = 0;                       // SelectionOptions::depth; 0: the default
   double stale_weight = 0;                          // SelectionOptions::stale_weight; 0: the default
   std::optional<double> stale_shift;                // SelectionOptions::stale_shift
+  LocalHeads local_heads;                           // of the primary, found by tools/training; may be none
   std::optional<QualityLevels> quality_levels;      // in place of the table of common/select/quality.h
   std::optional<double> divergence_per_stale_mass;  // of common/select/divergence.h
   nlohmann::json measured;                          // how it was found and what it was worth; for people

@@ -212,6 +212,7 @@ SelectionOptions ServiceRuntime::selection_options() const {
   options.stale_weight = FirstSet(config_.stale_weight, profile.stale_weight, kDefaultStaleWeight);
   const double profiled_shift = profile.stale_shift.value_or(kDefaultStaleShift);
   options.stale_shift = config_.stale_shift >= 0 ? config_.stale_shift : profiled_shift;
+  options.local_heads = config_.local_heads;
   return options;
 }
 
@@ -227,6 +228,7 @@ GenerationEngineOptions ServiceRuntime::generation_options(const std::string& re
   options.selection = selection_options();
   if (!profile_.has_value()) return options;
   options.probe = profile_->probe_heads;
+  options.local_heads = profile_->local_heads;
   options.quality_levels = profile_->quality_levels.value_or(options.quality_levels);
   options.divergence_per_stale_mass =
       profile_->divergence_per_stale_mass.value_or(options.divergence_per_stale_mass);

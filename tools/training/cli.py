@@ -1,4 +1,4 @@
-"""The command line: distil, report. See `--help`; exit codes are in errors.py."""
+"""The command line: distil, report, local-heads. See `--help`; exit codes are in errors.py."""
 
 import argparse
 import importlib.util
@@ -12,7 +12,8 @@ _DESCRIPTION = """Distils the primary's attention into a small auxiliary model f
 
 The student learns to attend to a request's context tokens as a band of the primary's middle layers does, on the path
 that the selector serves with. What comes out is a Hugging Face directory for the setting selector_model, with a profile
-that names the trained heads. See docs/training.md."""
+that names the trained heads. `local-heads` finds heads of a model that look only around them and writes them into its
+profile. See docs/training.md."""
 
 _EXAMPLES = """examples:
   python=$(tools/setup/python_environment.sh training)
@@ -21,6 +22,7 @@ _EXAMPLES = """examples:
   $python -m tools.training distil … --out student --resume       the same command goes on where it was stopped
   $python -m tools.training distil --primary MODEL --student OTHER --samples a.jsonl,b.jsonl --text notes/ --out student
   $python -m tools.training report student --samples other.jsonl --json
+  $python -m tools.training local-heads --model MODEL --samples samples.jsonl --out profile.json
   cacheclip serve --selector-model student --profile student/cacheclip_profile.json
 
 exit codes: 0 done; 2 usage; 3 samples or texts cannot be used; 5 model not supported; 6 disk full or not writable;
@@ -50,6 +52,19 @@ def parser() -> argparse.ArgumentParser:
   command = add("report", "KL of student and primary before and after")
   command.add_argument("out", type=pathlib.Path, help="the folder that distil wrote")
   command.add_argument("--samples", type=pathlib.Path, help="measure on these; default: what distil measured")
+  command = add("local-heads", "find heads that look only around them, and write them into a profile")
+  command.add_argument("--model", type=pathlib.Path, required=True, metavar="FOLDER", help="the primary")
+  command.add_argument("--samples", type=pathlib.Path, required=True, metavar="FILE", help="of --write-samples")
+  command.add_argument(
+    "--out", type=pathlib.Path, required=True, metavar="FILE", help="a new profile, or one that is there"
+  )
+  command.add_argument("--window", type=_positive, default=512, metavar="N", help="tokens; default: %(default)s")
+  command.add_argument(
+    "--measured-window", type=_positive, default=384, metavar="N",
+    help="the same on the samples, which are shorter than what is served; default: %(default)s",
+  )
+  command.add_argument("--share", type=_share, default=0.46, metavar="X", help="of all heads; default: %(default)s")
+  command.add_argument("--seed", type=_count, default=1, metavar="S", help="default: %(default)s")
   return top
 
 
@@ -157,11 +172,12 @@ def _require_packages() -> None:
 
 def _check_files(args: argparse.Namespace) -> None:
   """What would only be noticed after minutes of computing."""
-  named = [args.samples] if args.command == "report" else [*args.samples, args.held_out, args.text]
+  named = [*args.samples, args.held_out, args.text] if args.command == "distil" else [args.samples]
   for path in named:
     if path is not None and not path.exists():
       raise errors.UsageError(f"{path} does not exist")
-  folders = [args.out] if args.command == "report" else [args.primary, args.student]
+  of_command = {"distil": ("primary", "student"), "report": ("out",), "local-heads": ("model",)}
+  folders = [getattr(args, name) for name in of_command[args.command]]
   for folder in folders:
     if folder is not None and not folder.is_dir():
       raise errors.UsageError(f"{folder} is not a folder")
@@ -172,10 +188,13 @@ def _run(args: argparse.Namespace) -> dict:
   _require_packages()
   import torch
 
-  from . import distil, distiller, text
+  from . import distil, distiller, local_heads, text
 
   if args.threads:
     torch.set_num_threads(args.threads)
+  if args.command == "local-heads":
+    options = local_heads.Options(args.window, args.measured_window, args.share, args.seed)
+    return local_heads.find(args.model, args.samples, options, args.out, args.quiet)
   if args.command == "report":
     return distil.report(args.out, args.samples, args.quiet)
   options = distiller.DistilOptions(
@@ -190,6 +209,13 @@ def _run(args: argparse.Namespace) -> dict:
     args.out,
     {"minutes": args.minutes, "resume": args.resume, "quiet": args.quiet},
   )
+
+
+def _print_heads(result: dict) -> None:
+  print(f"{len(result['heads'])} local heads: " + " ".join(f"{layer}.{head}" for layer, head in result["heads"]))
+  print(f"far mass {result['far_mass']:.3f}, of all heads {result['far_mass_of_all']:.3f}")
+  print(f"information about the answer {result['information']:.2g}, of all heads {result['information_of_all']:.2g}")
+  print(f"measure what they cost: cacheclip eval --profile {result['out']} --methods auto,auto+local=no")
 
 
 def _print_text(result: dict) -> None:
@@ -221,10 +247,13 @@ def main(argv: list[str] | None = None) -> int:
     progress.say(f"tools.training {args.command}: {error.filename or 'a file'}: {error.strerror or error}")
     return errors.EXIT_STORAGE
   except KeyboardInterrupt:
-    progress.say("interrupted; the same command with --resume goes on behind the last checkpoint")
+    goes_on = "; the same command with --resume goes on behind the last checkpoint" if args.command == "distil" else ""
+    progress.say("interrupted" + goes_on)
     return errors.EXIT_INTERRUPTED
   if args.json:
     print(json.dumps(result, indent=2))
+  elif args.command == "local-heads":
+    _print_heads(result)
   else:
     _print_text(result)
   return errors.EXIT_OK

@@ -1,4 +1,5 @@
-"""cacheclip_profile.json (services/runtime/model_profile.h): which heads of the student the selector listens to."""
+"""cacheclip_profile.json (services/runtime/model_profile.h): which heads of the student the selector listens to, and
+what is known of the primary's own."""
 
 import json
 import pathlib
@@ -8,7 +9,7 @@ from .model_config import Band, ModelConfig
 
 FILE_NAME = "cacheclip_profile.json"
 _FORMAT = 1
-_DEFAULT_SEAM_TOKENS = 4
+_DEFAULT_SEAM_TOKENS = 16  # kDefaultSeamTokens of services/runtime/service_runtime.cc
 _MAX_LISTED_HEADS = 1024
 
 
@@ -22,20 +23,21 @@ def make(
     raise errors.UnsupportedModelError(
       f"the band {band} has more heads than the {_MAX_LISTED_HEADS} that a profile may list: narrow --student-band"
     )
-  earlier = _earlier(primary / FILE_NAME)
-  return {
-    "format": _FORMAT,
-    "model": primary.name,
-    "num_layers": primary_config.num_layers,
-    "num_heads": primary_config.num_heads,
-    "auxiliary": {
-      "name": f"{student_name}, {num_layers} layers",
-      "heads": [[layer, head] for layer in range(band.begin, band.end) for head in range(num_heads)],
-    },
-    "probe": earlier.get("probe", {"heads": []}),
-    "seam_tokens": earlier.get("seam_tokens", _DEFAULT_SEAM_TOKENS),
-    "measured": measured,
+  auxiliary = {
+    "name": f"{student_name}, {num_layers} layers",
+    "heads": [[layer, head] for layer in range(band.begin, band.end) for head in range(num_heads)],
   }
+  return {**of_primary(primary, primary_config, primary / FILE_NAME), "auxiliary": auxiliary, "measured": measured}
+
+
+def of_primary(primary: pathlib.Path, config: ModelConfig, earlier: pathlib.Path) -> dict:
+  """What the profile at `earlier` says, if there is one, about this model."""
+  shape = {"model": primary.name, "num_layers": config.num_layers, "num_heads": config.num_heads}
+  content = {"format": _FORMAT, **shape, "auxiliary": {"name": "", "heads": []}, "probe": {"heads": []}}
+  content |= {"seam_tokens": _DEFAULT_SEAM_TOKENS, "measured": {}, **_earlier(earlier)}
+  if {name: content[name] for name in shape} != shape:
+    raise errors.UsageError(f"{earlier} is a profile of {content['model']}, not of {primary.name}")
+  return content
 
 
 def _earlier(path: pathlib.Path) -> dict:

@@ -32,6 +32,7 @@ class Sample:
   questions: tuple[Question, ...]  # several questions about the same chunks share the chunks' encoding
   evidence: tuple[int, ...] = ()  # indices from the first chunk token; of the only question
   task: str = ""
+  references: tuple[str, ...] = ()  # right answers
 
   @property
   def num_context_tokens(self) -> int:
@@ -56,6 +57,7 @@ def _parse(record: dict) -> Sample:
     ),
     evidence=tuple(int(index) for index in record.get("evidence", ())),
     task=str(record.get("task", "")),
+    references=tuple(str(answer) for answer in record.get("references", ())),
   )
   question = sample.questions[0]
   if not sample.chunk_ids:

@@ -88,6 +88,11 @@ class Decoder:
     gate, up = (self._linear(f"{name}mlp.{part}_proj", normed) for part in ("gate", "up"))
     return hidden + self._linear(name + "mlp.down_proj", functional.silu(gate) * up)
 
+  def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+    """Behind the last layer, fp32."""
+    head = "model.embed_tokens" if self.config.tied_head else "lm_head"
+    return self._linear(head, self._norm("model.norm.weight", hidden)).float()
+
   def _weight(self, name: str) -> torch.Tensor:
     return self.weights[name].to(self._dtype)
 

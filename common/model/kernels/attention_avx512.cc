@@ -11,10 +11,13 @@
 namespace cacheclip::avx512 {
 namespace {
 
-// One unit of work: lanes [lane0, lane0 + lanes) of one kv head against keys [k0, k1); key range `part` of
-// `parts`.
+// Up to so many lanes the work must follow their number, not the width of a register.
+constexpr int kFewLanes = 16;
+
+// One unit of work: lanes [lane0, lane0 + lanes) of one kv head against keys [k0, k1), of which `keys` count;
+// key range `part` of `parts`.
 struct Item {
-  int kv_head, lane0, lanes, k0, k1, part, parts, slot;
+  int kv_head, lane0, lanes, k0, k1, keys, part, parts, slot;
 };
 
 template <class B, int D>
@@ -23,26 +26,33 @@ void run(const AttentionArguments& a) {
   const float c2 = a.scale * 1.44269504f;  // softmax in base 2
 
   // One item per block of lanes; where that is too coarse for the threads, blocks are also cut in key ranges.
-  auto keys_of = [&](int l) { return a.limits[(std::min(lanes, l + B::L) - 1) / g] + 1; };
+  auto end_of = [&](int l) { return a.limits[(std::min(lanes, l + B::L) - 1) / g] + 1; };
+  auto keys_of = [&](int h, int l) {
+    if (lanes <= kFewLanes || !IsLocal(a.local, h)) return end_of(l);
+    const int from = *std::min_element(a.local.first_slots + l / g,
+                                       a.local.first_slots + (std::min(lanes, l + B::L) - 1) / g + 1);
+    return end_of(l) - std::max(0, from - kLocalBlock);
+  };
   int64_t total = 0;
-  for (int l = 0; l < lanes; l += B::L) total += (int64_t)keys_of(l) * a.num_kv_heads;
+  for (int h = 0; h < a.num_kv_heads; ++h)
+    for (int l = 0; l < lanes; l += B::L) total += keys_of(h, l);
   const int share =
       (int)std::min<int64_t>(1 << 30, a.num_threads == 1 ? total : total / (a.num_threads * 8) + 1);
   std::vector<Item> items;
   int slots = 0;
   for (int h = 0; h < a.num_kv_heads; ++h)
     for (int l = 0; l < lanes; l += B::L) {
-      const int keys = keys_of(l), want = std::min((keys + share - 1) / share, std::max(1, keys / 512));
-      const int step = ((keys + want - 1) / want + kKeyTile - 1) / kKeyTile * kKeyTile,
-                parts = (keys + step - 1) / step;
+      const int end = end_of(l), keys = keys_of(h, l);
+      const int want = keys < end ? 1 : std::min((keys + share - 1) / share, std::max(1, keys / 512));
+      const int step = ((end + want - 1) / want + kKeyTile - 1) / kKeyTile * kKeyTile,
+                parts = (end + step - 1) / step;
       for (int p = 0; p < parts; ++p)
-        items.push_back({h, l, std::min(B::L, lanes - l), p * step, std::min(keys, (p + 1) * step), p, parts,
-                         parts > 1 ? slots++ : -1});
+        items.push_back({h, l, std::min(B::L, lanes - l), p * step, std::min(end, (p + 1) * step),
+                         parts > 1 ? step : keys, p, parts, parts > 1 ? slots++ : -1});
     }
   std::vector<int> order(items.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = (int)i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int x, int y) { return items[x].k1 - items[x].k0 > items[y].k1 - items[y].k0; });
+  std::stable_sort(order.begin(), order.end(), [&](int x, int y) { return items[x].keys > items[y].keys; });
 
   std::unique_ptr<B[]> partial(slots ? new B[slots] : nullptr);
 #pragma omp parallel num_threads(a.num_threads)
@@ -55,7 +65,7 @@ void run(const AttentionArguments& a) {
       const auto* V = (const pair_t*)(a.values + (size_t)it.kv_head * a.capacity * D);
       B& b = it.slot < 0 ? *own : partial[it.slot];
       b.init(a, it.kv_head, it.lane0, it.lanes);
-      for (int k = it.k0; k < it.k1; k += kKeyTile)
+      for (int k = it.k0; k < it.k1; k = b.seen_from(k + kKeyTile))
         b.tile(K, V, k, std::min(k + kKeyTile, it.k1), c2, k == it.k0);
       if (it.slot < 0) b.finish(a, it.kv_head);
     }
@@ -73,8 +83,7 @@ void run(const AttentionArguments& a) {
 }  // namespace
 
 void Attention(const AttentionArguments& a) {
-  // Up to 16 lanes the work must follow their number, not the width of a register.
-  const bool few = a.num_rows * (a.num_heads / a.num_kv_heads) <= 16;
+  const bool few = a.num_rows * (a.num_heads / a.num_kv_heads) <= kFewLanes;
   if (a.head_dim == 64)
     few ? run<Few<64>, 64>(a) : run<Block<64, 3>, 64>(a);
   else if (a.head_dim == 128)

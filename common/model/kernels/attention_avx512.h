@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "common/model/kernels/local_rows.h"
+
 namespace cacheclip::avx512 {
 
 using Bf16 = uint16_t;
@@ -27,6 +29,7 @@ struct AttentionArguments {
   int num_rows, num_heads, num_kv_heads, head_dim, capacity;
   float scale;
   int num_threads;
+  LocalRows local = {};
 };
 void Attention(const AttentionArguments& arguments);
 

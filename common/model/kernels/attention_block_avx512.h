@@ -18,22 +18,28 @@ struct Block {
   static constexpr int L = 16 * NV;
   alignas(64) pair_t q[D / 2][L];  // Q^T, pairs of d
   alignas(64) float o[D][L], m[L], l[L];
-  alignas(64) int32_t pos[L];
+  LaneLimits<L> limits;
   alignas(64) pair_t P[kKeyTile / 2][L];  // P^T of the current tile, pairs of keys
   const float* slot_bias;
+  const int32_t* last_keys;  // LaneLimits::LastKeys() of the current tile
   int lane0, lanes;
 
   void init(const AttentionArguments& a, int kv_head, int lane0_, int lanes_) {
     const int g = a.num_heads / a.num_kv_heads;
     lane0 = lane0_, lanes = lanes_, slot_bias = a.slot_bias;
+    auto lane = [&](int i) { return lane0 + std::min(i, lanes - 1); };  // idle lanes repeat the last one
+    limits.Begin(a.limits, a.local, kv_head, [&](int i) { return lane(i) / g; });
     for (int i = 0; i < L; ++i) {
-      const int lane = lane0 + std::min(i, lanes - 1);  // idle lanes repeat the last one
-      const auto* src = (const pair_t*)(a.queries + lane_offset(a, kv_head, lane));
+      const auto* src = (const pair_t*)(a.queries + lane_offset(a, kv_head, lane(i)));
       for (int k = 0; k < D / 2; ++k) q[k][i] = src[k];
-      pos[i] = a.limits[lane / g];
       m[i] = -1e30f, l[i] = 0;
     }
     memset(o, 0, sizeof o);
+  }
+
+  int seen_from(int k) const { return limits.SeenFrom(k); }
+  __mmask16 sees(int k, int v) const {  // lanes of vector v that attend to key k of the current tile
+    return _mm512_cmple_epi32_mask(_mm512_set1_epi32(k), _mm512_load_si512(last_keys + 16 * v));
   }
 
   // c = bias + K·Q^T of the keys from k on.
@@ -51,8 +57,8 @@ struct Block {
       products(K, k, c);
       for (int r = 0; r < kTileRows; ++r)
         for (int v = 0; v < NV; ++v) {
-          __mmask16 ok = _mm512_cmple_epi32_mask(_mm512_set1_epi32(k + r), _mm512_load_si512(pos + 16 * v));
-          mx[v] = _mm512_mask_max_ps(mx[v], ok, mx[v], _mm512_mul_ps(c[r][v], _mm512_set1_ps(c2)));
+          mx[v] =
+              _mm512_mask_max_ps(mx[v], sees(k + r, v), mx[v], _mm512_mul_ps(c[r][v], _mm512_set1_ps(c2)));
         }
     }
     for (int v = 0; v < NV; ++v) {
@@ -80,10 +86,7 @@ struct Block {
 #pragma GCC unroll 2
           for (int i = 0; i < 2; ++i) {
             p[i] = exp2_ps(_mm512_fmsub_ps(c[r + i][v], _mm512_set1_ps(c2), mv));
-            if (Mask)
-              p[i] = _mm512_maskz_mov_ps(
-                  _mm512_cmple_epi32_mask(_mm512_set1_epi32(k + r + i), _mm512_load_si512(pos + 16 * v)),
-                  p[i]);
+            if (Mask) p[i] = _mm512_maskz_mov_ps(sees(k + r + i, v), p[i]);
             sum[v] = _mm512_add_ps(sum[v], p[i]);
           }
           _mm512_store_si512(P[(k - k0 + r) / 2] + 16 * v, pack_pairs(p[0], p[1]));
@@ -93,22 +96,20 @@ struct Block {
   }
 
   void tile(const pair_t* K, const pair_t* V, int k0, int k1, float c2, bool first) {
-    k1 = std::min(k1, pos[lanes - 1] + 1);
-    if (k0 >= k1) return;
-    const bool mask = k1 + kTileRows - 1 > pos[0];  // some row's position may lie inside the tile
+    if (k0 >= (k1 = std::min(k1, limits.end()))) return;
     k1 = k0 + (k1 - k0 + kTileRows - 1) / kTileRows * kTileRows;
+    last_keys = limits.LastKeys(k0);
     __m512 sum[NV];
     if (first) raise_max(K, k0, k0 + kTileRows, c2);  // a rough start is enough
     for (;;) {
-      mask ? scores<true>(K, k0, k1, c2, sum) : scores<false>(K, k0, k1, c2, sum);
+      limits.Hides(k0, k1 - k0) ? scores<true>(K, k0, k1, c2, sum) : scores<false>(K, k0, k1, c2, sum);
       bool high = false;  // rare: scores far above the maximum in use (it need not be exact)
       for (int v = 0; v < NV; ++v)
         high |= _mm512_cmp_ps_mask(sum[v], _mm512_set1_ps(kMaxTileSum), _CMP_GT_OQ) != 0;
       if (!high) break;
       raise_max(K, k0, k1, c2);
     }
-    for (int v = 0; v < NV; ++v)
-      _mm512_store_ps(l + 16 * v, _mm512_add_ps(sum[v], _mm512_load_ps(l + 16 * v)));
+    for (int v = 0; v < NV; ++v) _mm512_store_ps(l + 16 * v, sum[v] + _mm512_load_ps(l + 16 * v));
     for (int d = 0; d < D; d += kTileRows) {
       __m512 c[kTileRows][NV];
       load_tile<L>(o[d], c);
@@ -125,8 +126,7 @@ struct Block {
       auto mix = [&](float* p, const float* q) {
         _mm512_store_ps(p, _mm512_fmadd_ps(_mm512_load_ps(p), wa, _mm512_mul_ps(_mm512_load_ps(q), wb)));
       };
-      _mm512_store_ps(m + i, mm);
-      mix(l + i, x.l + i);
+      _mm512_store_ps(m + i, mm), mix(l + i, x.l + i);
       for (int d = 0; d < D; ++d) mix(o[d] + i, x.o[d] + i);
     }
   }

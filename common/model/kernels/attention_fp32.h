@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "common/model/kernels/local_rows.h"
 #include "common/model/kernels/rounded_cache.h"
 
 namespace cacheclip::fp32 {
@@ -18,6 +19,7 @@ struct AttentionArguments {
   int num_rows, num_heads, num_kv_heads, head_dim, capacity;
   float scale;
   int num_threads;
+  LocalRows local = {};
 };
 
 // One layer's cache. Head dimensions that are multiples of kHeadDimMultiple.

@@ -42,7 +42,7 @@ void RunPanels(const AttentionArguments& a, const Cache& cache) {
       }
       for (int key = 0; key < panels[count - 1].end(); key += kKeyTile)
         for (int p = 0; p < count; ++p)
-          if (key < panels[p].end())
+          if (panels[p].Sees(key))
             panels[p].AddTile(a, cache, key, std::min(kKeyTile, panels[p].end() - key));
       for (int p = 0; p < count; ++p) panels[p].Finish(a);
     }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/model/kernels/attention_primitives_fp32.h"
+#include "common/model/kernels/lane_limits.h"
 
 namespace cacheclip::fp32 {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 // Of so many keys a panel's weights are in memory at once, in the first-level cache; it is larger where there
 // is AVX-512.
 constexpr int kKeyTile = kLanes == 8 ? 64 : 128;
+static_assert(kLocalBlock % kKeyTile == 0);
 
 constexpr int kLanesAhead = 4;  // whose queries are on their way while one is laid out
 
@@ -28,7 +30,10 @@ constexpr float kHeadroom = 16;
 // What a panel is whatever its cache: kPanelLanes lanes of one kv head, their limits and running softmax.
 class PanelLanes {
  public:
-  int end() const { return limits_[kPanelLanes - 1] + 1; }
+  int end() const { return limits_.end(); }
+
+  // Whether some lane attends to keys of the tile that begins at `key`.
+  bool Sees(int key) const { return key < end() && limits_.SeenFrom(key) == key; }
 
   void Finish(const AttentionArguments& a) {
     for (int v = 0; v < kPanelLanes; v += kLanes) {
@@ -49,13 +54,13 @@ class PanelLanes {
   template <typename Take>
   void BeginLanes(const AttentionArguments& a, int kv_head, int first_lane, int num_lanes, const Take& take) {
     dim_ = a.head_dim, first_lane_ = first_lane, num_lanes_ = num_lanes, kv_head_ = kv_head;
+    // Idle lanes repeat the last one.
+    const auto lane_of = [&](int i) { return first_lane + std::min(i, num_lanes - 1); };
+    limits_.Begin(a.limits, a.local, kv_head, [&](int i) { return lane_of(i) / Group(a); });
     out_.assign(static_cast<size_t>(dim_) * kPanelLanes, 0.0f);
     for (int i = 0; i < kPanelLanes; ++i) {
-      const int lane = first_lane + std::min(i, num_lanes - 1);  // idle lanes repeat the last one
-      const int next = first_lane + std::min(i + kLanesAhead, num_lanes - 1);
-      Prefetch(a.queries + LaneOffset(a, kv_head, next), dim_);
-      take(i, a.queries + LaneOffset(a, kv_head, lane));
-      limits_[i] = a.limits[lane / Group(a)];
+      Prefetch(a.queries + LaneOffset(a, kv_head, lane_of(i + kLanesAhead)), dim_);
+      take(i, a.queries + LaneOffset(a, kv_head, lane_of(i)));
       max_[i] = kLowest, sum_[i] = 0;
     }
   }
@@ -68,7 +73,7 @@ class PanelLanes {
     int k = 0;
     for (; k + kPanelRows <= num_keys; k += kPanelRows) score.template operator()<kPanelRows>(k);
     for (; k < num_keys; ++k) score.template operator()<1>(k);
-    if (key + num_keys - 1 > limits_[0]) Hide(key, num_keys, tops);
+    if (limits_.Hides(key, num_keys)) Hide(key, num_keys, tops);
   }
 
   // The maximum that weights of the lanes of vector v / kLanes are taken against, given their highest score:
@@ -89,22 +94,25 @@ class PanelLanes {
   std::vector<float> out_;                     // [dim, lanes]
   float weights_[kKeyTile * kPanelLanes];      // [keys, lanes]
   float max_[kPanelLanes], sum_[kPanelLanes];  // of scores in base 2, within kHeadroom, and of weights
-  int32_t limits_[kPanelLanes];
 
  private:
-  // What a lane does not see scores kLowest, and does not count for its highest score.
+  // What a lane does not see scores kLowest, and does not count for its highest score. The first block, which
+  // every lane sees, has given it a maximum above that before it leaves anything out.
   void Hide(int key, int num_keys, Vec (&tops)[kVectors]) {
+    const int32_t* const last_keys = limits_.LastKeys(key);
     for (int i = 0; i < kVectors; ++i) {
       const int v = kLanes * i;
       tops[i] = Load(max_ + v);
       for (int k = 0; k < num_keys; ++k) {
         float* const score = weights_ + k * kPanelLanes + v;
-        const Vec seen = WhereWithin(limits_ + v, key + k, Load(score), Broadcast(kLowest));
+        const Vec seen = WhereWithin(last_keys + v, key + k, Load(score), Broadcast(kLowest));
         tops[i] = Max(tops[i], seen);
         Store(score, seen);
       }
     }
   }
+
+  LaneLimits<kPanelLanes> limits_;
 };
 
 template <typename Cache>

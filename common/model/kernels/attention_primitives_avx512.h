@@ -8,11 +8,13 @@
 #include <cstdint>
 
 #include "common/model/kernels/attention_avx512.h"
+#include "common/model/kernels/lane_limits.h"
 
 namespace cacheclip::avx512 {
 namespace {
 
-constexpr int kKeyTile = 128;           // keys per tile
+constexpr int kKeyTile = 128;  // keys per tile
+static_assert(kLocalBlock % kKeyTile == 0);
 constexpr int kTileRows = 8;            // accumulator rows (keys in QK^T, components of d in PV)
 constexpr float kMaxTileSum = 0x1p40f;  // tile sums above this make the running maximum move
 

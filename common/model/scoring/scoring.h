@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/cancellation.h"
 #include "common/kv/encoded_chunk.h"
+#include "common/model/attention_heads.h"
 #include "common/model/inference_session.h"
 #include "common/model/language_model.h"
 #include "common/model/prompt_tokens.h"
@@ -20,11 +21,6 @@ namespace cacheclip {
 
 struct LayerBand {
   int begin = 0, end = 0;  // half open
-};
-
-struct HeadId {
-  int layer = 0, head = 0;
-  friend bool operator==(const HeadId&, const HeadId&) = default;
 };
 
 // The band whose attention finds the tokens that matter in most models: [L/2, 3L/4) (docs/evaluation.md).

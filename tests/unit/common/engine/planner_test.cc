@@ -104,8 +104,10 @@ TEST(Planner, PublishedMethodsLeaveStaleTokensAsTheyAre) {
     PlanInput input = InputFor(method);
     input.selection.stale_weight = 0.4;
     input.selection.stale_shift = 0.7;
+    input.selection.local_heads = true;
     EXPECT_EQ(PlanRecompute(input)->stale_weight, expected) << MethodId(method);
     EXPECT_EQ(PlanRecompute(input)->stale_shift, expected < 1 ? 0.7 : 0) << MethodId(method);
+    EXPECT_EQ(PlanRecompute(input)->local_heads, expected < 1) << MethodId(method);
   }
 }
 

@@ -1,5 +1,8 @@
 #include "common/model/inference_session.h"
 
+#include <numeric>
+
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -196,6 +199,43 @@ TEST_F(Session, ShallowRowsThroughAllOrNoLayersAreTheCasesKnown) {
   };
   EXPECT_LT(MaxDifference(run(rows, {.num_shallow_rows = 2, .shallow_layers = 2}), run(rows, {})), 1e-5);
   EXPECT_LT(MaxDifference(run(rows, {.num_shallow_rows = 2}), run(SelectiveRows(prompt, {}), {})), 1e-5);
+}
+
+TEST_F(Session, LocalHeadsOfShallowRowsLeaveOutWhatStandsFar) {
+  const TempFolder folder;
+  const auto model = LoadTinyModel(folder.path(), {.num_layers = 2, .max_positions = 512});
+  const PromptTokens prompt{
+      .prefix_ids = {1, 2}, .chunk_ids = {TestIds(300, 1), TestIds(40, 2)}, .suffix_ids = {8, 9}};
+  std::vector<int32_t> indices(30);
+  std::iota(indices.begin(), indices.end(), 305);
+  const Rows rows = SelectiveRows(prompt, indices);
+  const auto values = [&](const LocalHeads* local) {
+    const auto session = Assemble(model, prompt);
+    RunOptions options{.num_shallow_rows = 30, .shallow_layers = 2, .local_heads = local};
+    session->Run(rows, CancellationToken(), options).value();
+    return session->cache().Values(1, 0, session->length());
+  };
+  const at::Tensor usual = values(nullptr);
+  const LocalHeads wide{.window = 344, .heads = {{0, 0}, {0, 1}}}, narrow{.window = 5, .heads = {{0, 1}}};
+  const LocalHeads of_the_last_layer{.window = 5, .heads = {{1, 0}, {1, 1}}};
+  EXPECT_TRUE(values(&wide).equal(usual)) << "everything is near";
+  EXPECT_TRUE(values(&of_the_last_layer).equal(usual)) << "recomputed rows do not attend there";
+  const at::Tensor changed = values(&narrow) - usual;
+  EXPECT_GT(changed.slice(1, 307, 337).abs().max().item<float>(), 1e-3);
+  EXPECT_EQ(changed.slice(1, 0, 307).abs().max().item<float>(), 0) << "other tokens stay as they are";
+}
+
+TEST_F(Session, LocalHeadsAreChecked) {
+  const Rows rows = MakeRows({1, 2, 3}, {0, 1, 2});
+  for (const LocalHeads& local :
+       {LocalHeads{.window = 0}, LocalHeads{.window = 5, .heads = {{2, 0}}},
+        LocalHeads{.window = 5, .heads = {{0, 2}}}, LocalHeads{.window = 5, .heads = {{-1, 0}}}})
+    EXPECT_EQ(session_
+                  ->Run(rows, CancellationToken(),
+                        {.num_shallow_rows = 1, .shallow_layers = 2, .local_heads = &local})
+                  .status()
+                  .code(),
+              absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(Session, ShallowRowsAreChecked) {

@@ -137,8 +137,8 @@ void ExpectAttendsAsThePlainCache(const Make& make, int64_t head_dim, at::Scalar
       const int middle = (begin + end) / 2;
       cache->SetAttentionWeights(middle, std::vector<float>(static_cast<size_t>(end - middle), 1.0f));
     }
-    const at::Tensor expected = plain->Attend(1, queries, slots).to(at::kFloat);
-    const at::Tensor difference = ours->Attend(1, queries, slots).to(at::kFloat) - expected;
+    const at::Tensor expected = plain->Attend(1, queries, slots, {}).to(at::kFloat);
+    const at::Tensor difference = ours->Attend(1, queries, slots, {}).to(at::kFloat) - expected;
     EXPECT_LT((difference.norm() / expected.norm()).item<double>(), bound) << "round " << round;
   }
 }

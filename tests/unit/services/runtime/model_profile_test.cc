@@ -15,6 +15,7 @@ ModelConfig Shape() {
   ModelConfig model;
   model.num_layers = 6;
   model.num_heads = 4;
+  model.num_kv_heads = 2;
   return model;
 }
 
@@ -28,7 +29,8 @@ ModelProfile Profile() {
           .seam_tokens = 4,
           .recompute_depth = 0.9,
           .stale_weight = 0.4,
-          .stale_shift = 0.0};
+          .stale_shift = 0.0,
+          .local_heads = {.window = 300, .heads = {{0, 1}, {4, 0}}}};
 }
 
 class ModelProfileFile : public testing::Test {
@@ -53,6 +55,8 @@ TEST_F(ModelProfileFile, IsReadBackFromTheModelsFolder) {
   EXPECT_EQ((*profile)->recompute_depth, 0.9);
   EXPECT_EQ((*profile)->stale_weight, 0.4);
   EXPECT_EQ((*profile)->stale_shift, 0.0);
+  EXPECT_EQ((*profile)->local_heads.window, 300);
+  EXPECT_EQ((*profile)->local_heads.heads, Profile().local_heads.heads);
 }
 
 TEST_F(ModelProfileFile, LeavesLevelsAndDivergenceOutWhereItSaysNothing) {
@@ -103,6 +107,10 @@ TEST_F(ModelProfileFile, OfAnotherModelIsRefused) {
   ModelConfig other = Shape();
   other.num_layers = 7;
   EXPECT_EQ(LoadModelProfile(config_, other).status().code(), absl::StatusCode::kFailedPrecondition);
+  other = Shape();
+  other.num_kv_heads = 1;
+  EXPECT_EQ(LoadModelProfile(config_, other).status().code(), absl::StatusCode::kFailedPrecondition)
+      << "a local head is none of its";
 }
 
 TEST_F(ModelProfileFile, WithWrongContentIsRefused) {
@@ -115,6 +123,9 @@ TEST_F(ModelProfileFile, WithWrongContentIsRefused) {
                                                            {"/stale_shift", -0.5},
                                                            {"/probe/heads", {{6, 0}}},
                                                            {"/probe/heads", {{0, 4}}},
+                                                           {"/local/heads", {{6, 0}}},
+                                                           {"/local/window", 0},
+                                                           {"/local", {{"window", 9}}},
                                                            {"/auxiliary/heads", {{-1, 0}}},
                                                            {"/auxiliary/heads", "all"},
                                                            {"/quality", {{"fast", {{"budget", 1.5}}}}},

@@ -33,7 +33,8 @@ std::vector<float> RunAvx512(const Inputs& in, int num_threads) {
                      .head_dim = in.shape.head_dim,
                      .capacity = slice.capacity,
                      .scale = in.scale(),
-                     .num_threads = num_threads});
+                     .num_threads = num_threads,
+                     .local = in.local()});
   std::vector<float> wide(out.size());
   std::ranges::transform(out, wide.begin(), FromBf16);
   return wide;

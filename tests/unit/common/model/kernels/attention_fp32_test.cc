@@ -25,7 +25,8 @@ std::vector<float> RunOver(const auto& cache, int capacity, const Inputs& in, in
              .head_dim = in.shape.head_dim,
              .capacity = capacity,
              .scale = in.scale(),
-             .num_threads = num_threads},
+             .num_threads = num_threads,
+             .local = in.local()},
             cache);
   return out;
 }

@@ -6,44 +6,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <vector>
 
-#include "common/model/kernels/isa.h"
+#include "tests/unit/common/model/kernels/attention_inputs.h"
 #include "tests/unit/common/model/kernels/bf16_arrays.h"
 
 namespace cacheclip {
-
-struct Shape {
-  int num_heads, num_kv_heads, head_dim;
-};
-
-struct Scores {
-  float query_scale = 1, query_offset = 0, key_ramp = 0;  // the ramp adds ramp · slot / num_slots to each key
-  float bias_step = 0;                                    // slot i has a bias of i mod 5 steps
-};
-
-struct Inputs {
-  Shape shape;
-  int num_slots = 0;
-  std::vector<int32_t> limits;
-  std::vector<float> queries;       // [limits, num_heads, head_dim]
-  std::vector<float> keys, values;  // [num_slots, num_kv_heads, head_dim]
-  std::vector<float> slot_bias;     // [num_slots], added to scaled scores
-
-  float scale() const { return 1 / std::sqrt(static_cast<float>(shape.head_dim)); }
-};
-
-struct Kernel {
-  const char* name;
-  Isa isa;
-  bool rounds_to_bf16;  // takes bf16, so that inputs have to be
-  double bound;         // of the root mean square error, relative to that of the output
-  std::vector<float> (*run)(const Inputs&, int num_threads);  // not a number where nothing is written
-};
-
-inline constexpr Shape kAttentionShapes[] = {{9, 3, 64}, {14, 2, 64}, {4, 4, 64}, {9, 3, 128}, {16, 1, 128}};
 
 class Problem {
  public:
@@ -62,6 +33,15 @@ class Problem {
     for (size_t i = 0; scores.key_ramp != 0 && i < elements; ++i)
       in_.keys[i] = Rounded(in_.keys[i] +
                             scores.key_ramp * static_cast<float>(i / token) / static_cast<float>(num_slots));
+  }
+
+  // Every other kv head, of all rows but the last few, from the first on.
+  Problem&& WithLocalHeads(int window, int num_other_rows) && {
+    for (int head = 0; head < in_.shape.num_kv_heads; ++head) in_.local_heads.push_back(head % 2 == 0);
+    for (const int32_t limit : in_.limits)
+      in_.first_slots.push_back(std::max(0, limit + 1 - window) / kLocalBlock * kLocalBlock);
+    std::fill_n(in_.first_slots.rbegin(), std::min<size_t>(num_other_rows, in_.limits.size()), 0);
+    return std::move(*this);
   }
 
   std::vector<float> Run(int num_threads) const { return kernel_.run(in_, num_threads); }
@@ -111,6 +91,9 @@ class Problem {
       for (size_t i = 0; i < dim; ++i) score += double{query[i]} * in_.keys[at(slot) + i];
       weights[slot] = score / std::sqrt(static_cast<double>(dim)) + in_.slot_bias[slot];
     }
+    if (!in_.local_heads.empty() && in_.local_heads[static_cast<size_t>(kv_head)] != 0)
+      for (int32_t slot = kLocalBlock; slot < in_.first_slots[row]; ++slot)
+        weights[static_cast<size_t>(slot)] = -std::numeric_limits<double>::infinity();
     const double top = *std::max_element(weights.begin(), weights.end());
     double sum = 0;
     for (double& weight : weights) sum += weight = std::exp(weight - top);
@@ -119,21 +102,17 @@ class Problem {
     return out;
   }
 
-  const Kernel kernel_;
+  Kernel kernel_;
   Inputs in_;
 };
-
-inline std::vector<int32_t> AllRows(int count) {
-  std::vector<int32_t> rows(static_cast<size_t>(count));
-  std::iota(rows.begin(), rows.end(), 0);
-  return rows;
-}
 
 inline std::vector<int32_t> LastRows(int num_slots, int count) {
   std::vector<int32_t> rows(static_cast<size_t>(count));
   std::iota(rows.begin(), rows.end(), num_slots - count);
   return rows;
 }
+
+inline std::vector<int32_t> AllRows(int count) { return LastRows(count, count); }
 
 class Attention : public testing::TestWithParam<std::tuple<Kernel, Shape>> {
  protected:

@@ -44,6 +44,16 @@ TEST_P(Attention, SlotsOfLessWeight) {
       EXPECT_TRUE(Of(200, LastRows(200, rows), {.bias_step = step}).Holds()) << step << " " << rows;
 }
 
+TEST_P(Attention, LocalHeadsLeaveOutWhatStandsFar) {
+  std::vector<int32_t> spread;  // in one panel some rows attend to a block that others leave out
+  for (int slot = 5; slot < 1000; slot += 1 + slot * 7 % 23) spread.push_back(slot);
+  for (const std::vector<int32_t>& rows : {AllRows(700), spread, LastRows(1000, 40)})
+    for (const int window : {1, 130, 400})
+      for (const int num_other_rows : {0, 3, 30})
+        EXPECT_TRUE(Of(1000, rows).WithLocalHeads(window, num_other_rows).Holds(2))
+            << rows.size() << " " << window << " " << num_other_rows;
+}
+
 TEST_P(Attention, LongContextCutInKeyRangesForSeveralThreads) {
   for (int threads : {1, 2, 3})
     for (int rows : {1, 40}) EXPECT_TRUE(Of(1500, LastRows(1500, rows)).Holds(threads)) << threads;
@@ -74,9 +84,11 @@ TEST_P(AttentionOfRandomShapes, MeetsTheBound) {
     std::sort(rows.begin(), rows.end());
     const Scores scores{.query_scale = pick(0, 3) ? 1.0f : 10.0f,
                         .bias_step = static_cast<float>(pick(-2, 2))};
-    EXPECT_TRUE(
-        Problem(kernel, shape, n, rows, scores, 100u + static_cast<uint32_t>(round)).Holds(pick(1, 2)))
-        << "round " << round;
+    Problem problem(kernel, shape, n, rows, scores, 100u + static_cast<uint32_t>(round));
+    const bool has_many_lanes = static_cast<int>(rows.size()) * (shape.num_heads / kv_heads) > 16;
+    if (has_many_lanes && pick(0, 1) == 1)
+      problem = std::move(problem).WithLocalHeads(pick(1, n), pick(0, 20));
+    EXPECT_TRUE(problem.Holds(pick(1, 2))) << "round " << round;
   }
 }
 
