@@ -220,8 +220,8 @@ def page(report: dict, out: pathlib.Path, notes: Sequence[str] = ()) -> str:
     lines += [
       "## Time to the first token over stored chunks",
       "",
-      "Everything cached, selection included; full prefill is our own in the same process. The limit counts attention to "
-      "everything before a recomputed token, also in local heads, which leave some out (docs/adr/0024).",
+      "Everything cached, selection included; full prefill is our own in the same process. The limit counts attention "
+      "to everything before a recomputed token, also in local heads, which leave some out (docs/adr/0024).",
       "",
       *_ttft_table(measured),
       _plot_context(measured, out.with_suffix("") / "context.svg"),
