@@ -35,13 +35,13 @@ class Problem {
                             scores.key_ramp * static_cast<float>(i / token) / static_cast<float>(num_slots));
   }
 
-  // Every other kv head, of all rows but the last few, from the first on.
-  Problem&& WithLocalHeads(int window, int num_other_rows) && {
+  // Makes every other kv head local, from the first on, to all rows but the last few.
+  Problem& WithLocalHeads(int window, int num_other_rows) {
     for (int head = 0; head < in_.shape.num_kv_heads; ++head) in_.local_heads.push_back(head % 2 == 0);
     for (const int32_t limit : in_.limits)
       in_.first_slots.push_back(std::max(0, limit + 1 - window) / kLocalBlock * kLocalBlock);
     std::fill_n(in_.first_slots.rbegin(), std::min<size_t>(num_other_rows, in_.limits.size()), 0);
-    return std::move(*this);
+    return *this;
   }
 
   std::vector<float> Run(int num_threads) const { return kernel_.run(in_, num_threads); }
@@ -102,7 +102,7 @@ class Problem {
     return out;
   }
 
-  Kernel kernel_;
+  const Kernel kernel_;
   Inputs in_;
 };
 

@@ -86,8 +86,7 @@ TEST_P(AttentionOfRandomShapes, MeetsTheBound) {
                         .bias_step = static_cast<float>(pick(-2, 2))};
     Problem problem(kernel, shape, n, rows, scores, 100u + static_cast<uint32_t>(round));
     const bool has_many_lanes = static_cast<int>(rows.size()) * (shape.num_heads / kv_heads) > 16;
-    if (has_many_lanes && pick(0, 1) == 1)
-      problem = std::move(problem).WithLocalHeads(pick(1, n), pick(0, 20));
+    if (has_many_lanes && pick(0, 1) == 1) problem.WithLocalHeads(pick(1, n), pick(0, 20));
     EXPECT_TRUE(problem.Holds(pick(1, 2))) << "round " << round;
   }
 }
