@@ -143,13 +143,11 @@ class PlainKvCache : public KvCache {
         return of_rows.slice(0, begin, end).repeat_interleave(group).view({-1, 1});
       };
       const at::Tensor slot = at::arange(num_slots, limits.options()).view({1, -1});
-      const at::Tensor hidden = slot > of_lanes(limits);
-      for (int64_t head = 0; head < num_kv_heads_; ++head) {
-        const at::Tensor left_out = local.heads != nullptr && local.heads[head] != 0
-                                        ? hidden | ((slot >= kLocalBlock) & (slot < of_lanes(first_slots)))
-                                        : hidden;
-        scores[head].masked_fill_(left_out, -std::numeric_limits<float>::infinity());
-      }
+      scores.masked_fill_((slot > of_lanes(limits)).unsqueeze(0), -std::numeric_limits<float>::infinity());
+      for (int64_t head = 0; local.heads != nullptr && head < num_kv_heads_; ++head)
+        if (local.heads[head] != 0)
+          scores[head].masked_fill_((slot >= kLocalBlock) & (slot < of_lanes(first_slots)),
+                                    -std::numeric_limits<float>::infinity());
       const at::Tensor context = at::bmm(at::softmax(scores, -1).to(dtype), v)
                                      .view({num_kv_heads_, rows, group, head_dim_})
                                      .permute({1, 0, 2, 3})

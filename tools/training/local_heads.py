@@ -14,6 +14,7 @@ import pathlib
 import torch
 
 from . import errors, masses, model_config, profile, progress, samples, tokenization
+from .run_folder import RunFolder
 from .transformer import Decoder
 
 BEGINNING = 128  # tokens that every head attends to: kLocalBlock of common/model/kernels/local_rows.h
@@ -128,7 +129,6 @@ def find(model: pathlib.Path, sample_file: pathlib.Path, options: Options, out: 
     "far_mass_of_all": far_mass[:-1].mean().item(),
   }
   content["measured"] = {**(content.get("measured") or {}), "local": measured}
-  partial = out.with_name(out.name + ".partial")
-  partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-  partial.replace(out)
+  text = json.dumps(content, indent=2) + "\n"
+  RunFolder.write(out, lambda path: path.write_text(text, encoding="utf-8"))
   return {"out": str(out), "heads": heads, **measured}
