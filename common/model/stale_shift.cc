@@ -134,7 +134,8 @@ StaleShift::Change StaleShift::Learn(int layer, const Projections& projections) 
   const int64_t width = changes.size(1) / 2;
   changes.slice(1, 0, width).mul_(share_);
   changes.slice(1, width).mul_(kKeyShare * share_);
-  return Regress(before, changes, {.dtype = at::kFloat, .device = tensors_.device});
+  return Regress(before, changes,
+                 {.dtype = at::kFloat, .device = tensors_.device, .rounding = WeightRounding::kInt16});
 }
 
 void StaleShift::MoveLayer(int layer, const Projections& projections) {

@@ -1,7 +1,8 @@
 // y = x · Wᵀ for CPUs with AVX2 or AVX-512, the weights packed once (packed_weights.h). bf16 is widened to
 // fp32 as a panel is used, so its results are those of fp32 weights of the same values. With rounded weights
-// x is rounded too, row by row, to int16, and the products are summed exactly. Many rows go through a
-// register tile, a few (decode) stream each panel once. Functions only; threads come from OpenMP.
+// x is rounded too, row by row, to int16, and the products are summed exactly; many rows with int8 weights
+// and AVX-512, kByteGroup inputs at a time, to int8. Many rows go through a register tile, a few (decode)
+// stream each panel once. Functions only; threads come from OpenMP.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,9 @@
 #include "common/model/kernels/packed_weights.h"
 
 namespace cacheclip::fp32 {
+
+inline constexpr int64_t kFewRows = 4;     // up to so many a panel is streamed
+inline constexpr int64_t kByteGroup = 64;  // inputs of a row that share a scale where it is rounded to int8
 
 enum class Epilogue {
   kStore,   // out = y + bias

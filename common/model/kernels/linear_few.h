@@ -86,7 +86,7 @@ void StreamRoundedPanel(const LinearArguments& a, const RoundedRows& x, int64_t 
         sums[0][r][v] = AddInts(sums[0][r][v], sums[chain][r][v]);
       StoreInts(products + r * kPanelOutputs + v * kLanes, sums[0][r][v]);
     }
-  Scale(a.weights, panel, x.scales, kRows, products, kPanelOutputs);
+  ScaleSums(a.weights, panel, x.scales, kRows, products, kPanelOutputs);
 }
 
 template <int kRows>

@@ -15,8 +15,6 @@ namespace {
 
 constexpr int kPanelVectors = kPanelOutputs / kLanes;
 
-constexpr int64_t kFewRows = 4;  // up to so many a panel is streamed (linear_few.h)
-
 struct RoundedRows {
   std::vector<int16_t> values;  // [rows, stride]
   float scales[kFewRows];
@@ -36,8 +34,8 @@ inline const RoundedRows& Round(const LinearArguments& a) {
 }
 
 // Integer sums of one panel, rows of 16 that are `stride` apart, become products.
-inline void Scale(const PackedWeights& packed, int64_t panel, const float* row_scales, int64_t rows,
-                  float* products, int64_t stride) {
+inline void ScaleSums(const PackedWeights& packed, int64_t panel, const float* row_scales, int64_t rows,
+                      float* products, int64_t stride) {
   for (int64_t r = 0; r < rows; ++r, products += stride)
     for (int v = 0; v < kPanelOutputs; v += kLanes) {
       const Vec scales = Load(packed.scales + panel * kPanelOutputs + v);

@@ -12,7 +12,9 @@ namespace cacheclip::fp32 {
 namespace {
 
 constexpr int64_t kTilePanels = kTileColumns / kPanelOutputs;
-constexpr int64_t kInputBlock = kTilePanels == 1 ? 320 : 160;  // inputs, or pairs of them, widened at once
+constexpr int64_t kWidenedSteps = kTilePanels == 1 ? 320 : 160;  // of inputs, pairs or fours of them, at once
+
+constexpr uint8_t kByteOffset = 128;  // makes a byte without a sign of one with it
 
 static_assert(kTileColumns % kPanelOutputs == 0);
 
@@ -86,6 +88,26 @@ class WidePanels {
     return widened;
   }
 
+#if defined(__AVX512VNNI__)
+  // int8 weights, each kByteOffset more than it is: [ceil(pairs / 2), kTileColumns, 4].
+  const uint8_t* JoinPairs(int64_t first_pair, int64_t pairs) {
+    constexpr int64_t kPairBytes = 2 * kPanelOutputs;
+    static constexpr int8_t kNone[kPairBytes] = {};
+    uint8_t* const joined = reinterpret_cast<uint8_t*>(widened_);
+    for (int64_t i = 0; i < count_; ++i) {
+      const std::byte* const from = Panel(*packed_, first_ + i) + first_pair * kPairBytes;
+      uint8_t* to = joined + 4 * i * kPanelOutputs;
+      for (int64_t p = 0; p < pairs; p += 2, to += 4 * kTileColumns) {
+        const void* const second =
+            p + 1 < pairs ? static_cast<const void*>(from + (p + 1) * kPairBytes) : kNone;
+        StoreInts(to,
+                  ExclusiveOr(fp32::JoinPairs(from + p * kPairBytes, second), BroadcastByte(kByteOffset)));
+      }
+    }
+    return joined;
+  }
+#endif
+
  private:
   template <typename LoadAt>
   void WidenOne(int64_t index, int64_t inputs, LoadAt load_at) {
@@ -104,7 +126,7 @@ class WidePanels {
 
   const PackedWeights* packed_ = nullptr;
   int64_t first_ = 0, count_ = 0;
-  alignas(64) float widened_[kInputBlock * kTileColumns];
+  alignas(64) float widened_[kWidenedSteps * kTileColumns];
 };
 
 }  // namespace

@@ -8,6 +8,10 @@
 
 #include "common/model/kernels/linear_block.h"
 #include "common/model/kernels/linear_few.h"
+#include "common/model/kernels/linear_rows.h"
+#if defined(__AVX512VNNI__)
+#include "common/model/kernels/linear_byte_rows.h"
+#endif
 
 namespace cacheclip::fp32 {
 namespace {
@@ -35,7 +39,8 @@ inline const std::vector<int64_t>& BlockBegins(const LinearArguments& a) {
   return begins;
 }
 
-inline void RunBlocks(const LinearArguments& a) {
+template <typename Rows>
+void RunBlocks(const LinearArguments& a) {
   const std::vector<int64_t>& begins = BlockBegins(a);
   const int64_t blocks = static_cast<int64_t>(begins.size()) - 1;
   const int64_t parts = blocks < a.num_threads ? a.num_threads : 1;  // of the panels
@@ -43,7 +48,7 @@ inline void RunBlocks(const LinearArguments& a) {
 #pragma omp parallel num_threads(a.num_threads)
   {
     // On the heap: a thread_local of this size would be taken from the stack of every thread of the process.
-    static thread_local const auto block = std::make_unique<Block>();
+    static thread_local const auto block = std::make_unique<Block<Rows>>();
 #pragma omp for schedule(dynamic, 1)
     for (int64_t task = 0; task < blocks * parts; ++task) {
       const size_t index = static_cast<size_t>(task / parts);
@@ -55,7 +60,14 @@ inline void RunBlocks(const LinearArguments& a) {
   }
 }
 
-inline void RunLinear(const LinearArguments& a) { a.rows <= kFewRows ? RunFewRows(a) : RunBlocks(a); }
+inline void RunLinear(const LinearArguments& a) {
+  if (a.rows <= kFewRows) return RunFewRows(a);
+  if (!IsRounded(a.weights.element)) return RunBlocks<PlainRows>(a);
+#if defined(__AVX512VNNI__)
+  if (a.weights.element == Element::kInt8) return RunBlocks<ByteRows>(a);
+#endif
+  RunBlocks<PairRows>(a);
+}
 
 }  // namespace
 }  // namespace cacheclip::fp32

@@ -44,6 +44,19 @@ struct Arithmetic<int16_t> {
   static IntVec MultiplyAdd(IntVec a, IntVec b, IntVec sum) { return AddPairProducts(sum, a, b); }
 };
 
+#if defined(__AVX512VNNI__)
+// … or int8 in a, bytes without a sign in b, four steps at a time.
+template <>
+struct Arithmetic<int8_t> {
+  using Sum = IntVec;
+  static constexpr int kStep = 4;
+
+  static IntVec Broadcast(const int8_t* x) { return BroadcastQuad(x); }
+  static IntVec Load(const void* x) { return LoadInts(x); }
+  static IntVec MultiplyAdd(IntVec a, IntVec b, IntVec sum) { return AddQuadProducts(sum, a, b); }
+};
+#endif
+
 // The accumulators of kRows rows, kVectors vectors each.
 template <int kRows, int kVectors, typename Element = float>
 using Sums = typename Arithmetic<Element>::Sum[kRows][kVectors];

@@ -16,6 +16,10 @@ constexpr int kLanes = 16;
 inline Vec Zero() { return _mm512_setzero_ps(); }
 inline Vec Broadcast(float x) { return _mm512_set1_ps(x); }
 inline Vec Load(const float* x) { return _mm512_loadu_ps(x); }
+inline Vec LoadFirst(const float* x, int64_t count) {  // zeros behind them; count may be anything
+  const int64_t lanes = count < 0 ? 0 : count < kLanes ? count : kLanes;
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << lanes) - 1), x);
+}
 inline void Store(float* out, Vec x) { _mm512_storeu_ps(out, x); }
 inline Vec Add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
 inline Vec Subtract(Vec a, Vec b) { return _mm512_sub_ps(a, b); }
@@ -61,9 +65,29 @@ inline IntVec AddPairProducts(IntVec sums, IntVec a, IntVec b) { return _mm512_d
 inline IntVec WidenInt8(const void* x) {  // 2 · kLanes of them, to int16
   return _mm512_cvtepi8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(x)));
 }
+inline IntVec BroadcastByte(uint8_t x) { return _mm512_set1_epi8(static_cast<char>(x)); }
+inline IntVec BroadcastQuad(const int8_t* x) {
+  int32_t quad;
+  std::memcpy(&quad, x, sizeof(quad));
+  return _mm512_set1_epi32(quad);
+}
+// sums + a₀·b₀ + … + a₃·b₃ of the int8 of a and the uint8 of b in each lane.
+inline IntVec AddQuadProducts(IntVec sums, IntVec a, IntVec b) { return _mm512_dpbusd_epi32(sums, b, a); }
+// Of kLanes pairs of bytes each: first₀ first₁ second₀ second₁ in a lane.
+inline IntVec JoinPairs(const void* first, const void* second) {
+  const auto widen = [](const void* x) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(static_cast<const __m256i*>(x)));
+  };
+  return _mm512_or_si512(widen(first), _mm512_slli_epi32(widen(second), 16));
+}
+inline IntVec ExclusiveOr(IntVec a, IntVec b) { return _mm512_xor_si512(a, b); }
 inline Vec ToFloat(IntVec x) { return _mm512_cvtepi32_ps(x); }
 inline void StoreRounded(int16_t* out, Vec x) {  // to the nearest integer
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+}
+inline IntVec Round(Vec x) { return _mm512_cvtps_epi32(x); }  // to the nearest integer
+inline void StoreBytes(int8_t* out, IntVec x) {               // saturating
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtsepi32_epi8(x));
 }
 // Pairs of int16: the nearest integers to `even` and `odd`.
 inline IntVec RoundPairs(Vec even, Vec odd) {

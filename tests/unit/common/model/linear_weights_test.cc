@@ -100,15 +100,15 @@ TEST_P(Linear, PanelsHoldWeightsAsNarrowAsTheyAre) {
   EXPECT_EQ(weights.num_bytes(), 64 * 96 * element + scales);
 }
 
-// Of fp32: sums in another order. Of integers: rows are rounded to 15 bits, and weights to int16 too. bf16
-// results: half a step of 2^-8.
+// Of fp32: sums in another order. Of integers: rows are rounded to 15 bits, and weights to int16 too; beside
+// int8 weights to 7 where the CPU has such products. bf16 results: half a step of 2^-8.
 constexpr Case kCases[] = {{"fp32", at::kFloat, at::kFloat, WeightRounding::kNone, 1e-5},
                            {"bf16_in_fp32", at::kBFloat16, at::kFloat, WeightRounding::kNone, 1e-5},
                            {"fp16_in_fp32", at::kHalf, at::kFloat, WeightRounding::kNone, 1e-5},
                            {"bf16", at::kBFloat16, at::kBFloat16, WeightRounding::kNone, 1e-2},
                            {"int16_of_bf16", at::kBFloat16, at::kFloat, WeightRounding::kInt16, 5e-4},
                            {"int16_of_fp32", at::kFloat, at::kFloat, WeightRounding::kInt16, 5e-4},
-                           {"int8_in_fp32", at::kBFloat16, at::kFloat, WeightRounding::kInt8, 5e-4},
+                           {"int8_in_fp32", at::kBFloat16, at::kFloat, WeightRounding::kInt8, 5e-3},
                            {"int8_in_bf16", at::kBFloat16, at::kBFloat16, WeightRounding::kInt8, 1e-2}};
 INSTANTIATE_TEST_SUITE_P(Weights, Linear, testing::ValuesIn(kCases),
                          [](const auto& info) { return std::string(info.param.name); });
