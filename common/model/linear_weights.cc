@@ -10,15 +10,16 @@
 #include <ATen/ops/where.h>
 
 #include "common/model/elementwise.h"
-#include "common/model/kernels/attention_avx512.h"
 #include "common/model/kernels/isa.h"
 
 namespace cacheclip {
 namespace {
 
-bool Packs(const WeightOptions& options) {
-  return options.device.is_cpu() && ActiveIsa() >= Isa::kAvx2 &&
-         (options.rounding == WeightRounding::kInt8 || options.dtype == at::kFloat);
+// Products of bf16 take inputs in pairs.
+bool Packs(const WeightOptions& options, int64_t inputs) {
+  if (!options.device.is_cpu() || ActiveIsa() < Isa::kAvx2) return false;
+  return options.rounding == WeightRounding::kInt8 || options.dtype == at::kFloat ||
+         (options.dtype == at::kBFloat16 && ActiveIsa() == Isa::kAvx512Bf16 && inputs % 2 == 0);
 }
 
 // What the packed form of int8 weights stands for.
@@ -35,10 +36,15 @@ at::Tensor Held(const at::Tensor& weight, const WeightOptions& options) {
                    /*copy=*/true);
 }
 
-fp32::Element ElementOf(at::ScalarType stored, WeightRounding rounding) {
-  if (rounding != WeightRounding::kNone)
-    return rounding == WeightRounding::kInt8 ? fp32::Element::kInt8 : fp32::Element::kInt16;
+fp32::Element ElementOf(at::ScalarType stored, const WeightOptions& options) {
+  if (options.rounding != WeightRounding::kNone)
+    return options.rounding == WeightRounding::kInt8 ? fp32::Element::kInt8 : fp32::Element::kInt16;
+  if (options.dtype == at::kBFloat16) return fp32::Element::kBf16Pairs;
   return stored == at::kBFloat16 ? fp32::Element::kBf16 : fp32::Element::kFp32;
+}
+
+fp32::Element ElementOf(const at::Tensor& rows) {
+  return rows.scalar_type() == at::kBFloat16 ? fp32::Element::kBf16 : fp32::Element::kFp32;
 }
 
 at::Tensor Dense(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
@@ -50,7 +56,7 @@ at::Tensor Dense(const at::Tensor& x, const at::Tensor& weight, const at::Tensor
 LinearWeights::LinearWeights(const at::Tensor& weight, const at::Tensor& bias, const WeightOptions& options)
     : dtype_(options.dtype), outputs_(weight.size(0)) {
   if (bias.defined()) bias_ = bias.to(at::TensorOptions().dtype(options.dtype).device(options.device));
-  if (Packs(options)) {
+  if (Packs(options, weight.size(1))) {
     if (bias.defined()) bias_ = bias_.to(at::kFloat).contiguous();
     Pack({weight}, options);
   } else {
@@ -63,7 +69,7 @@ LinearWeights LinearWeights::Gated(const at::Tensor& gate, const at::Tensor& up,
   LinearWeights weights;
   weights.dtype_ = options.dtype;
   weights.outputs_ = gate.size(0);
-  if (Packs(options))
+  if (Packs(options, gate.size(1)))
     weights.Pack({gate, up}, options);
   else
     weights.weight_ = at::cat({Held(gate, options), Held(up, options)}, 0);
@@ -75,7 +81,7 @@ LinearWeights LinearWeights::Gated(const at::Tensor& gate, const at::Tensor& up,
 void LinearWeights::Pack(const std::vector<at::Tensor>& parts, const WeightOptions& options) {
   const bool is_bf16 = parts[0].scalar_type() == at::kBFloat16;
   const int64_t inputs = parts[0].size(1), width = fp32::kPanelOutputs / static_cast<int64_t>(parts.size());
-  packed_ = {.element = ElementOf(parts[0].scalar_type(), options.rounding),
+  packed_ = {.element = ElementOf(parts[0].scalar_type(), options),
              .num_panels = (outputs_ + width - 1) / width,
              .inputs = inputs};
   const auto bytes = static_cast<int64_t>(fp32::PanelBytes(packed_.element, inputs)) * packed_.num_panels;
@@ -97,26 +103,32 @@ void LinearWeights::Pack(const std::vector<at::Tensor>& parts, const WeightOptio
 }
 
 at::Tensor LinearWeights::RunPacked(const at::Tensor& x, fp32::Epilogue epilogue, at::Tensor out) const {
-  const at::Tensor wide = x.to(at::kFloat).contiguous();
+  const bool as_it_is = fp32::IsRounded(packed_.element) && x.scalar_type() == at::kBFloat16;
+  const at::ScalarType type =
+      as_it_is || packed_.element == fp32::Element::kBf16Pairs ? at::kBFloat16 : at::kFloat;
+  const at::Tensor rows = x.to(type).contiguous();
   fp32::Linear({.weights = packed_,
-                .x = wide.const_data_ptr<float>(),
-                .x_stride = wide.stride(0),
-                .rows = wide.size(0),
+                .x = rows.const_data_ptr(),
+                .x_stride = rows.stride(0),
+                .rows = rows.size(0),
                 .bias = bias_.defined() ? bias_.const_data_ptr<float>() : nullptr,
-                .out = out.mutable_data_ptr<float>(),
+                .out = out.mutable_data_ptr(),
                 .out_stride = out.stride(0),
                 .outputs = outputs_,
                 .epilogue = epilogue,
-                .num_threads = at::get_num_threads()});
+                .num_threads = at::get_num_threads(),
+                .x_element = ElementOf(rows),
+                .out_element = ElementOf(out)});
   return out;
 }
 
 at::Tensor LinearWeights::Apply(const at::Tensor& x) const {
-  return is_packed() ? ApplyWide(x).to(x.scalar_type()) : Dense(x, weight_, bias_);
+  if (!is_packed()) return Dense(x, weight_, bias_);
+  return RunPacked(x, fp32::Epilogue::kStore, at::empty({x.size(0), outputs_}, x.options()));
 }
 
 void LinearWeights::AddTo(at::Tensor& sum, const at::Tensor& x) const {
-  if (is_packed() && sum.scalar_type() == at::kFloat && sum.stride(1) == 1)
+  if (is_packed() && sum.stride(1) == 1)
     RunPacked(x, fp32::Epilogue::kAdd, sum);
   else
     AddInPlace(sum, Apply(x));
@@ -124,27 +136,13 @@ void LinearWeights::AddTo(at::Tensor& sum, const at::Tensor& x) const {
 
 at::Tensor LinearWeights::ApplyGated(const at::Tensor& x) const {
   if (!is_packed()) return SwiGlu(at::linear(x, weight_));
-  return RunPacked(x, fp32::Epilogue::kSwiGlu,
-                   at::empty({x.size(0), outputs_}, x.options().dtype(at::kFloat)))
-      .to(x.scalar_type());
+  return RunPacked(x, fp32::Epilogue::kSwiGlu, at::empty({x.size(0), outputs_}, x.options()));
 }
 
 at::Tensor LinearWeights::ApplyWide(const at::Tensor& x) const {
-  if (is_packed())
-    return RunPacked(x, fp32::Epilogue::kStore,
-                     at::empty({x.size(0), outputs_}, x.options().dtype(at::kFloat)));
-  constexpr int64_t kFewRows = 4;
-  const bool streams = weight_.is_cpu() && dtype_ == at::kBFloat16 && !bias_.defined() &&
-                       ActiveIsa() == Isa::kAvx512Bf16 && x.size(0) <= kFewRows;
-  if (!streams) return Dense(x, weight_, bias_).to(at::kFloat);
-  const at::Tensor wide = x.to(at::kFloat).contiguous();
-  at::Tensor out = at::empty({x.size(0), outputs_}, wide.options());
-  for (int64_t row = 0; row < x.size(0); ++row)
-    avx512::MatVec(static_cast<const avx512::Bf16*>(weight_.const_data_ptr()),
-                   wide.const_data_ptr<float>() + row * wide.size(1),
-                   out.mutable_data_ptr<float>() + row * outputs_, outputs_, wide.size(1),
-                   at::get_num_threads());
-  return out;
+  if (!is_packed()) return Dense(x, weight_, bias_).to(at::kFloat);
+  return RunPacked(x, fp32::Epilogue::kStore,
+                   at::empty({x.size(0), outputs_}, x.options().dtype(at::kFloat)));
 }
 
 at::Tensor LinearWeights::Rows(const at::Tensor& ids) const {

@@ -67,8 +67,4 @@ void LoadRows(const CacheSlice& cache, const int32_t* slots, int num_tokens, flo
 void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out);
 void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float* out);
 
-// out[i] = Σ_j matrix[i, j] · x[j] with fp32 accumulation and result: the output head of one row.
-void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, int64_t num_columns,
-            int num_threads);
-
 }  // namespace cacheclip::avx512

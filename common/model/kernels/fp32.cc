@@ -15,6 +15,7 @@ void Attention(const AttentionArguments& arguments, const RoundedCache& cache) {
 }
 
 void Linear(const LinearArguments& arguments) {
+  if (arguments.weights.element == Element::kBf16Pairs) return LinearAvx512Bf16(arguments);
   ActiveIsa() >= Isa::kAvx512 ? LinearAvx512(arguments) : LinearAvx2(arguments);
 }
 

@@ -56,6 +56,8 @@ inline float RoundToBytes(const float* x, int64_t inputs, int8_t* out, Vec& sums
 
 class ByteRows {
  public:
+  static constexpr int64_t kInputBytes = 1;
+
   static int64_t InputsAtOnce(int64_t inputs) {
     return kByteGroup * EvenPart(Groups(inputs), 4 * kWidenedSteps / kByteGroup);
   }
@@ -70,7 +72,7 @@ class ByteRows {
     scales_.resize(static_cast<size_t>(groups * rows_));
     offsets_.resize(static_cast<size_t>(rows_));
     for (int64_t r = 0; r < rows_; ++r) {
-      const float* const row = RowOf(a, first_row, rows, r);
+      const float* const row = WideRow(a, first_row + std::min(r, rows - 1), wide_);
       int8_t* const to = &rounded_[static_cast<size_t>(r * stride_)];
       Vec sums = Zero();
       for (int64_t group = 0, k = 0; group < groups; ++group, k += kByteGroup)
@@ -103,6 +105,7 @@ class ByteRows {
   std::vector<int8_t> rounded_;  // [rows_, stride_], in whole tiles
   std::vector<float> scales_;    // [groups, rows_] of rounded_
   std::vector<float> offsets_;  // [rows_]: what kByteOffset more in each weight adds to a row's sums, negated
+  std::vector<float> wide_;     // of one row
 };
 
 }  // namespace

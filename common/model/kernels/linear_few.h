@@ -2,9 +2,10 @@
 // files alone (needs their compile flags).
 #pragma once
 
-#include <type_traits>
+#include <cstddef>
 
 #include "common/model/kernels/linear_finish.h"
+#include "common/model/kernels/register_tile_fp32.h"
 
 namespace cacheclip::fp32 {
 namespace {
@@ -29,101 +30,99 @@ inline void Alternate(int64_t num_steps, const Step& step) {
   for (; i < num_steps; ++i) step(i, 0);
 }
 
-// A panel against kRows rows, each weight read once.
-template <int kRows, Element kElement>
-void StreamPanel(const LinearArguments& a, int64_t panel, float* products) {
-  using Stored = std::conditional_t<kElement == Element::kBf16, uint16_t, float>;
-  const Stored* const weights = reinterpret_cast<const Stored*>(Panel(a.weights, panel));
-  Vec sums[kChains<kRows>][kRows][kPanelVectors] = {};
-  Alternate<kRows>(a.weights.inputs, [&](int64_t k, int chain) {
-    const Stored* const from = weights + k * kPanelOutputs;
+// How weights are read as they stream by, `Number`s of x beside them: kBytes an output and step.
+template <Element kElement>
+struct Streamed;
+template <>
+struct Streamed<Element::kFp32> {
+  using Number = float;
+  static constexpr int kBytes = 4;
+  static Vec Read(const void* x) { return Load(static_cast<const float*>(x)); }
+};
+template <>
+struct Streamed<Element::kBf16> {
+  using Number = float;
+  static constexpr int kBytes = 2;
+  static Vec Read(const void* x) { return WidenBf16(static_cast<const uint16_t*>(x)); }
+};
+template <>
+struct Streamed<Element::kBf16Pairs> {
+  using Number = uint16_t;
+  static constexpr int kBytes = 4;
+  static IntVec Read(const void* x) { return LoadInts(x); }
+};
+template <>
+struct Streamed<Element::kInt16> {
+  using Number = int16_t;
+  static constexpr int kBytes = 4;
+  static IntVec Read(const void* x) { return LoadInts(x); }
+};
+template <>
+struct Streamed<Element::kInt8> {
+  using Number = int16_t;
+  static constexpr int kBytes = 2;
+  static IntVec Read(const void* x) { return WidenInt8(x); }
+};
+
+// A panel against kRows rows, each weight read once. `products`: [kRows, 16] sums.
+template <int kRows, Element kElement, typename Number>
+void StreamPanel(const std::byte* weights, int64_t steps, const Number* x, int64_t x_stride,
+                 float* products) {
+  using Form = Streamed<kElement>;
+  using Lanes = Arithmetic<Number>;
+  typename Lanes::Sum sums[kChains<kRows>][kRows][kPanelVectors] = {};
+  Alternate<kRows>(steps, [&](int64_t i, int chain) {
+    const std::byte* const from = weights + i * kPanelOutputs * Form::kBytes;
     Prefetch(from);
 #pragma GCC unroll 2
     for (int v = 0; v < kPanelVectors; ++v) {
-      Vec column;
-      if constexpr (kElement == Element::kBf16)
-        column = WidenBf16(from + v * kLanes);
-      else
-        column = Load(from + v * kLanes);
+      const auto column = Form::Read(from + v * kLanes * Form::kBytes);
 #pragma GCC unroll 4
       for (int r = 0; r < kRows; ++r)
-        sums[chain][r][v] = MultiplyAdd(Broadcast(a.x[r * a.x_stride + k]), column, sums[chain][r][v]);
+        sums[chain][r][v] = Lanes::MultiplyAdd(Lanes::Broadcast(x + r * x_stride + i * Lanes::kStep), column,
+                                               sums[chain][r][v]);
     }
   });
   for (int r = 0; r < kRows; ++r)
     for (int v = 0; v < kPanelVectors; ++v) {
       for (int chain = 1; chain < kChains<kRows>; ++chain)
-        sums[0][r][v] = Add(sums[0][r][v], sums[chain][r][v]);
-      Store(products + r * kPanelOutputs + v * kLanes, sums[0][r][v]);
+        sums[0][r][v] = Lanes::Add(sums[0][r][v], sums[chain][r][v]);
+      Lanes::Store(reinterpret_cast<typename Lanes::Stored*>(products + r * kPanelOutputs + v * kLanes),
+                   sums[0][r][v]);
     }
 }
 
 template <int kRows, Element kElement>
-void StreamRoundedPanel(const LinearArguments& a, const RoundedRows& x, int64_t panel, float* products) {
-  using Stored = std::conditional_t<kElement == Element::kInt16, int16_t, int8_t>;
-  const Stored* const weights = reinterpret_cast<const Stored*>(Panel(a.weights, panel));
-  IntVec sums[kChains<kRows>][kRows][kPanelVectors] = {};
-  Alternate<kRows>(Pairs(a.weights.inputs), [&](int64_t p, int chain) {
-    const Stored* const from = weights + p * 2 * kPanelOutputs;
-    Prefetch(from);
-#pragma GCC unroll 2
-    for (int v = 0; v < kPanelVectors; ++v) {
-      IntVec column;
-      if constexpr (kElement == Element::kInt16)
-        column = LoadInts(from + 2 * v * kLanes);
-      else
-        column = WidenInt8(from + 2 * v * kLanes);
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
-        const IntVec factor = BroadcastPair(&x.values[static_cast<size_t>(r * x.stride + 2 * p)]);
-        sums[chain][r][v] = AddPairProducts(sums[chain][r][v], factor, column);
-      }
-    }
-  });
-  for (int r = 0; r < kRows; ++r)
-    for (int v = 0; v < kPanelVectors; ++v) {
-      for (int chain = 1; chain < kChains<kRows>; ++chain)
-        sums[0][r][v] = AddInts(sums[0][r][v], sums[chain][r][v]);
-      StoreInts(products + r * kPanelOutputs + v * kLanes, sums[0][r][v]);
-    }
-  ScaleSums(a.weights, panel, x.scales, kRows, products, kPanelOutputs);
-}
-
-template <int kRows>
 void StreamPanels(const LinearArguments& a) {
-  const RoundedRows* const rounded = IsRounded(a.weights.element) ? &Round(a) : nullptr;
+  using Number = typename Streamed<kElement>::Number;
+  const RoundedRows* const rounded = IsRounded(kElement) ? &Round(a) : nullptr;
+  const Number* const x = static_cast<const Number*>(IsRounded(kElement) ? rounded->values.data() : a.x);
+  const int64_t x_stride = IsRounded(kElement) ? rounded->stride : a.x_stride;
+  constexpr int kStep = Arithmetic<Number>::kStep;
 #pragma omp parallel for schedule(static) num_threads(a.num_threads)
   for (int64_t panel = 0; panel < a.weights.num_panels; ++panel) {
     alignas(64) float products[kRows * kPanelOutputs];
-    switch (a.weights.element) {
-      case Element::kFp32:
-        StreamPanel<kRows, Element::kFp32>(a, panel, products);
-        break;
-      case Element::kBf16:
-        StreamPanel<kRows, Element::kBf16>(a, panel, products);
-        break;
-      case Element::kInt16:
-        StreamRoundedPanel<kRows, Element::kInt16>(a, *rounded, panel, products);
-        break;
-      case Element::kInt8:
-        StreamRoundedPanel<kRows, Element::kInt8>(a, *rounded, panel, products);
-    }
+    StreamPanel<kRows, kElement>(Panel(a.weights, panel), (a.weights.inputs + kStep - 1) / kStep, x, x_stride,
+                                 products);
+    if constexpr (IsRounded(kElement))
+      ScaleSums(a.weights, panel, rounded->scales, kRows, products, kPanelOutputs);
     Finisher(a, panel, 0).Write(kRows, products, kPanelOutputs);
   }
 }
 
-inline void RunFewRows(const LinearArguments& a) {
+template <Element kElement>
+void RunFewRows(const LinearArguments& a) {
   switch (a.rows) {
     case 0:
       return;
     case 1:
-      return StreamPanels<1>(a);
+      return StreamPanels<1, kElement>(a);
     case 2:
-      return StreamPanels<2>(a);
+      return StreamPanels<2, kElement>(a);
     case 3:
-      return StreamPanels<3>(a);
+      return StreamPanels<3, kElement>(a);
     default:
-      return StreamPanels<kFewRows>(a);
+      return StreamPanels<kFewRows, kElement>(a);
   }
 }
 

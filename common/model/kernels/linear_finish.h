@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/model/kernels/bf16.h"
 #include "common/model/kernels/linear.h"
 #include "common/model/kernels/rounding.h"
 
@@ -15,10 +16,23 @@ namespace {
 
 constexpr int kPanelVectors = kPanelOutputs / kLanes;
 
+// Row `row` of x in fp32: where it lies, or widened into `buffer`.
+inline const float* WideRow(const LinearArguments& a, int64_t row, std::vector<float>& buffer) {
+  if (a.x_element == Element::kFp32) return static_cast<const float*>(a.x) + row * a.x_stride;
+  const uint16_t* const from = static_cast<const uint16_t*>(a.x) + row * a.x_stride;
+  const int64_t inputs = a.weights.inputs;
+  buffer.resize(static_cast<size_t>(inputs));
+  int64_t k = 0;
+  for (; k + kLanes <= inputs; k += kLanes) Store(&buffer[static_cast<size_t>(k)], WidenBf16(from + k));
+  for (; k < inputs; ++k) buffer[static_cast<size_t>(k)] = FromBf16(from[k]);
+  return buffer.data();
+}
+
 struct RoundedRows {
   std::vector<int16_t> values;  // [rows, stride]
   float scales[kFewRows];
   int64_t stride = 0;
+  std::vector<float> wide;  // of one row
 };
 
 // Of the calling thread, until its next call: decode allocates nothing.
@@ -28,7 +42,7 @@ inline const RoundedRows& Round(const LinearArguments& a) {
   rounded.values.resize(static_cast<size_t>(a.rows * rounded.stride));
   const float max_norm = MaxRowNorm(a.weights.element, a.weights.inputs);
   for (int64_t row = 0; row < a.rows; ++row)
-    rounded.scales[row] = RoundRow(a.x + row * a.x_stride, a.weights.inputs, max_norm,
+    rounded.scales[row] = RoundRow(WideRow(a, row, rounded.wide), a.weights.inputs, max_norm,
                                    &rounded.values[static_cast<size_t>(row * rounded.stride)]);
   return rounded;
 }
@@ -56,45 +70,68 @@ class Finisher {
 
   // Brings what Write() of `panels` neighbouring panels will write into the cache.
   void Fetch(int64_t rows, int64_t panels) const {
-    constexpr int64_t kLine = 64 / sizeof(float);
+    const int64_t line = 64 / ElementBytes(a_.out_element);
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < panels * width_; c += kLine) __builtin_prefetch(Out(r) + c, /*write*/ 1);
+      for (int64_t c = 0; c < panels * width_; c += line)
+        __builtin_prefetch(IsWide() ? static_cast<const void*>(Out<float>(r) + c) : Out<uint16_t>(r) + c,
+                           /*write*/ 1);
   }
 
   void Write(int64_t rows, const float* products, int64_t stride) const {
-    if (columns_ < width_)
-      for (int64_t r = 0; r < rows; ++r) WriteByElement(r, products + r * stride);
-    else if (IsGated())
-      WriteGated(rows, products, stride);
-    else
-      WritePlain(rows, products, stride);
+    IsWide() ? WriteAs<float>(rows, products, stride) : WriteAs<uint16_t>(rows, products, stride);
   }
 
  private:
   bool IsGated() const { return a_.epilogue == Epilogue::kSwiGlu; }
-  float* Out(int64_t row) const { return a_.out + (first_row_ + row) * a_.out_stride + column_; }
+  bool IsWide() const { return a_.out_element == Element::kFp32; }
+  template <typename Number>
+  Number* Out(int64_t row) const {
+    return static_cast<Number*>(a_.out) + (first_row_ + row) * a_.out_stride + column_;
+  }
 
+  static Vec Read(const float* x) { return Load(x); }
+  static Vec Read(const uint16_t* x) { return WidenBf16(x); }
+  static void Write(float* out, Vec x) { Store(out, x); }
+  static void Write(uint16_t* out, Vec x) { StoreBf16(out, x); }
+  static float ReadOne(float x) { return x; }
+  static float ReadOne(uint16_t x) { return FromBf16(x); }
+  static void WriteOne(float& out, float x) { out = x; }
+  static void WriteOne(uint16_t& out, float x) { out = RoundToBf16(x); }
+
+  template <typename Number>
+  void WriteAs(int64_t rows, const float* products, int64_t stride) const {
+    if (columns_ < width_)
+      for (int64_t r = 0; r < rows; ++r) WriteByElement<Number>(r, products + r * stride);
+    else if (IsGated())
+      WriteGated<Number>(rows, products, stride);
+    else
+      WritePlain<Number>(rows, products, stride);
+  }
+
+  template <typename Number>
   void WritePlain(int64_t rows, const float* products, int64_t stride) const {
     for (int64_t r = 0; r < rows; ++r, products += stride)
       for (int v = 0; v < kPanelOutputs; v += kLanes) {
-        float* const out = Out(r) + v;
+        Number* const out = Out<Number>(r) + v;
         Vec y = Load(products + v);
         if (a_.bias != nullptr) y = Add(y, Load(a_.bias + column_ + v));
-        Store(out, a_.epilogue == Epilogue::kAdd ? Add(Load(out), y) : y);
+        Write(out, a_.epilogue == Epilogue::kAdd ? Add(Read(out), y) : y);
       }
   }
 
   // 8 gates and 8 factors a row: as many rows at once as fill a vector.
+  template <typename Number>
   void WriteGated(int64_t rows, const float* products, int64_t stride) const {
     for (int64_t r = 0; r < rows; r += kLanes / 8) {
       const int64_t last = std::min(r + kLanes / 8, rows) - 1;
       const float *first_row = products + r * stride, *last_row = products + last * stride;
       const Vec gate = LoadEights(first_row, last_row), factor = LoadEights(first_row + 8, last_row + 8);
-      StoreEights(Out(r), Out(last), Product(Silu(gate), factor));
+      StoreEights(Out<Number>(r), Out<Number>(last), Product(Silu(gate), factor));
     }
   }
 
   // Rows that end inside of the panel.
+  template <typename Number>
   void WriteByElement(int64_t row, const float* products) const {
     float values[kPanelOutputs];
     std::copy_n(products, kPanelOutputs, values);
@@ -102,10 +139,10 @@ class Finisher {
       const Vec gate = LoadEights(products, products);
       StoreEights(values, values, Product(Silu(gate), LoadEights(products + 8, products + 8)));
     }
-    float* const out = Out(row);
+    Number* const out = Out<Number>(row);
     for (int64_t c = 0; c < columns_; ++c) {
       const float y = values[c] + (a_.bias != nullptr ? a_.bias[column_ + c] : 0.0f);
-      out[c] = a_.epilogue == Epilogue::kAdd ? out[c] + y : y;
+      WriteOne(out[c], a_.epilogue == Epilogue::kAdd ? ReadOne(out[c]) + y : y);
     }
   }
 

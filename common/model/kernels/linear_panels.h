@@ -71,13 +71,13 @@ class WidePanels {
     return widened_;
   }
 
-  // The same of rounded weights: [pairs, kTileColumns, 2].
+  // The same of paired weights: [pairs, kTileColumns, 2].
   const int16_t* WidenPairs(int64_t first_pair, int64_t pairs) {
     const int64_t first = first_pair * 2 * kPanelOutputs;
     int16_t* const widened = reinterpret_cast<int16_t*>(widened_);
     for (int64_t i = 0; i < count_; ++i) {
       const std::byte* const from = Panel(*packed_, first_ + i);
-      if (packed_->element == Element::kInt16) {
+      if (packed_->element != Element::kInt8) {
         const int16_t* const values = reinterpret_cast<const int16_t*>(from) + first;
         if (kTilePanels == 1) return values;
         WidenPairsOfOne(widened, i, pairs, [&](int64_t at) { return LoadInts(values + at); });

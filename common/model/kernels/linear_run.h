@@ -1,5 +1,4 @@
-// Products with packed weights: how their work is shared out. Included by linear_avx2.cc and linear_avx512.cc
-// alone.
+// Products with packed weights: how their work is shared out. Included by linear_avx*.cc alone.
 #pragma once
 
 #include <algorithm>
@@ -18,21 +17,22 @@ namespace {
 
 // Rows of x that share widened panels, and their bytes: they stay in the second-level cache, which is larger
 // where there is AVX-512.
-constexpr int64_t kMaxBlockRows = kLanes == 8 ? 96 : 192;
+constexpr int64_t kMaxBlockRows = kLanes == 8 ? 96 : 384;
 constexpr int64_t kBlockBytes = (kLanes == 8 ? 320 : 640) << 10;
-constexpr int64_t kMinBlockRows = 48;  // fewer only where rows end or kBlockBytes are reached
+constexpr int64_t kMinBlockRows =
+    kLanes == 8 ? 48 : 96;  // fewer only where rows end or kBlockBytes are reached
 
 // Where blocks begin, in whole tiles: as large as caches allow at first, smaller towards the end, so that
 // threads of unlike speed end together. The last entry is the number of tiles. Of the calling thread, until
 // its next call.
-inline const std::vector<int64_t>& BlockBegins(const LinearArguments& a) {
+inline const std::vector<int64_t>& BlockBegins(const LinearArguments& a, int64_t input_bytes) {
   static thread_local std::vector<int64_t> begins;
   const int64_t tiles = Tiles(a.rows);
   const int64_t most_rows =
-      std::clamp<int64_t>(kBlockBytes / (4 * a.weights.inputs), 4 * kTileRows, kMaxBlockRows);
+      std::clamp<int64_t>(kBlockBytes / (input_bytes * a.weights.inputs), 4 * kTileRows, kMaxBlockRows);
   const int64_t most = most_rows / kTileRows, least = std::min(most, kMinBlockRows / kTileRows);
   begins.assign(1, 0);
-  const auto take = [&](int64_t left) { return std::clamp(left / (2 * a.num_threads), least, most); };
+  const auto take = [&](int64_t left) { return std::clamp(left / a.num_threads, least, most); };
   if (tiles > most)
     for (int64_t tile = take(tiles); tile < tiles; tile += take(tiles - tile)) begins.push_back(tile);
   begins.push_back(tiles);
@@ -41,7 +41,7 @@ inline const std::vector<int64_t>& BlockBegins(const LinearArguments& a) {
 
 template <typename Rows>
 void RunBlocks(const LinearArguments& a) {
-  const std::vector<int64_t>& begins = BlockBegins(a);
+  const std::vector<int64_t>& begins = BlockBegins(a, Rows::kInputBytes);
   const int64_t blocks = static_cast<int64_t>(begins.size()) - 1;
   const int64_t parts = blocks < a.num_threads ? a.num_threads : 1;  // of the panels
   const int64_t groups = (a.weights.num_panels + kTilePanels - 1) / kTilePanels;
@@ -60,13 +60,25 @@ void RunBlocks(const LinearArguments& a) {
   }
 }
 
+// All but kBf16Pairs.
 inline void RunLinear(const LinearArguments& a) {
-  if (a.rows <= kFewRows) return RunFewRows(a);
-  if (!IsRounded(a.weights.element)) return RunBlocks<PlainRows>(a);
+  const bool few = a.rows <= kFewRows;
+  switch (a.weights.element) {
+    case Element::kFp32:
+      return few ? RunFewRows<Element::kFp32>(a) : RunBlocks<PlainRows<float>>(a);
+    case Element::kBf16:
+      return few ? RunFewRows<Element::kBf16>(a) : RunBlocks<PlainRows<float>>(a);
+    case Element::kInt16:
+      return few ? RunFewRows<Element::kInt16>(a) : RunBlocks<PairRows>(a);
+    case Element::kInt8:
 #if defined(__AVX512VNNI__)
-  if (a.weights.element == Element::kInt8) return RunBlocks<ByteRows>(a);
+      return few ? RunFewRows<Element::kInt8>(a) : RunBlocks<ByteRows>(a);
+#else
+      return few ? RunFewRows<Element::kInt8>(a) : RunBlocks<PairRows>(a);
 #endif
-  RunBlocks<PairRows>(a);
+    case Element::kBf16Pairs:
+      return;
+  }
 }
 
 }  // namespace

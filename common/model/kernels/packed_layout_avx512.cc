@@ -273,28 +273,4 @@ void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float*
   for (int slot = begin; slot < end; ++slot, out += cache.head_dim) LoadValue(cache, kv_head, slot, out);
 }
 
-void MatVec(const Bf16* matrix, const float* x, float* out, int64_t num_rows, int64_t num_columns,
-            int num_threads) {
-#pragma omp parallel for num_threads(num_threads) schedule(static)
-  for (int64_t row = 0; row < num_rows; ++row) {
-    const Bf16* m = matrix + row * num_columns;
-    __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    int64_t j = 0;
-    for (; j + 64 <= num_columns; j += 64)
-      for (int u = 0; u < 4; ++u)
-        sums[u] = _mm512_fmadd_ps(Widen(m + j + 16 * u), _mm512_loadu_ps(x + j + 16 * u), sums[u]);
-    for (; j + 16 <= num_columns; j += 16)
-      sums[0] = _mm512_fmadd_ps(Widen(m + j), _mm512_loadu_ps(x + j), sums[0]);
-    float sum =
-        _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
-    for (; j < num_columns; ++j) {
-      const uint32_t bits = static_cast<uint32_t>(m[j]) << 16;
-      float value;
-      std::memcpy(&value, &bits, sizeof value);
-      sum += value * x[j];
-    }
-    out[row] = sum;
-  }
-}
-
 }  // namespace cacheclip::avx512

@@ -5,28 +5,17 @@
 #include <cstring>
 #include <vector>
 
+#include "common/model/kernels/bf16.h"
+
 namespace cacheclip::fp32 {
 namespace {
-
-uint16_t RoundToBf16(float x) {  // to nearest even; weights are finite
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof(bits));
-  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-float FromBf16(uint16_t x) {
-  const uint32_t bits = static_cast<uint32_t>(x) << 16;
-  float value;
-  std::memcpy(&value, &bits, sizeof(value));
-  return value;
-}
 
 // What rounding adds to a norm, at most.
 double RoundingNorm(int64_t inputs) { return std::sqrt(static_cast<double>(inputs)) / 2; }
 
 constexpr double kMaxSum = 2147483647.0;  // of products
 
-// Where input `k` of a lane lies in a panel of rounded weights.
+// Where input `k` of a lane lies in a panel of pairs.
 int64_t PairIndex(int64_t k, int64_t lane) { return (k / 2 * kPanelOutputs + lane) * 2 + k % 2; }
 
 float ScaleOf(Element element, const float* row, int64_t inputs) {
@@ -56,9 +45,12 @@ void PackLane(const float* row, const PackedWeights& packed, int64_t panel, int 
     PackRounded<int8_t>(row, packed, panel, lane);
   } else if (packed.element == Element::kInt16) {
     PackRounded<int16_t>(row, packed, panel, lane);
-  } else if (packed.element == Element::kBf16) {
+  } else if (packed.element == Element::kBf16 || packed.element == Element::kBf16Pairs) {
+    const bool paired = IsPaired(packed.element);
     uint16_t* const to = reinterpret_cast<uint16_t*>(Panel(packed, panel));
-    for (int64_t k = 0; k < inputs; ++k) to[k * kPanelOutputs + lane] = RoundToBf16(row[k]);
+    for (int64_t k = 0; k < inputs; ++k)
+      to[paired ? PairIndex(k, lane) : k * kPanelOutputs + lane] = RoundToBf16(row[k]);
+    if (paired && inputs % 2 == 1) to[PairIndex(inputs, lane)] = 0;
   } else {
     float* const to = reinterpret_cast<float*>(Panel(packed, panel));
     for (int64_t k = 0; k < inputs; ++k) to[k * kPanelOutputs + lane] = row[k];
@@ -94,7 +86,7 @@ int64_t ElementBytes(Element element) {
 }
 
 size_t PanelBytes(Element element, int64_t inputs) {
-  const int64_t padded = IsRounded(element) ? 2 * Pairs(inputs) : inputs;
+  const int64_t padded = IsPaired(element) ? 2 * Pairs(inputs) : inputs;
   return static_cast<size_t>(padded * kPanelOutputs * ElementBytes(element));
 }
 
@@ -128,6 +120,8 @@ void Unpack(const PackedWeights& packed, int64_t lane, float* out) {
                static_cast<float>(reinterpret_cast<const int16_t*>(from)[PairIndex(k, column)]);
     else if (packed.element == Element::kBf16)
       out[k] = FromBf16(reinterpret_cast<const uint16_t*>(from)[index]);
+    else if (packed.element == Element::kBf16Pairs)
+      out[k] = FromBf16(reinterpret_cast<const uint16_t*>(from)[PairIndex(k, column)]);
     else
       out[k] = reinterpret_cast<const float*>(from)[index];
   }

@@ -1,4 +1,4 @@
-// Weights as kernels/linear.h reads them: panels of 16 outputs, in fp32, bf16, or rounded to int16 or int8
+// Weights as kernels/linear.h reads them: panels of 16 outputs, in fp32 or bf16, or rounded to int16 or int8
 // with a scale for each output. Functions only; threads come from OpenMP.
 #pragma once
 
@@ -7,16 +7,23 @@
 
 namespace cacheclip::fp32 {
 
-enum class Element { kFp32, kBf16, kInt16, kInt8 };
+enum class Element {
+  kFp32,
+  kBf16,       // widened to fp32 as they are used
+  kBf16Pairs,  // for products of bf16
+  kInt16,
+  kInt8,
+};
 
-inline bool IsRounded(Element element) { return element >= Element::kInt16; }
+inline constexpr bool IsPaired(Element element) { return element >= Element::kBf16Pairs; }
+inline constexpr bool IsRounded(Element element) { return element >= Element::kInt16; }
 
 inline constexpr int kPanelOutputs = 16;
 
 struct PackedWeights {
   Element element;
   int64_t num_panels, inputs;
-  // fp32, bf16: [num_panels, inputs, 16]; rounded: [num_panels, ceil(inputs / 2), 16, 2]. Aligned to 64
+  // kFp32, kBf16: [num_panels, inputs, 16]; paired: [num_panels, ceil(inputs / 2), 16, 2]. Aligned to 64
   // bytes.
   void* panels;
   float* scales;  // rounded only: [num_panels, 16]

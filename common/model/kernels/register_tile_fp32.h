@@ -27,7 +27,9 @@ struct Arithmetic<float> {
 
   static Vec Broadcast(const float* x) { return fp32::Broadcast(*x); }
   static Vec Load(const float* x) { return fp32::Load(x); }
+  static Vec LoadSum(const float* x) { return fp32::Load(x); }
   static void Store(float* out, Vec x) { fp32::Store(out, x); }
+  static Vec Add(Vec a, Vec b) { return fp32::Add(a, b); }
   static Vec MultiplyAdd(Vec a, Vec b, Vec sum) { return fp32::MultiplyAdd(a, b, sum); }
 };
 
@@ -40,7 +42,9 @@ struct Arithmetic<int16_t> {
 
   static IntVec Broadcast(const int16_t* x) { return BroadcastPair(x); }
   static IntVec Load(const void* x) { return LoadInts(x); }
+  static IntVec LoadSum(const void* x) { return LoadInts(x); }
   static void Store(void* out, IntVec x) { StoreInts(out, x); }
+  static IntVec Add(IntVec a, IntVec b) { return AddInts(a, b); }
   static IntVec MultiplyAdd(IntVec a, IntVec b, IntVec sum) { return AddPairProducts(sum, a, b); }
 };
 
@@ -57,6 +61,23 @@ struct Arithmetic<int8_t> {
 };
 #endif
 
+#if defined(__AVX512BF16__)
+// … or bf16, two steps at a time.
+template <>
+struct Arithmetic<uint16_t> {
+  using Sum = Vec;
+  using Stored = float;
+  static constexpr int kStep = 2;
+
+  static IntVec Broadcast(const uint16_t* x) { return BroadcastPair(x); }
+  static IntVec Load(const void* x) { return LoadInts(x); }
+  static Vec LoadSum(const float* x) { return fp32::Load(x); }
+  static void Store(float* out, Vec x) { fp32::Store(out, x); }
+  static Vec Add(Vec a, Vec b) { return fp32::Add(a, b); }
+  static Vec MultiplyAdd(IntVec a, IntVec b, Vec sum) { return AddBf16Products(sum, a, b); }
+};
+#endif
+
 // The accumulators of kRows rows, kVectors vectors each.
 template <int kRows, int kVectors, typename Element = float>
 using Sums = typename Arithmetic<Element>::Sum[kRows][kVectors];
@@ -67,7 +88,7 @@ inline void LoadSums(const typename Arithmetic<Element>::Stored* c, size_t strid
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = Arithmetic<Element>::Load(c + r * stride + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = Arithmetic<Element>::LoadSum(c + r * stride + v * kLanes);
 }
 
 template <int kRows, int kVectors, typename Element>
@@ -87,7 +108,7 @@ inline void AddProducts(const Element* a, size_t a_row, size_t a_step, const Ele
   using Lanes = Arithmetic<Element>;
 #pragma GCC unroll 2
   for (int64_t k = 0; k < steps; ++k, a += a_step, b += b_stride) {
-    typename Lanes::Sum columns[kVectors];
+    decltype(Lanes::Load(b)) columns[kVectors];
 #pragma GCC unroll 3
     for (int v = 0; v < kVectors; ++v) columns[v] = Lanes::Load(b + v * kLanes * Lanes::kStep);
 #pragma GCC unroll 8

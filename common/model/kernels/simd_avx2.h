@@ -53,12 +53,23 @@ inline Vec WidenBf16(const uint16_t* x) {
   return _mm256_castsi256_ps(
       _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))), 16));
 }
+inline void StoreBf16(uint16_t* out, Vec x) {  // rounds to nearest even
+  const __m256i bits = _mm256_castps_si256(x),
+                odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded =
+      _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  const __m256i quiet = _mm256_set1_epi32(0x7fc0),
+                nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+  const __m256i narrow = _mm256_blendv_epi8(rounded, quiet, nan);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out),
+                   _mm_packus_epi32(_mm256_castsi256_si128(narrow), _mm256_extracti128_si256(narrow, 1)));
+}
 
 inline IntVec ZeroInts() { return _mm256_setzero_si256(); }
 inline IntVec AddInts(IntVec a, IntVec b) { return _mm256_add_epi32(a, b); }
 inline IntVec LoadInts(const void* x) { return _mm256_loadu_si256(static_cast<const __m256i*>(x)); }
 inline void StoreInts(void* out, IntVec x) { _mm256_storeu_si256(static_cast<__m256i*>(out), x); }
-inline IntVec BroadcastPair(const int16_t* x) {
+inline IntVec BroadcastPair(const void* x) {
   int32_t pair;
   std::memcpy(&pair, x, sizeof(pair));
   return _mm256_set1_epi32(pair);
@@ -81,6 +92,7 @@ inline IntVec RoundPairs(Vec even, Vec odd) {
 
 inline Vec LoadEights(const float* first, const float*) { return Load(first); }
 inline void StoreEights(float* first, float*, Vec x) { Store(first, x); }
+inline void StoreEights(uint16_t* first, uint16_t*, Vec x) { StoreBf16(first, x); }
 
 inline __m256i FoldHalves(IntVec x) { return x; }
 inline __m256 FoldHalves(Vec x) { return x; }

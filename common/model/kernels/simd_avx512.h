@@ -50,12 +50,33 @@ inline Vec WidenBf16(const uint16_t* x) {
   return _mm512_castsi512_ps(
       _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), 16));
 }
+inline __m256i RoundToBf16(Vec x) {  // to nearest even
+#if defined(__AVX512BF16__)
+  return (__m256i)_mm512_cvtneps_pbh(x);
+#else
+  const __m512i bits = _mm512_castps_si512(x),
+                odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded =
+      _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+  return _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(rounded, nan, _mm512_set1_epi32(0x7fc0)));
+#endif
+}
+inline void StoreBf16(uint16_t* out, Vec x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), RoundToBf16(x));
+}
+#if defined(__AVX512BF16__)
+// sums + a₀·b₀ + a₁·b₁ of the pairs of bf16 in each lane.
+inline Vec AddBf16Products(Vec sums, IntVec a, IntVec b) {
+  return _mm512_dpbf16_ps(sums, (__m512bh)a, (__m512bh)b);
+}
+#endif
 
 inline IntVec ZeroInts() { return _mm512_setzero_si512(); }
 inline IntVec AddInts(IntVec a, IntVec b) { return _mm512_add_epi32(a, b); }
 inline IntVec LoadInts(const void* x) { return _mm512_loadu_si512(x); }
 inline void StoreInts(void* out, IntVec x) { _mm512_storeu_si512(out, x); }
-inline IntVec BroadcastPair(const int16_t* x) {
+inline IntVec BroadcastPair(const void* x) {
   int32_t pair;
   std::memcpy(&pair, x, sizeof(pair));
   return _mm512_set1_epi32(pair);
@@ -102,6 +123,12 @@ inline Vec LoadEights(const float* first, const float* second) {
 inline void StoreEights(float* first, float* second, Vec x) {
   _mm256_storeu_ps(first, _mm512_castps512_ps256(x));
   _mm256_storeu_ps(second, _mm512_extractf32x8_ps(x, 1));
+}
+
+inline void StoreEights(uint16_t* first, uint16_t* second, Vec x) {
+  const __m256i narrow = RoundToBf16(x);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(first), _mm256_castsi256_si128(narrow));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(second), _mm256_extracti128_si256(narrow, 1));
 }
 
 inline __m256i FoldHalves(IntVec x) {

@@ -152,25 +152,5 @@ TEST_P(PackedLayout, Int8RowsAreDequantisedInFp32AndRoundedOnce) {
 
 INSTANTIATE_TEST_SUITE_P(HeadDimensions, PackedLayout, testing::Values(64, 128));
 
-TEST(MatVec, SumsInFp32ForAnyNumberOfColumns) {
-  if (!MachineHas(Isa::kAvx512Bf16)) GTEST_SKIP() << kNoBf16;
-  for (int columns : {1, 15, 16, 63, 64, 100, 576}) {
-    const auto matrix = RandomBf16(static_cast<size_t>(7 * columns), 1),
-               bits = RandomBf16(static_cast<size_t>(columns), 2);
-    std::vector<float> x, out(7, -1.0f);
-    for (Bf16 value : bits) x.push_back(FromBf16(value) * 1.0001f);  // not representable in bf16
-    avx512::MatVec(matrix.data(), x.data(), out.data(), 7, columns, 2);
-    for (size_t row = 0; row < 7; ++row) {
-      double expected = 0, magnitude = 0;
-      for (size_t i = 0; i < x.size(); ++i) {
-        const double product = static_cast<double>(FromBf16(matrix[row * x.size() + i])) * x[i];
-        expected += product;
-        magnitude += std::abs(product);
-      }
-      EXPECT_NEAR(out[row], expected, 1e-6 * magnitude) << columns;
-    }
-  }
-}
-
 }  // namespace
 }  // namespace cacheclip

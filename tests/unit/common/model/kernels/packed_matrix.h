@@ -40,7 +40,8 @@ struct Packed {
 };
 
 inline constexpr fp32::Element kElements[] = {fp32::Element::kFp32, fp32::Element::kBf16,
-                                              fp32::Element::kInt16, fp32::Element::kInt8};
+                                              fp32::Element::kBf16Pairs, fp32::Element::kInt16,
+                                              fp32::Element::kInt8};
 
 inline std::string ElementName(fp32::Element element) {
   switch (element) {
@@ -48,6 +49,8 @@ inline std::string ElementName(fp32::Element element) {
       return "fp32";
     case fp32::Element::kBf16:
       return "bf16";
+    case fp32::Element::kBf16Pairs:
+      return "bf16pairs";
     case fp32::Element::kInt16:
       return "int16";
     case fp32::Element::kInt8:

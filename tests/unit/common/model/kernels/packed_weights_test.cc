@@ -30,8 +30,8 @@ TEST_P(PackedLinear, UnpackedWeightsAreThePackedOnesWithinTheirRounding) {
       const float weight = weights[output * 33 + k];
       const float step = GetParam() == Element::kInt8    ? largest / 127 / 2
                          : GetParam() == Element::kInt16 ? int16_scale / 2
-                         : GetParam() == Element::kBf16  ? std::fabs(weight) / 256
-                                                         : 0;
+                         : GetParam() == Element::kFp32  ? 0
+                                                         : std::fabs(weight) / 256;
       EXPECT_LE(std::fabs(row[k] - weight), step * 1.0001f) << output << " " << k;
     }
   }
