@@ -1,5 +1,6 @@
 // One weight matrix of a model and its products with rows: packed panels on CPUs with AVX2 that compute in
-// fp32 or hold weights as int8 (kernels/linear.h), a tensor and libtorch's products everywhere else.
+// fp32 or hold weights as int8, and on those that multiply bf16 (kernels/linear.h); a tensor and libtorch's
+// products everywhere else.
 // Internal to common/model. Immutable; thread-safe.
 #pragma once
 

@@ -33,8 +33,8 @@ constexpr int64_t kMaxExamples = 384;
 constexpr int64_t kMaxLandmarks = 96;
 // On the diagonal besides, as a share of its mean: landmarks can depend on one another, or be all the same.
 constexpr double kLeastRidge = 1e-4;
-constexpr size_t kBlock = 128;       // stale tokens that a thread moves at once, in its core's cache
-constexpr size_t kBlocksAhead = 64;  // loaded while the change is learnt: memory stays within bounds
+constexpr size_t kBlock = 256;       // stale tokens that a thread moves at once, in its core's cache
+constexpr size_t kBlocksAhead = 32;  // loaded while the change is learnt: memory stays within bounds
 
 // `most` of `size` rows, evenly apart; all if there are not more.
 std::vector<int32_t> EvenlySpaced(int64_t size, int64_t most) {

@@ -9,6 +9,7 @@
 
 #include "common/model/kernels/linear_finish.h"
 #include "common/model/kernels/linear_panels.h"
+#include "common/model/kernels/linear_rounding.h"
 
 namespace cacheclip::fp32 {
 namespace {

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "common/model/kernels/linear_finish.h"
+#include "common/model/kernels/linear_rounding.h"
 #include "common/model/kernels/register_tile_fp32.h"
 
 namespace cacheclip::fp32 {

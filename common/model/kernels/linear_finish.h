@@ -1,51 +1,19 @@
-// What both ways of multiplying with packed weights share: rounded rows, and what becomes of a panel's
-// products. Included by kernel files alone (needs their compile flags).
+// What becomes of a panel's products, whichever way they were multiplied. Included by kernel files alone
+// (needs their compile flags).
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <vector>
 
 #include "common/model/kernels/bf16.h"
 #include "common/model/kernels/linear.h"
-#include "common/model/kernels/rounding.h"
+#include "common/model/kernels/simd.h"
 
 namespace cacheclip::fp32 {
 namespace {
 
 constexpr int kPanelVectors = kPanelOutputs / kLanes;
-
-// Row `row` of x in fp32: where it lies, or widened into `buffer`.
-inline const float* WideRow(const LinearArguments& a, int64_t row, std::vector<float>& buffer) {
-  if (a.x_element == Element::kFp32) return static_cast<const float*>(a.x) + row * a.x_stride;
-  const uint16_t* const from = static_cast<const uint16_t*>(a.x) + row * a.x_stride;
-  const int64_t inputs = a.weights.inputs;
-  buffer.resize(static_cast<size_t>(inputs));
-  int64_t k = 0;
-  for (; k + kLanes <= inputs; k += kLanes) Store(&buffer[static_cast<size_t>(k)], WidenBf16(from + k));
-  for (; k < inputs; ++k) buffer[static_cast<size_t>(k)] = FromBf16(from[k]);
-  return buffer.data();
-}
-
-struct RoundedRows {
-  std::vector<int16_t> values;  // [rows, stride]
-  float scales[kFewRows];
-  int64_t stride = 0;
-  std::vector<float> wide;  // of one row
-};
-
-// Of the calling thread, until its next call: decode allocates nothing.
-inline const RoundedRows& Round(const LinearArguments& a) {
-  static thread_local RoundedRows rounded;
-  rounded.stride = 2 * Pairs(a.weights.inputs);
-  rounded.values.resize(static_cast<size_t>(a.rows * rounded.stride));
-  const float max_norm = MaxRowNorm(a.weights.element, a.weights.inputs);
-  for (int64_t row = 0; row < a.rows; ++row)
-    rounded.scales[row] = RoundRow(WideRow(a, row, rounded.wide), a.weights.inputs, max_norm,
-                                   &rounded.values[static_cast<size_t>(row * rounded.stride)]);
-  return rounded;
-}
 
 // Integer sums of one panel, rows of 16 that are `stride` apart, become products.
 inline void ScaleSums(const PackedWeights& packed, int64_t panel, const float* row_scales, int64_t rows,
@@ -70,11 +38,12 @@ class Finisher {
 
   // Brings what Write() of `panels` neighbouring panels will write into the cache.
   void Fetch(int64_t rows, int64_t panels) const {
-    const int64_t line = 64 / ElementBytes(a_.out_element);
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t c = 0; c < panels * width_; c += line)
-        __builtin_prefetch(IsWide() ? static_cast<const void*>(Out<float>(r) + c) : Out<uint16_t>(r) + c,
-                           /*write*/ 1);
+    const int64_t bytes = ElementBytes(a_.out_element);
+    for (int64_t r = 0; r < rows; ++r) {
+      const char* const out =
+          static_cast<const char*>(a_.out) + ((first_row_ + r) * a_.out_stride + column_) * bytes;
+      for (int64_t c = 0; c < panels * width_ * bytes; c += 64) __builtin_prefetch(out + c, /*write*/ 1);
+    }
   }
 
   void Write(int64_t rows, const float* products, int64_t stride) const {
@@ -91,12 +60,12 @@ class Finisher {
 
   static Vec Read(const float* x) { return Load(x); }
   static Vec Read(const uint16_t* x) { return WidenBf16(x); }
-  static void Write(float* out, Vec x) { Store(out, x); }
-  static void Write(uint16_t* out, Vec x) { StoreBf16(out, x); }
+  static void Put(float* out, Vec x) { Store(out, x); }
+  static void Put(uint16_t* out, Vec x) { StoreBf16(out, x); }
   static float ReadOne(float x) { return x; }
   static float ReadOne(uint16_t x) { return FromBf16(x); }
-  static void WriteOne(float& out, float x) { out = x; }
-  static void WriteOne(uint16_t& out, float x) { out = RoundToBf16(x); }
+  static void PutOne(float& out, float x) { out = x; }
+  static void PutOne(uint16_t& out, float x) { out = RoundToBf16(x); }
 
   template <typename Number>
   void WriteAs(int64_t rows, const float* products, int64_t stride) const {
@@ -115,7 +84,7 @@ class Finisher {
         Number* const out = Out<Number>(r) + v;
         Vec y = Load(products + v);
         if (a_.bias != nullptr) y = Add(y, Load(a_.bias + column_ + v));
-        Write(out, a_.epilogue == Epilogue::kAdd ? Add(Read(out), y) : y);
+        Put(out, a_.epilogue == Epilogue::kAdd ? Add(Read(out), y) : y);
       }
   }
 
@@ -142,7 +111,7 @@ class Finisher {
     Number* const out = Out<Number>(row);
     for (int64_t c = 0; c < columns_; ++c) {
       const float y = values[c] + (a_.bias != nullptr ? a_.bias[column_ + c] : 0.0f);
-      WriteOne(out[c], a_.epilogue == Epilogue::kAdd ? ReadOne(out[c]) + y : y);
+      PutOne(out[c], a_.epilogue == Epilogue::kAdd ? ReadOne(out[c]) + y : y);
     }
   }
 

@@ -105,14 +105,18 @@ inline void StoreValuePair(const CacheSlice& cache, int kv_head, int slot, const
   }
 }
 
+// Whether slots[i …] begin with a whole block of 16, the first one a multiple of 16.
+inline bool IsBlock(const int32_t* slots, int i, int num_tokens) {
+  return slots[i] % 16 == 0 && i + 16 <= num_tokens && slots[i + 15] == slots[i] + 15;
+}
+
 template <StoreMode kMode>
 void StoreKeys(const CacheSlice& cache, const Bf16* keys, const int32_t* slots, int num_tokens) {
   const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
   for (int head = 0; head < cache.num_kv_heads; ++head) {
     const Bf16* key = keys + static_cast<size_t>(head) * cache.head_dim;
     for (int i = 0; i < num_tokens; ++i) {
-      const bool is_block = slots[i] % 16 == 0 && i + 16 <= num_tokens && slots[i + 15] == slots[i] + 15;
-      if (is_block) {
+      if (IsBlock(slots, i, num_tokens)) {
         StoreKeyBlock<kMode>(cache, head, slots[i], key + i * token_stride, token_stride);
         i += 15;
       } else {
@@ -140,20 +144,38 @@ void StoreValues(const CacheSlice& cache, const Bf16* values, const int32_t* slo
   }
 }
 
+// 16 pairs in a row, as 32 fp32.
+inline void WidenPairs(__m512i pairs, float* out) {
+  const auto widen = [](__m256i x) { return _mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16); };
+  _mm512_storeu_si512(out, widen(_mm512_castsi512_si256(pairs)));
+  _mm512_storeu_si512(out + 16, widen(_mm512_extracti64x4_epi64(pairs, 1)));
+}
+
 inline void LoadKey(const CacheSlice& cache, int kv_head, int slot, float* out) {
   const Pair* from = KeySlot(cache, kv_head, slot);
-  for (int i = 0; i < cache.head_dim / 2; ++i) {
-    const uint32_t low = from[16 * i] << 16, high = from[16 * i] & 0xffff0000u;
-    std::memcpy(out + 2 * i, &low, sizeof low);
-    std::memcpy(out + 2 * i + 1, &high, sizeof high);
+  const __m512i lines =
+      _mm512_slli_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), 4);
+  for (int i = 0; i < cache.head_dim / 2; i += 16)
+    WidenPairs(_mm512_i32gather_epi32(lines, from + 16 * i, sizeof(Pair)), out + 2 * i);
+}
+
+// A whole block of 16 slots, the first one a multiple of 16.
+inline void LoadKeyBlock(const CacheSlice& cache, int kv_head, int slot, float* out, size_t token_stride) {
+  const Pair* from = KeySlot(cache, kv_head, slot);
+  for (int i = 0; i < cache.head_dim / 2; i += 16) {
+    __m512i rows[16];
+    for (int pair = 0; pair < 16; ++pair) rows[pair] = _mm512_load_si512(from + 16 * (i + pair));
+    Transpose16(rows);
+    for (int t = 0; t < 16; ++t) WidenPairs(rows[t], out + t * token_stride + 2 * i);
   }
 }
 
 inline void LoadValue(const CacheSlice& cache, int kv_head, int slot, float* out) {
-  const Bf16* from = ValueSlot(cache, kv_head, slot);
-  for (int i = 0; i < cache.head_dim; ++i) {
-    const uint32_t bits = static_cast<uint32_t>(from[2 * i]) << 16;
-    std::memcpy(out + i, &bits, sizeof bits);
+  const Bf16* from = ValueSlot(cache, kv_head, slot) - slot % 2;  // its pair
+  for (int i = 0; i < cache.head_dim; i += 16) {
+    const __m512i pairs = _mm512_load_si512(from + 2 * i);
+    _mm512_storeu_si512(out + i, slot % 2 == 0 ? _mm512_slli_epi32(pairs, 16)
+                                               : _mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
   }
 }
 
@@ -258,15 +280,33 @@ void DequantiseRotateAndStore(const CacheSlice& cache, const Int8Rows& rows, con
 }
 
 void LoadRows(const CacheSlice& cache, const int32_t* slots, int num_tokens, float* keys, float* values) {
+  const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
   for (int i = 0; i < num_tokens; ++i)
-    for (int head = 0; head < cache.num_kv_heads; ++head, keys += cache.head_dim, values += cache.head_dim) {
-      LoadKey(cache, head, slots[i], keys);
-      LoadValue(cache, head, slots[i], values);
+    for (int head = 0; head < cache.num_kv_heads; ++head)
+      LoadValue(cache, head, slots[i],
+                values + i * token_stride + static_cast<size_t>(head) * cache.head_dim);
+  for (int head = 0; head < cache.num_kv_heads; ++head, keys += cache.head_dim)
+    for (int i = 0; i < num_tokens; ++i) {
+      if (IsBlock(slots, i, num_tokens)) {
+        LoadKeyBlock(cache, head, slots[i], keys + i * token_stride, token_stride);
+        i += 15;
+      } else {
+        LoadKey(cache, head, slots[i], keys + i * token_stride);
+      }
     }
 }
 
 void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {
-  for (int slot = begin; slot < end; ++slot, out += cache.head_dim) LoadKey(cache, kv_head, slot, out);
+  const auto dim = static_cast<size_t>(cache.head_dim);
+  for (int slot = begin; slot < end;) {
+    const bool is_block = slot % 16 == 0 && slot + 16 <= end;
+    float* const to = out + static_cast<size_t>(slot - begin) * dim;
+    if (is_block)
+      LoadKeyBlock(cache, kv_head, slot, to, dim);
+    else
+      LoadKey(cache, kv_head, slot, to);
+    slot += is_block ? 16 : 1;
+  }
 }
 
 void LoadValues(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {

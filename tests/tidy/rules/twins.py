@@ -9,6 +9,7 @@ EXCEPTIONS = {
     "common/model/kernels/attention_fp32_avx512.cc": _WIDTH,
     "common/model/kernels/linear_avx2.cc": _WIDTH,
     "common/model/kernels/linear_avx512.cc": _WIDTH,
+    "common/model/kernels/linear_avx512bf16.cc": _WIDTH,
     "common/text/model_files.cc": _TEXT,
     "common/text/piece_encoder.cc": _TEXT,
     "common/text/shim_status.cc": _TEXT,
