@@ -1,6 +1,7 @@
 // Whatever form the machine takes, against libtorch's product with the same weights.
 #include "common/model/linear_weights.h"
 
+#include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
@@ -36,6 +37,7 @@ struct Case {
 
 class Linear : public testing::TestWithParam<Case> {
  protected:
+  void SetUp() override { at::manual_seed(1); }  // the same numbers whatever ran before
   // As the model has them, and as products should see them.
   at::Tensor Stored(at::IntArrayRef sizes) const { return (at::randn(sizes) / 20).to(GetParam().stored); }
   at::Tensor Seen(const at::Tensor& stored) const {
@@ -108,7 +110,7 @@ constexpr Case kCases[] = {{"fp32", at::kFloat, at::kFloat, WeightRounding::kNon
                            {"bf16", at::kBFloat16, at::kBFloat16, WeightRounding::kNone, 1e-2},
                            {"int16_of_bf16", at::kBFloat16, at::kFloat, WeightRounding::kInt16, 5e-4},
                            {"int16_of_fp32", at::kFloat, at::kFloat, WeightRounding::kInt16, 5e-4},
-                           {"int8_in_fp32", at::kBFloat16, at::kFloat, WeightRounding::kInt8, 5e-3},
+                           {"int8_in_fp32", at::kBFloat16, at::kFloat, WeightRounding::kInt8, 1e-2},
                            {"int8_in_bf16", at::kBFloat16, at::kBFloat16, WeightRounding::kInt8, 1e-2}};
 INSTANTIATE_TEST_SUITE_P(Weights, Linear, testing::ValuesIn(kCases),
                          [](const auto& info) { return std::string(info.param.name); });
