@@ -1,9 +1,9 @@
 // y = x · Wᵀ for CPUs with AVX2 or AVX-512, the weights packed once (packed_weights.h). kBf16 is widened to
 // fp32 as a panel is used, so its results are those of fp32 weights of the same values; kBf16Pairs are
-// multiplied by bf16 rows, with sums in fp32. With rounded weights
-// x is rounded too, row by row, to int16, and the products are summed exactly; many rows with int8 weights
-// and AVX-512, kByteGroup inputs at a time, to int8. Many rows go through a register tile, a few (decode)
-// stream each panel once. Functions only; threads come from OpenMP.
+// multiplied by bf16 rows, with sums in fp32. With rounded weights x is rounded too, row by row, to int16,
+// and the products are summed exactly; many rows with int8 weights and AVX-512, kByteGroup inputs at a time,
+// to int8. Many rows go through a register tile, a few (decode) stream each panel once. Functions only;
+// threads come from OpenMP.
 #pragma once
 
 #include <cstdint>

@@ -4,8 +4,7 @@
 namespace cacheclip::fp32 {
 
 void LinearAvx512Bf16(const LinearArguments& arguments) {
-  arguments.rows <= kFewRows ? RunFewRows<Element::kBf16Pairs>(arguments)
-                             : RunBlocks<PlainRows<uint16_t>>(arguments);
+  RunAs<Element::kBf16Pairs, PlainRows<uint16_t>>(arguments);
 }
 
 }  // namespace cacheclip::fp32

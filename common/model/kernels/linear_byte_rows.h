@@ -14,7 +14,6 @@
 namespace cacheclip::fp32 {
 namespace {
 
-constexpr float kMaxByte = 127;
 constexpr float kLeastByteRow = 1e-30f;  // largest inputs below it are taken as this large
 
 // A group of a row becomes bytes, x ≈ scale · rounded: `inputs` of them and zeros up to kByteGroup. Returns
@@ -27,7 +26,7 @@ inline float RoundToBytes(const float* x, int64_t inputs, int8_t* out, Vec& sums
     values[v] = LoadFirst(x + v * kLanes, inputs - v * kLanes);
     largest = Max(largest, Magnitude(values[v]));
   }
-  const float scale = MaxOf(largest) / kMaxByte;
+  const float scale = MaxOf(largest) / INT8_MAX;
   const Vec inverse = Broadcast(1 / scale);
 #pragma GCC unroll 4
   for (int v = 0; v < kVectors; ++v) {

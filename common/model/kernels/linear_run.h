@@ -19,8 +19,8 @@ namespace {
 // where there is AVX-512.
 constexpr int64_t kMaxBlockRows = kLanes == 8 ? 96 : 384;
 constexpr int64_t kBlockBytes = (kLanes == 8 ? 320 : 640) << 10;
-constexpr int64_t kMinBlockRows =
-    kLanes == 8 ? 48 : 96;  // fewer only where rows end or kBlockBytes are reached
+// Fewer only where rows end or kBlockBytes are reached.
+constexpr int64_t kMinBlockRows = kLanes == 8 ? 48 : 96;
 
 // Where blocks begin, in whole tiles: as large as caches allow at first, smaller towards the end, so that
 // threads of unlike speed end together. The last entry is the number of tiles. Of the calling thread, until
@@ -60,22 +60,28 @@ void RunBlocks(const LinearArguments& a) {
   }
 }
 
+template <Element kElement, typename Rows>
+void RunAs(const LinearArguments& a) {
+  a.rows <= kFewRows ? RunFewRows<kElement>(a) : RunBlocks<Rows>(a);
+}
+
+#if defined(__AVX512VNNI__)
+using RowsOfInt8 = ByteRows;
+#else
+using RowsOfInt8 = PairRows;
+#endif
+
 // All but kBf16Pairs.
 inline void RunLinear(const LinearArguments& a) {
-  const bool few = a.rows <= kFewRows;
   switch (a.weights.element) {
     case Element::kFp32:
-      return few ? RunFewRows<Element::kFp32>(a) : RunBlocks<PlainRows<float>>(a);
+      return RunAs<Element::kFp32, PlainRows<float>>(a);
     case Element::kBf16:
-      return few ? RunFewRows<Element::kBf16>(a) : RunBlocks<PlainRows<float>>(a);
+      return RunAs<Element::kBf16, PlainRows<float>>(a);
     case Element::kInt16:
-      return few ? RunFewRows<Element::kInt16>(a) : RunBlocks<PairRows>(a);
+      return RunAs<Element::kInt16, PairRows>(a);
     case Element::kInt8:
-#if defined(__AVX512VNNI__)
-      return few ? RunFewRows<Element::kInt8>(a) : RunBlocks<ByteRows>(a);
-#else
-      return few ? RunFewRows<Element::kInt8>(a) : RunBlocks<PairRows>(a);
-#endif
+      return RunAs<Element::kInt8, RowsOfInt8>(a);
     case Element::kBf16Pairs:
       return;
   }

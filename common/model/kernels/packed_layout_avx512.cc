@@ -146,9 +146,8 @@ void StoreValues(const CacheSlice& cache, const Bf16* values, const int32_t* slo
 
 // 16 pairs in a row, as 32 fp32.
 inline void WidenPairs(__m512i pairs, float* out) {
-  const auto widen = [](__m256i x) { return _mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16); };
-  _mm512_storeu_si512(out, widen(_mm512_castsi512_si256(pairs)));
-  _mm512_storeu_si512(out + 16, widen(_mm512_extracti64x4_epi64(pairs, 1)));
+  _mm512_storeu_ps(out, Widen(_mm512_castsi512_si256(pairs)));
+  _mm512_storeu_ps(out + 16, Widen(_mm512_extracti64x4_epi64(pairs, 1)));
 }
 
 inline void LoadKey(const CacheSlice& cache, int kv_head, int slot, float* out) {

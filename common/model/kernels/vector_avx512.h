@@ -9,10 +9,11 @@
 namespace cacheclip::avx512 {
 namespace {
 
-inline __m512 Widen(const Bf16* x) {  // 16 bf16 -> fp32
-  return _mm512_castsi512_ps(
-      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))), 16));
+inline __m512 Widen(__m256i x) {  // 16 bf16 -> fp32
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }
+
+inline __m512 Widen(const Bf16* x) { return Widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))); }
 
 inline __m512 Widen(const int8_t* x) {  // 16 int8 -> fp32
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))));
@@ -22,9 +23,7 @@ inline void Narrow(Bf16* out, __m512 x) {  // rounds to nearest even
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), (__m256i)_mm512_cvtneps_pbh(x));
 }
 
-inline __m512 RoundToBf16(__m512 x) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)), 16));
-}
+inline __m512 RoundToBf16(__m512 x) { return Widen((__m256i)_mm512_cvtneps_pbh(x)); }
 
 // 16 pairs: (x1, x2) -> (x1 cos − x2 sin, x2 cos + x1 sin). Products are rounded one by one, as separate
 // tensor operations would: the bits must equal those of Rotate() in rope.h (build with -ffp-contract=off).
