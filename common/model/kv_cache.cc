@@ -1,6 +1,9 @@
 #include "common/model/kv_cache.h"
 
+#include <ATen/ops/cat.h>
+
 #include "absl/strings/str_cat.h"
+#include "common/model/elementwise.h"
 #include "common/model/kernels/attention_avx512.h"
 #include "common/model/kernels/rounded_cache.h"
 #include "common/model/weights.h"
@@ -32,6 +35,20 @@ bool KvCache::IsRounded(const LanguageModel& model) {
   const ModelTensors& tensors = model.tensors();
   return tensors.device.is_cpu() && tensors.dtype == at::kFloat &&
          tensors.rounding != WeightRounding::kNone && RoundedKvCacheSupports(model.config());
+}
+
+at::Tensor KvCache::LoadUnrotated(int layer, std::span<const int32_t> slots,
+                                  const RotationTable& back) const {
+  const KvRows rows = Load(layer, slots);
+  return at::cat({rows.values.flatten(1), RotateHeads(rows.keys, back).flatten(1)}, 1);
+}
+
+void KvCache::AddUnrotated(int layer, std::span<const int32_t> slots, const RotationTable& forth,
+                           const at::Tensor& values, const at::Tensor& keys) {
+  const KvRows rows = Load(layer, slots);
+  rows.values.add_(values.view_as(rows.values));
+  rows.keys.add_(RotateHeads(keys.view_as(rows.keys), forth));
+  Store(layer, rows.keys, rows.values, slots);
 }
 
 int64_t KvCache::Bytes(const LanguageModel& model, int32_t capacity) {

@@ -45,13 +45,26 @@ class KvCache {
   // Writes rotated keys and values at ascending `slots`.
   virtual void Store(
       int layer,
-      const at::Tensor& keys,    // [num_tokens, num_kv_heads, head_dim], contiguous, compute dtype
+      const at::Tensor& keys,    // [num_tokens, num_kv_heads, head_dim], contiguous, compute dtype or fp32
       const at::Tensor& values,  // the same
       std::span<const int32_t> slots) = 0;
 
   // What Store() wrote, or Place(), within the cache's own rounding: the rotated keys and the values at
   // ascending `slots`, copied out.
   virtual KvRows Load(int layer, std::span<const int32_t> slots) const = 0;
+
+  // The same in one row a token, [num_tokens, 2 · num_kv_heads · head_dim]: the values, then the keys as they
+  // were before RoPE (`back` rotates by the slots' negative angles). In fp32, or bf16 where the cache
+  // multiplies bf16.
+  virtual at::Tensor LoadUnrotated(int layer, std::span<const int32_t> slots,
+                                   const RotationTable& back) const;
+
+  // Adds to values and to keys before RoPE: [num_tokens, num_kv_heads * head_dim] each, contiguous, of the
+  // dtype that LoadUnrotated() reads. Calls may run side by side if no two of them have slots in one run of
+  // kSlotsTogether, the first a multiple of that.
+  virtual void AddUnrotated(int layer, std::span<const int32_t> slots, const RotationTable& forth,
+                            const at::Tensor& values, const at::Tensor& keys);
+  static constexpr int32_t kSlotsTogether = 16;
 
   // Rotates unrotated keys and writes both at first_slot, first_slot + 1, …: assembly.
   virtual void Place(int layer,

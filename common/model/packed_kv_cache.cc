@@ -1,11 +1,13 @@
 // The cache for CPUs with AVX-512 BF16: memory in the layout the attention kernel reads.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <memory>
 #include <vector>
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
 #include "common/model/kernels/attention_avx512.h"
@@ -35,22 +37,38 @@ class PackedKvCache : public KvCache {
 
   void Store(int layer, const at::Tensor& keys, const at::Tensor& values,
              std::span<const int32_t> slots) override {
-    avx512::StoreRows(Slice(layer), Data(keys), Data(values), slots.data(), static_cast<int>(slots.size()));
+    const at::Tensor k = keys.to(at::kBFloat16), v = values.to(at::kBFloat16);  // views where already bf16
+    avx512::StoreRows(Slice(layer), Data(k), Data(v), slots.data(), static_cast<int>(slots.size()));
   }
 
   KvRows Load(int layer, std::span<const int32_t> slots) const override {
-    KvRows loaded;
-    for (at::Tensor* const tensor : {&loaded.keys, &loaded.values})
-      *tensor = at::empty({static_cast<int64_t>(slots.size()), num_kv_heads_, head_dim_},
-                          at::TensorOptions().dtype(at::kFloat));
-    avx512::LoadRows(Slice(layer), slots.data(), static_cast<int>(slots.size()),
-                     loaded.keys.mutable_data_ptr<float>(), loaded.values.mutable_data_ptr<float>());
-    return loaded;
+    const std::array<int64_t, 3> angles{static_cast<int64_t>(slots.size()), 1, head_dim_ / 2};
+    const at::Tensor rows = LoadUnrotated(layer, slots, {at::ones(angles), at::zeros(angles)})
+                                .to(at::kFloat)
+                                .view({angles[0], 2, num_kv_heads_, head_dim_});
+    return {.keys = rows.select(1, 1).contiguous(), .values = rows.select(1, 0).contiguous()};
+  }
+
+  at::Tensor LoadUnrotated(int layer, std::span<const int32_t> slots,
+                           const RotationTable& back) const override {
+    at::Tensor rows = at::empty({static_cast<int64_t>(slots.size()), 2 * int64_t{num_kv_heads_} * head_dim_},
+                                at::TensorOptions().dtype(at::kBFloat16));
+    avx512::LoadUnrotated(Slice(layer), slots.data(), static_cast<int>(slots.size()),
+                          back.cosine.const_data_ptr<float>(), back.sine.const_data_ptr<float>(),
+                          static_cast<Bf16*>(rows.mutable_data_ptr()));
+    return rows;
+  }
+
+  void AddUnrotated(int layer, std::span<const int32_t> slots, const RotationTable& forth,
+                    const at::Tensor& values, const at::Tensor& keys) override {
+    avx512::AddUnrotated(Slice(layer), slots.data(), static_cast<int>(slots.size()),
+                         forth.cosine.const_data_ptr<float>(), forth.sine.const_data_ptr<float>(),
+                         Data(values), Data(keys));
   }
 
   void Place(int layer, const at::Tensor& keys, const at::Tensor& values, int32_t first_slot,
              const RotationTable& rotation) override {
-    const at::Tensor k = keys.to(at::kBFloat16), v = values.to(at::kBFloat16);  // views where already bf16
+    const at::Tensor k = keys.to(at::kBFloat16), v = values.to(at::kBFloat16);
     avx512::RotateAndStore(Slice(layer), Data(k), Data(v), rotation.cosine.const_data_ptr<float>(),
                            rotation.sine.const_data_ptr<float>(), first_slot, static_cast<int>(keys.size(0)),
                            at::get_num_threads());

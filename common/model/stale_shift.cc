@@ -1,6 +1,7 @@
 #include "common/model/stale_shift.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <tuple>
 #include <utility>
@@ -8,14 +9,12 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/addmm.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/cholesky_inverse.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mv.h>
 #include <c10/core/InferenceMode.h>
 
-#include "common/model/elementwise.h"
 #include "common/model/index_tensor.h"
 #include "common/model/linear_weights.h"
 
@@ -29,8 +28,8 @@ constexpr double kLeastDeviation = 1e-3;
 constexpr double kTokensToTrust = 8.0;
 constexpr double kKeyShare = 0.5;  // of the values' share
 // With more of either the KL is the same within noise (docs/adr/0020).
-constexpr int64_t kMaxExamples = 384;
-constexpr int64_t kMaxLandmarks = 96;
+constexpr int64_t kMaxExamples = 256;
+constexpr int64_t kMaxLandmarks = 64;
 // On the diagonal besides, as a share of its mean: landmarks can depend on one another, or be all the same.
 constexpr double kLeastRidge = 1e-4;
 constexpr size_t kBlock = 256;       // stale tokens that a thread moves at once, in its core's cache
@@ -65,6 +64,14 @@ void ShareOut(const at::Device& device, size_t count, const Run& run) {
     take(0, 1);
 }
 
+// Panels of the arithmetic that rows are loaded in: int16 of fp32, which is as exact.
+WeightOptions OptionsFor(const at::Tensor& features) {
+  const bool wide = features.scalar_type() == at::kFloat;
+  return {.dtype = features.scalar_type(),
+          .device = features.device(),
+          .rounding = wide ? WeightRounding::kInt16 : WeightRounding::kNone};
+}
+
 }  // namespace
 
 StaleShift::Tokens StaleShift::At(const ModelTensors& tensors, std::vector<int32_t> slots) {
@@ -81,78 +88,81 @@ StaleShift::StaleShift(const ModelTensors& tensors, KvCache& cache, const Option
   const std::vector<int32_t> rows = EvenlySpaced(static_cast<int64_t>(options.fresh.size()), kMaxExamples);
   example_rows_ = IndexTensor(rows, tensors.device);
   examples_ = At(tensors, SlotsAt(options.fresh, rows));
-  for (size_t i = 0; i < options.stale.size(); i += kBlock) {
-    const auto block = options.stale.subspan(i, std::min(kBlock, options.stale.size() - i));
-    stale_.push_back(At(tensors, {block.begin(), block.end()}));
+  for (auto rest = options.stale; !rest.empty();) {
+    size_t size = std::min(kBlock, rest.size());
+    const auto run = [&](size_t i) { return rest[i] / KvCache::kSlotsTogether; };
+    while (size < rest.size() && run(size) == run(size - 1)) ++size;
+    stale_.push_back(At(tensors, {rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(size)}));
+    rest = rest.subspan(size);
   }
 }
 
 at::Tensor StaleShift::Load(int layer, const Tokens& tokens) const {
-  const KvRows rows = cache_.Load(layer, tokens.slots);
-  return at::cat({rows.values.flatten(1), RotateHeads(rows.keys, tokens.back).flatten(1)}, 1);
+  return cache_.LoadUnrotated(layer, tokens.slots, tokens.back);
 }
 
-void StaleShift::Store(int layer, const Tokens& tokens, const at::Tensor& features) const {
-  const int64_t width = features.size(1) / 2, dim = 2 * tokens.forth.cosine.size(2);
-  const auto heads = [&](int64_t first) {
-    return features.slice(1, first, first + width).view({features.size(0), width / dim, dim});
-  };
-  cache_.Store(layer, RotateHeads(heads(width), tokens.forth).to(tensors_.dtype),
-               heads(0).to(tensors_.dtype).contiguous(), tokens.slots);
-}
-
-StaleShift::Change StaleShift::Regress(const at::Tensor& seen, const at::Tensor& changes,
-                                       const WeightOptions& options) {
+StaleShift::Regression StaleShift::Regress(at::Tensor features) {
+  const at::Tensor seen = features.to(at::kFloat);
   const at::Tensor mean = seen.mean(0, /*keepdim=*/true);
-  const at::Tensor deviation = (seen - mean).square_().mean(0, /*keepdim=*/true).sqrt_();
-  const at::Tensor scale = deviation.add_(kLeastDeviation).reciprocal_();
+  const at::Tensor deviation =
+      (seen - mean).square_().mean(0, /*keepdim=*/true).sqrt_().add_(kLeastDeviation);
   const at::Tensor landmarks = IndexTensor(EvenlySpaced(seen.size(0), kMaxLandmarks), seen.device());
-  const at::Tensor basis = (seen.index_select(0, landmarks) - mean).mul_(scale).mul_(scale);
-  LinearWeights likeness(basis, at::mv(basis, mean.flatten()).neg_(), options);
-  const at::Tensor seen_likeness = likeness.Apply(seen);  // products of standardised features
-  // Weights basisᵀ · a have the square aᵀ · (basis · basisᵀ) · a, and that product is the landmarks'
-  // likeness.
-  at::Tensor gram = at::addmm(seen_likeness.index_select(0, landmarks), seen_likeness.t(), seen_likeness,
-                              kRidge * static_cast<double>(seen.size(0)));
+  // Rounded before anything is made of it: features can be small beside their mean, and likeness to two
+  // landmarks nearly the same.
+  const at::Tensor basis = (seen.index_select(0, landmarks) - mean)
+                               .div_(deviation)
+                               .div_(deviation)
+                               .to(features.scalar_type())
+                               .to(at::kFloat);
+  LinearWeights likeness(basis, at::mv(basis, mean.flatten()).neg_(), OptionsFor(features));
+  const at::Tensor seen_likeness = likeness.ApplyWide(features);  // products of standardised features
+  // The square of weights basisᵀ · a on standardised features.
+  const at::Tensor standardised = basis * deviation;
+  at::Tensor gram = at::mm(standardised, standardised.t());
+  gram = at::addmm(gram, seen_likeness.t(), seen_likeness, kRidge * static_cast<double>(seen.size(0)));
   gram.diagonal().add_((gram.diagonal().mean() + 1) * kLeastRidge);
-  const at::Tensor mean_change = changes.mean(0, /*keepdim=*/true);
-  // By the inverse: its matrix is small, and LAPACK solves for as many columns as there are features slowly.
+  // By the inverse: its matrix is small, and LAPACK solves for as many columns as there are examples slowly.
   const at::Tensor inverse = at::cholesky_inverse(std::get<0>(at::linalg_cholesky_ex(gram)));
-  const at::Tensor weights = at::mm(inverse, at::mm(seen_likeness.t(), changes - mean_change));
-  return {.likeness = std::move(likeness),
-          .changes = LinearWeights(weights.t(), mean_change.flatten(), options)};
+  return {.features = std::move(features),
+          .likeness = std::move(likeness),
+          .solution = at::mm(inverse, seen_likeness.t())};
 }
 
-StaleShift::Change StaleShift::Learn(int layer, const Projections& projections) const {
-  const at::Tensor before = Load(layer, examples_);
-  const auto fresh = [&](const at::Tensor& rows) {
-    return rows.index_select(0, example_rows_).to(at::kFloat).flatten(1);
-  };
-  at::Tensor changes =
-      at::cat({fresh(projections.values), fresh(projections.unrotated_keys)}, 1).sub_(before);
-  // The regression is linear in the changes: their shares are taken here, once for all tokens.
-  const int64_t width = changes.size(1) / 2;
-  changes.slice(1, 0, width).mul_(share_);
-  changes.slice(1, width).mul_(kKeyShare * share_);
-  return Regress(before, changes,
-                 {.dtype = at::kFloat, .device = tensors_.device, .rounding = WeightRounding::kInt16});
+LinearWeights StaleShift::Learn(const Regression& regression, at::Tensor fresh, int64_t first, double share) {
+  // The regression is linear in the changes: their share is taken here, once for all tokens.
+  const at::Tensor changes =
+      fresh.sub_(regression.features.slice(1, first, first + fresh.size(1))).mul_(share);
+  const at::Tensor mean = changes.mean(0, /*keepdim=*/true);
+  const at::Tensor weights = at::mm(regression.solution, changes - mean);
+  return LinearWeights(weights.t(), mean.flatten(), OptionsFor(regression.features));
 }
 
 void StaleShift::MoveLayer(int layer, const Projections& projections) {
   if (layer == 0) return;  // keys and values of the token alone, whatever stands before it
   const size_t blocks = stale_.size(), ahead = std::min(blocks, kBlocksAhead);
+  Regression regression;
+  const std::array of_rows{projections.values, projections.unrotated_keys};
+  const std::array shares{share_, kKeyShare * share_};
+  std::array<at::Tensor, 2> fresh;
+  std::array<LinearWeights, 2> changes;  // of values, of keys
   std::vector<at::Tensor> loaded(ahead);
-  Change change;
-  ShareOut(tensors_.device, ahead + 1, [&](size_t i) {
+  ShareOut(tensors_.device, 3 + ahead, [&](size_t i) {
     if (i == 0)
-      change = Learn(layer, projections);
+      regression = Regress(Load(layer, examples_));
+    else if (i <= 2)
+      fresh[i - 1] = of_rows[i - 1].index_select(0, example_rows_).to(at::kFloat).flatten(1);
     else
-      loaded[i - 1] = Load(layer, stale_[i - 1]);
+      loaded[i - 3] = Load(layer, stale_[i - 3]);
+  });
+  ShareOut(tensors_.device, 2, [&](size_t i) {
+    const int64_t width = fresh[i].size(1);
+    changes[i] = Learn(regression, fresh[i], static_cast<int64_t>(i) * width, shares[i]);
   });
   ShareOut(tensors_.device, blocks, [&](size_t i) {
-    at::Tensor features = i < ahead ? loaded[i] : Load(layer, stale_[i]);
-    change.changes.AddTo(features, change.likeness.Apply(features));
-    Store(layer, stale_[i], features);
+    const at::Tensor features = i < ahead ? loaded[i] : Load(layer, stale_[i]);
+    const at::Tensor likeness = regression.likeness.Apply(features);
+    cache_.AddUnrotated(layer, stale_[i].slots, stale_[i].forth, changes[0].Apply(likeness),
+                        changes[1].Apply(likeness));
   });
 }
 

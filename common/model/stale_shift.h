@@ -42,19 +42,21 @@ class StaleShift {
     std::vector<int32_t> slots;
     RotationTable forth, back;  // RoPE of their positions, and what undoes it
   };
-  // change of a token = changes(likeness(features))
-  struct Change {
-    LinearWeights likeness, changes;
+  // change of a token = changes(likeness(features)), of values and of keys
+  struct Regression {
+    at::Tensor features;     // of the examples
+    LinearWeights likeness;  // to the landmarks
+    at::Tensor solution;     // fp32 [landmarks, examples]: times the examples' changes it gives `changes`
   };
 
   static Tokens At(const ModelTensors& tensors, std::vector<int32_t> slots);
-  // Values, then keys before RoPE, of all heads: fp32 [tokens, features].
+  // What the regression sees of tokens, KvCache::LoadUnrotated(): [tokens, features].
   at::Tensor Load(int layer, const Tokens& tokens) const;
-  void Store(int layer, const Tokens& tokens, const at::Tensor& features) const;
-  // The ridge regression of `changes` on `seen`, both [tokens, features], with weights in the landmarks'
-  // span.
-  static Change Regress(const at::Tensor& seen, const at::Tensor& changes, const WeightOptions& options);
-  Change Learn(int layer, const Projections& projections) const;
+  // Ridge regression on what the examples' features are, with weights in the landmarks' span.
+  static Regression Regress(at::Tensor features);
+  // Likeness to the landmarks -> change, learnt from `fresh` [examples, columns], fp32, in place of what
+  // stands from column `first` on in the features.
+  static LinearWeights Learn(const Regression& regression, at::Tensor fresh, int64_t first, double share);
 
   const ModelTensors& tensors_;
   KvCache& cache_;

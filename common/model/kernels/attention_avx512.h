@@ -60,8 +60,16 @@ struct Int8Rows {
 void DequantiseRotateAndStore(const CacheSlice& cache, const Int8Rows& rows, const float* cosine,
                               const float* sine, int first_slot, int num_tokens, int num_threads);
 
-// Reads back rows as fp32 [num_tokens, num_kv_heads, head_dim].
-void LoadRows(const CacheSlice& cache, const int32_t* slots, int num_tokens, float* keys, float* values);
+// Reads back tokens as they were before RoPE, at ascending slots: rows of 2 · num_kv_heads · head_dim bf16,
+// the values, then the keys, rotated by cosine and sine [num_tokens, head_dim / 2], those of the negative
+// angles.
+void LoadUnrotated(const CacheSlice& cache, const int32_t* slots, int num_tokens, const float* cosine,
+                   const float* sine, Bf16* rows);
+
+// Adds to values and to keys before RoPE [num_tokens, num_kv_heads, head_dim], with one rounding. Writes
+// whole runs of 16 slots: what other threads write meanwhile must lie in others.
+void AddUnrotated(const CacheSlice& cache, const int32_t* slots, int num_tokens, const float* cosine,
+                  const float* sine, const Bf16* values, const Bf16* keys);
 
 // Reads back one kv head's slots [begin, end) as fp32 [end - begin, head_dim].
 void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out);

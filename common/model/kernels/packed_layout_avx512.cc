@@ -7,22 +7,11 @@
 #include <vector>
 
 #include "common/model/kernels/attention_avx512.h"
+#include "common/model/kernels/packed_slots_avx512.h"
 #include "common/model/kernels/vector_avx512.h"
 
 namespace cacheclip::avx512 {
 namespace {
-
-typedef uint32_t __attribute__((may_alias)) Pair;  // two bf16
-
-inline Pair* KeySlot(const CacheSlice& cache, int kv_head, int slot) {
-  Bf16* head = cache.keys + static_cast<size_t>(kv_head) * cache.capacity * cache.head_dim;
-  return reinterpret_cast<Pair*>(head) + static_cast<size_t>(slot / 16) * 8 * cache.head_dim + slot % 16;
-}
-
-inline Bf16* ValueSlot(const CacheSlice& cache, int kv_head, int slot) {
-  Bf16* head = cache.values + static_cast<size_t>(kv_head) * cache.capacity * cache.head_dim;
-  return head + static_cast<size_t>(slot / 2) * 2 * cache.head_dim + slot % 2;
-}
 
 inline void StoreKey(const CacheSlice& cache, int kv_head, int slot, const Bf16* key) {
   Pair* to = KeySlot(cache, kv_head, slot);
@@ -40,34 +29,6 @@ inline void StoreLine(Pair* to, __m512i line) {  // 64 bytes, aligned
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to), line);
   } else {
     _mm512_store_si512(to, line);
-  }
-}
-
-// rows[i], 16 numbers each, become columns.
-inline void Transpose16(__m512i (&rows)[16]) {
-  __m512i parts[16];
-  for (int i = 0; i < 16; i += 2) {
-    parts[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-    parts[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    rows[i] = _mm512_unpacklo_epi64(parts[i], parts[i + 2]);
-    rows[i + 1] = _mm512_unpackhi_epi64(parts[i], parts[i + 2]);
-    rows[i + 2] = _mm512_unpacklo_epi64(parts[i + 1], parts[i + 3]);
-    rows[i + 3] = _mm512_unpackhi_epi64(parts[i + 1], parts[i + 3]);
-  }
-  // Quarter q of rows[4 g + i] now holds column 4 q + i of the old rows 4 g … 4 g + 3.
-  for (int i = 0; i < 4; ++i) {
-    parts[i] = _mm512_shuffle_i32x4(rows[i], rows[4 + i], 0x88);
-    parts[4 + i] = _mm512_shuffle_i32x4(rows[i], rows[4 + i], 0xdd);
-    parts[8 + i] = _mm512_shuffle_i32x4(rows[8 + i], rows[12 + i], 0x88);
-    parts[12 + i] = _mm512_shuffle_i32x4(rows[8 + i], rows[12 + i], 0xdd);
-  }
-  for (int i = 0; i < 4; ++i) {
-    rows[i] = _mm512_shuffle_i32x4(parts[i], parts[8 + i], 0x88);
-    rows[4 + i] = _mm512_shuffle_i32x4(parts[4 + i], parts[12 + i], 0x88);
-    rows[8 + i] = _mm512_shuffle_i32x4(parts[i], parts[8 + i], 0xdd);
-    rows[12 + i] = _mm512_shuffle_i32x4(parts[4 + i], parts[12 + i], 0xdd);
   }
 }
 
@@ -276,23 +237,6 @@ void DequantiseRotateAndStore(const CacheSlice& cache, const Int8Rows& rows, con
                    }
                  StorePastCache(cache, keys, values, slots, end - begin);
                });
-}
-
-void LoadRows(const CacheSlice& cache, const int32_t* slots, int num_tokens, float* keys, float* values) {
-  const size_t token_stride = static_cast<size_t>(cache.num_kv_heads) * cache.head_dim;
-  for (int i = 0; i < num_tokens; ++i)
-    for (int head = 0; head < cache.num_kv_heads; ++head)
-      LoadValue(cache, head, slots[i],
-                values + i * token_stride + static_cast<size_t>(head) * cache.head_dim);
-  for (int head = 0; head < cache.num_kv_heads; ++head, keys += cache.head_dim)
-    for (int i = 0; i < num_tokens; ++i) {
-      if (IsBlock(slots, i, num_tokens)) {
-        LoadKeyBlock(cache, head, slots[i], keys + i * token_stride, token_stride);
-        i += 15;
-      } else {
-        LoadKey(cache, head, slots[i], keys + i * token_stride);
-      }
-    }
 }
 
 void LoadKeys(const CacheSlice& cache, int kv_head, int begin, int end, float* out) {

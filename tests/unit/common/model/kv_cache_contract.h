@@ -1,11 +1,9 @@
 // What every cache is asked to do, on the same random rows. Functions and values only.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include <ATen/TensorOperators.h>
@@ -109,42 +107,27 @@ inline bool RowsReadBack(KvCache& cache, const CacheShape& shape, const std::vec
   return true;
 }
 
-// Attention of random rows: the root mean square difference to the plain cache's, relative, is below `bound`.
-template <typename Make>
-void ExpectAttendsAsThePlainCache(const Make& make, int64_t head_dim, at::ScalarType dtype, double bound) {
-  std::mt19937 random(5);
-  const auto pick = [&](int low, int high) {
-    return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
+// True if AddUnrotated() adds to values and to keys before RoPE at `slots`, of which LoadUnrotated() tells.
+inline bool AddsBeforeRope(KvCache& cache, const CacheShape& shape, const std::vector<int32_t>& slots,
+                           at::ScalarType dtype, double bound) {
+  const int64_t count = static_cast<int64_t>(slots.size());
+  cache.Store(1, RandomRows(count, shape.num_kv_heads, shape.head_dim, dtype),
+              RandomRows(count, shape.num_kv_heads, shape.head_dim, dtype), slots);
+  const KvRows before = cache.Load(1, slots);
+  const RotationTable forth = RotationAt(CacheConfig(shape), 1000, count), back{forth.cosine, -forth.sine};
+  const at::Tensor unrotated = cache.LoadUnrotated(1, slots, back);
+  const auto changes = [&] {
+    return RandomRows(count, shape.num_kv_heads, shape.head_dim, dtype).to(unrotated.scalar_type());
   };
-  for (int round = 0; round < 50; ++round) {
-    const int kv_heads = pick(1, 3), slots_used = pick(1, 350);
-    const CacheShape shape{kv_heads * pick(1, 5), kv_heads, head_dim};
-    const std::unique_ptr<KvCache> ours = make(shape, slots_used);
-    const auto plain = MakePlainKvCache(CacheConfig(shape), 2, slots_used, dtype, at::kCPU);
-    const at::Tensor keys = RandomRows(slots_used, kv_heads, head_dim, dtype),
-                     values = RandomRows(slots_used, kv_heads, head_dim, dtype);
-    std::vector<int32_t> slots = Neighbours(0, slots_used);
-    for (KvCache* cache : {ours.get(), plain.get()}) cache->Store(1, keys, values, slots);
-    std::shuffle(slots.begin(), slots.end(), random);
-    slots.resize(static_cast<size_t>(pick(1, slots_used)));
-    std::sort(slots.begin(), slots.end());
-    const at::Tensor queries =
-        RandomRows(static_cast<int64_t>(slots.size()), shape.num_heads, head_dim, dtype);
-    const int begin = pick(0, slots_used), end = pick(begin, slots_used);
-    for (KvCache* cache : {ours.get(), plain.get()}) {
-      cache->SetAttentionWeights(begin, std::vector<float>(static_cast<size_t>(end - begin), 0.3f));
-      const int middle = (begin + end) / 2;
-      cache->SetAttentionWeights(middle, std::vector<float>(static_cast<size_t>(end - middle), 1.0f));
-    }
-    std::vector<int32_t> first_slots;
-    for (const int32_t slot : slots) first_slots.push_back(slot / kLocalBlock * kLocalBlock);
-    const uint8_t local_heads[] = {1, 0, 1};
-    const bool few = static_cast<int64_t>(slots.size()) * shape.num_heads / kv_heads <= 16;
-    const LocalRows local{few || round % 2 == 0 ? nullptr : local_heads, first_slots.data()};
-    const at::Tensor expected = plain->Attend(1, queries, slots, local).to(at::kFloat);
-    const at::Tensor difference = ours->Attend(1, queries, slots, local).to(at::kFloat) - expected;
-    EXPECT_LT((difference.norm() / expected.norm()).item<double>(), bound) << "round " << round;
-  }
+  const at::Tensor values = changes(), keys = changes();
+  cache.AddUnrotated(1, slots, forth, values.flatten(1), keys.flatten(1));
+  const KvRows after = cache.Load(1, slots);
+  const auto of_heads = [&](int64_t half) {  // values, keys
+    return unrotated.to(at::kFloat).view({count, 2, shape.num_kv_heads, shape.head_dim}).select(1, half);
+  };
+  return AreNear(of_heads(0), before.values, 0) && AreNear(of_heads(1), Rotate(before.keys, back), bound) &&
+         AreNear(after.values, before.values + values, bound) &&
+         AreNear(after.keys, before.keys + Rotate(keys.to(at::kFloat), forth), bound);
 }
 
 }  // namespace cacheclip

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/model/kernels/isa.h"
+#include "tests/unit/common/model/kv_cache_attention.h"
 #include "tests/unit/common/model/kv_cache_contract.h"
 
 namespace cacheclip {
@@ -23,6 +24,11 @@ TEST_P(PackedCache, ReadsBackExactly) {
   const auto cache = Make(shape_, 200);
   EXPECT_TRUE(RowsReadBack(*cache, shape_, Neighbours(3, 150), at::kBFloat16));
   EXPECT_TRUE(RowsReadBack(*cache, shape_, {0, 1, 2, 15, 16, 33, 64, 65, 199}, at::kBFloat16));
+}
+
+TEST_P(PackedCache, AddsToKeysBeforeRope) {
+  const auto cache = Make(shape_, 200);
+  EXPECT_TRUE(AddsBeforeRope(*cache, shape_, {0, 1, 2, 15, 16, 33, 64, 65, 199}, at::kBFloat16, 4e-3));
 }
 
 TEST_P(PackedCache, PlaceEqualsRotateThenStoreBitForBit) {

@@ -22,6 +22,10 @@ TEST_P(PlainCache, ReadsBackExactly) {
   EXPECT_TRUE(RowsReadBack(*cache, shape_, {0, 7, 8, 30, 39}, GetParam()));
 }
 
+TEST_P(PlainCache, AddsToKeysBeforeRope) {
+  EXPECT_TRUE(AddsBeforeRope(*Make(40), shape_, {0, 7, 8, 30, 39}, GetParam(), 1e-6));
+}
+
 TEST_P(PlainCache, PlaceEqualsRotateThenStoreBitForBit) {
   EXPECT_TRUE(PlaceEqualsRotateThenStore(*Make(64), *Make(64), shape_, 5, 33, GetParam()));
 }

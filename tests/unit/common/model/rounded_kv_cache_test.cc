@@ -5,6 +5,7 @@
 
 #include "common/model/kernels/isa.h"
 #include "common/model/kernels/rounded_cache.h"
+#include "tests/unit/common/model/kv_cache_attention.h"
 #include "tests/unit/common/model/kv_cache_contract.h"
 
 namespace cacheclip {
@@ -28,6 +29,11 @@ TEST_P(RoundedKvCache, ReadsBackWithinItsRounding) {
   const auto cache = Make(shape_, 200);
   EXPECT_TRUE(RowsReadBack(*cache, shape_, Neighbours(3, 150), at::kFloat, kRounding));
   EXPECT_TRUE(RowsReadBack(*cache, shape_, {0, 1, 2, 15, 16, 33, 64, 65, 199}, at::kFloat, kRounding));
+}
+
+TEST_P(RoundedKvCache, AddsToKeysBeforeRope) {
+  const auto cache = Make(shape_, 200);
+  EXPECT_TRUE(AddsBeforeRope(*cache, shape_, {0, 1, 2, 15, 16, 33, 64, 65, 199}, at::kFloat, 3 * kRounding));
 }
 
 TEST_P(RoundedKvCache, PlaceEqualsRotateThenStoreBitForBit) {

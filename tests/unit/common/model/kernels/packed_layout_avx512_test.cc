@@ -84,27 +84,6 @@ TEST_P(PackedLayout, LoadReadsBackExactly) {
     }
 }
 
-TEST_P(PackedLayout, RowsAreReadFromWholeBlocksAndFromSlotsAlone) {
-  constexpr int kHeads = 2, kSlots = 64;
-  const auto keys = RandomBf16(static_cast<size_t>(kSlots * kHeads * dim_), 1),
-             values = RandomBf16(static_cast<size_t>(kSlots * kHeads * dim_), 2);
-  std::vector<int32_t> all(kSlots), read = {1, 4};  // then a whole block, then what is none
-  std::iota(all.begin(), all.end(), 0);
-  for (int slot = 16; slot < 32; ++slot) read.push_back(slot);
-  for (int slot = 33; slot < 49; ++slot) read.push_back(slot);
-  const PackedLayer layer(kHeads, dim_, kSlots);
-  avx512::StoreRows(layer.slice(), keys.data(), values.data(), all.data(), kSlots);
-  const size_t row = static_cast<size_t>(kHeads * dim_);
-  std::vector<float> k(read.size() * row), v = k;
-  avx512::LoadRows(layer.slice(), read.data(), static_cast<int>(read.size()), k.data(), v.data());
-  for (size_t i = 0; i < read.size(); ++i)
-    for (size_t j = 0; j < row; ++j) {
-      const size_t from = static_cast<size_t>(read[i]) * row + j;
-      ASSERT_EQ(k[i * row + j], FromBf16(keys[from])) << read[i];
-      ASSERT_EQ(v[i * row + j], FromBf16(values[from])) << read[i];
-    }
-}
-
 TEST_P(PackedLayout, RotationRoundsProductsOneByOne) {
   for (int first_slot : {0, 1, 13, 16}) {
     for (int n : {1, 2, 16, 37}) {
