@@ -1,6 +1,10 @@
 #include "common/model/kv_cache.h"
 
+#include <cmath>
+
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/model/elementwise.h"
@@ -49,6 +53,18 @@ void KvCache::AddUnrotated(int layer, std::span<const int32_t> slots, const Rota
   rows.values.add_(values.view_as(rows.values));
   rows.keys.add_(RotateHeads(keys.view_as(rows.keys), forth));
   Store(layer, rows.keys, rows.values, slots);
+}
+
+at::Tensor KvCache::Logits(int layer, const at::Tensor& queries, int32_t num_slots) const {
+  const int64_t rows = queries.size(0), heads = queries.size(1), dim = queries.size(2);
+  const at::Tensor keys = Keys(layer, 0, num_slots);  // [kv_heads, num_slots, dim]
+  const int64_t kv_heads = keys.size(0);
+  const at::Tensor grouped = queries.to(at::kFloat)
+                                 .view({rows, kv_heads, heads / kv_heads, dim})
+                                 .permute({1, 2, 0, 3})
+                                 .reshape({kv_heads, heads / kv_heads * rows, dim});
+  const at::Tensor scaled = grouped * (1 / std::sqrt(static_cast<double>(dim)));
+  return at::matmul(scaled, keys.transpose(1, 2)).view({heads, rows, num_slots});
 }
 
 int64_t KvCache::Bytes(const LanguageModel& model, int32_t capacity) {

@@ -90,6 +90,12 @@ class KvCache {
       const at::Tensor& queries,  // [num_rows, num_heads, head_dim], contiguous, rotated
       std::span<const int32_t> slots, const LocalRows& local) const = 0;
 
+  // Query-key products with slots 0 … num_slots - 1, all of them, scaled by 1/√head_dim: fp32
+  // [num_heads, num_rows, num_slots].
+  virtual at::Tensor Logits(int layer,
+                            const at::Tensor& queries,  // [num_rows, num_heads, head_dim], rotated
+                            int32_t num_slots) const;
+
   // Copies out rotated keys, values of slots [begin, end): [num_kv_heads, end - begin, head_dim], fp32.
   virtual at::Tensor Keys(int layer, int32_t begin, int32_t end) const = 0;
   virtual at::Tensor Values(int layer, int32_t begin, int32_t end) const = 0;

@@ -110,10 +110,25 @@ class PackedKvCache : public KvCache {
                        .num_kv_heads = num_kv_heads_,
                        .head_dim = head_dim_,
                        .capacity = capacity_,
-                       .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))),
+                       .scale = Scale(),
                        .num_threads = at::get_num_threads(),
                        .local = local});
     return out;
+  }
+
+  at::Tensor Logits(int layer, const at::Tensor& queries, int32_t num_slots) const override {
+    const at::Tensor rows = queries.to(at::kBFloat16).contiguous();
+    at::Tensor logits =
+        at::empty({num_heads_, rows.size(0), num_slots}, at::TensorOptions().dtype(at::kFloat));
+    avx512::Logits({.queries = Data(rows),
+                    .cache = Slice(layer),
+                    .out = logits.mutable_data_ptr<float>(),
+                    .num_rows = static_cast<int>(rows.size(0)),
+                    .num_heads = num_heads_,
+                    .num_slots = num_slots,
+                    .scale = Scale(),
+                    .num_threads = at::get_num_threads()});
+    return logits;
   }
 
   at::Tensor Keys(int layer, int32_t begin, int32_t end) const override {
@@ -124,6 +139,8 @@ class PackedKvCache : public KvCache {
   }
 
  private:
+  float Scale() const { return static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_))); }
+
   avx512::CacheSlice Slice(int layer) const {
     Bf16* keys = static_cast<Bf16*>(elements_.data_ptr()) + 2 * plane_ * static_cast<size_t>(layer);
     return {keys, keys + plane_, num_kv_heads_, head_dim_, capacity_};

@@ -39,6 +39,17 @@ struct CacheSlice {  // one layer's packed arrays
   int num_kv_heads, head_dim, capacity;
 };
 
+// out[h][r][s] = scale · the product of row r's query of head h with the key of slot s.
+struct LogitsArguments {
+  const Bf16* queries;  // [num_rows, num_heads, head_dim]
+  CacheSlice cache;
+  float* out;  // [num_heads, num_rows, num_slots]
+  int num_rows, num_heads, num_slots;
+  float scale;
+  int num_threads;
+};
+void Logits(const LogitsArguments& arguments);
+
 // Writes rotated keys and values [num_tokens, num_kv_heads, head_dim] at slots[i].
 void StoreRows(const CacheSlice& cache, const Bf16* keys, const Bf16* values, const int32_t* slots,
                int num_tokens);

@@ -2,8 +2,8 @@
 // fp32 as a panel is used, so its results are those of fp32 weights of the same values; kBf16Pairs are
 // multiplied by bf16 rows, with sums in fp32. With rounded weights x is rounded too, row by row, to int16,
 // and the products are summed exactly; many rows with int8 weights and AVX-512, kByteGroup inputs at a time,
-// to int8. Many rows go through a register tile, a few (decode) stream each panel once. Functions only;
-// threads come from OpenMP.
+// to int8. Many rows go through a register tile; a few (decode; with kBf16Pairs a question too) have each
+// panel streamed past them. Functions only; threads come from OpenMP.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace cacheclip::fp32 {
 
-inline constexpr int64_t kFewRows = 4;     // up to so many a panel is streamed
+inline constexpr int64_t kFewRows = 4;     // that a panel is streamed past at once
 inline constexpr int64_t kByteGroup = 64;  // inputs of a row that share a scale where it is rounded to int8
 
 enum class Epilogue {

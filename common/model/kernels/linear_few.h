@@ -2,6 +2,7 @@
 // files alone (needs their compile flags).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "common/model/kernels/linear_finish.h"
@@ -93,38 +94,42 @@ void StreamPanel(const std::byte* weights, int64_t steps, const Number* x, int64
     }
 }
 
-template <int kRows, Element kElement>
-void StreamPanels(const LinearArguments& a) {
+// The same for up to kFewRows rows.
+template <Element kElement, typename Number>
+void StreamPanel(int64_t rows, const std::byte* weights, int64_t steps, const Number* x, int64_t x_stride,
+                 float* products) {
+  switch (rows) {
+    case 1:
+      return StreamPanel<1, kElement>(weights, steps, x, x_stride, products);
+    case 2:
+      return StreamPanel<2, kElement>(weights, steps, x, x_stride, products);
+    case 3:
+      return StreamPanel<3, kElement>(weights, steps, x, x_stride, products);
+    default:
+      return StreamPanel<kFewRows, kElement>(weights, steps, x, x_stride, products);
+  }
+}
+
+// Of more rows than kFewRows, those behind the first find the panel in the core's own cache.
+template <Element kElement>
+void RunFewRows(const LinearArguments& a) {
   using Number = typename Streamed<kElement>::Number;
   const RoundedRows* const rounded = IsRounded(kElement) ? &Round(a) : nullptr;
   const Number* const x = static_cast<const Number*>(IsRounded(kElement) ? rounded->values.data() : a.x);
   const int64_t x_stride = IsRounded(kElement) ? rounded->stride : a.x_stride;
   constexpr int kStep = Arithmetic<Number>::kStep;
 #pragma omp parallel for schedule(static) num_threads(a.num_threads)
-  for (int64_t panel = 0; panel < a.weights.num_panels; ++panel) {
-    alignas(64) float products[kRows * kPanelOutputs];
-    StreamPanel<kRows, kElement>(Panel(a.weights, panel), (a.weights.inputs + kStep - 1) / kStep, x, x_stride,
-                                 products);
-    if constexpr (IsRounded(kElement))
-      ScaleSums(a.weights, panel, rounded->scales, kRows, products, kPanelOutputs);
-    Finisher(a, panel, 0).Write(kRows, products, kPanelOutputs);
-  }
-}
-
-template <Element kElement>
-void RunFewRows(const LinearArguments& a) {
-  switch (a.rows) {
-    case 0:
-      return;
-    case 1:
-      return StreamPanels<1, kElement>(a);
-    case 2:
-      return StreamPanels<2, kElement>(a);
-    case 3:
-      return StreamPanels<3, kElement>(a);
-    default:
-      return StreamPanels<kFewRows, kElement>(a);
-  }
+  for (int64_t panel = 0; panel < a.weights.num_panels; ++panel)
+    for (int64_t row = 0; row < a.rows; row += kFewRows) {
+      const int64_t rows = std::min(kFewRows, a.rows - row);
+      alignas(64) float products[kFewRows * kPanelOutputs];
+      StreamPanel<kElement>(rows, Panel(a.weights, panel), (a.weights.inputs + kStep - 1) / kStep,
+                            x + row * x_stride, x_stride, products);
+      if constexpr (IsRounded(kElement))
+        ScaleSums(a.weights, panel, &rounded->scales[static_cast<size_t>(row)], rows, products,
+                  kPanelOutputs);
+      Finisher(a, panel, row).Write(rows, products, kPanelOutputs);
+    }
 }
 
 }  // namespace

@@ -62,7 +62,9 @@ void RunBlocks(const LinearArguments& a) {
 
 template <Element kElement, typename Rows>
 void RunAs(const LinearArguments& a) {
-  a.rows <= kFewRows ? RunFewRows<kElement>(a) : RunBlocks<Rows>(a);
+  // Panels of bf16 are multiplied as they lie: streamed past four rows at a time they are faster for longer.
+  constexpr int64_t kMost = kElement == Element::kBf16Pairs ? 4 * kFewRows : kFewRows;
+  a.rows <= kMost ? RunFewRows<kElement>(a) : RunBlocks<Rows>(a);
 }
 
 #if defined(__AVX512VNNI__)

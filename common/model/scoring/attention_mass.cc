@@ -1,7 +1,6 @@
 #include "common/model/scoring/attention_mass.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include <ATen/TensorOperators.h>
@@ -12,16 +11,9 @@
 namespace cacheclip {
 
 at::Tensor AttentionLogits(const KvCache& cache, int layer, const at::Tensor& queries,
-                           std::span<const int32_t> slots, int64_t num_kv_heads) {
-  const int64_t rows = queries.size(0), heads = queries.size(1), dim = queries.size(2);
+                           std::span<const int32_t> slots) {
   const int32_t num_slots = slots.back() + 1;
-  const at::Tensor keys = cache.Keys(layer, 0, num_slots);  // [kv_heads, num_slots, dim]
-  const at::Tensor grouped = queries.to(at::kFloat)
-                                 .view({rows, num_kv_heads, heads / num_kv_heads, dim})
-                                 .permute({1, 2, 0, 3})
-                                 .reshape({num_kv_heads, heads / num_kv_heads * rows, dim});
-  const at::Tensor scaled = grouped * (1 / std::sqrt(static_cast<double>(dim)));
-  at::Tensor logits = at::matmul(scaled, keys.transpose(1, 2)).view({heads, rows, num_slots});
+  at::Tensor logits = cache.Logits(layer, queries, num_slots);
   // Nothing is hidden before the first row.
   const int32_t first = slots.front();
   const std::vector<int64_t> limits(slots.begin(), slots.end());

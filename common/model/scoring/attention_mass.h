@@ -15,7 +15,7 @@ namespace cacheclip {
 // 1/√head_dim.
 at::Tensor AttentionLogits(const KvCache& cache, int layer,
                            const at::Tensor& queries,  // [num_rows, num_heads, head_dim], rotated
-                           std::span<const int32_t> slots, int64_t num_kv_heads);
+                           std::span<const int32_t> slots);
 
 // Sums up attention mass over rows, heads and layers.
 class MassCollector {

@@ -92,16 +92,15 @@ class AuxiliaryScorer {
 
   absl::Status RunQuestion(InferenceSession& session, const Rows& rows, int32_t begin, int32_t end) {
     ForwardPass pass(model_->tensors(), model_->config(), session.cache(), rows);
-    const ForwardHooks hooks{.after_store =
-                                 [&](int layer, const Projections& projections) {
-                                   if (!collector_.Counts(layer)) return absl::OkStatus();
-                                   logits_[static_cast<size_t>(layer)].push_back(
-                                       {AttentionLogits(session.cache(), layer, projections.queries,
-                                                        rows.slots, model_->config().num_kv_heads),
-                                        begin, end});
-                                   return absl::OkStatus();
-                                 },
-                             .cancellation = cancellation_};
+    const ForwardHooks hooks{
+        .after_store =
+            [&](int layer, const Projections& projections) {
+              if (!collector_.Counts(layer)) return absl::OkStatus();
+              logits_[static_cast<size_t>(layer)].push_back(
+                  {AttentionLogits(session.cache(), layer, projections.queries, rows.slots), begin, end});
+              return absl::OkStatus();
+            },
+        .cancellation = cancellation_};
     return pass.RunToProjections(band_.end - 1, hooks);
   }
 

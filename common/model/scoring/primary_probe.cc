@@ -58,9 +58,8 @@ absl::Status RunProbe(InferenceSession& session, const PromptTokens& prompt, Lay
           [&](int layer, const Projections& projections) {
             if (!counts(layer)) return absl::OkStatus();
             const auto slots = std::span(rows.slots).subspan(static_cast<size_t>(prompt.question_begin));
-            const at::Tensor logits =
-                AttentionLogits(session.cache(), layer, projections.queries.slice(0, prompt.question_begin),
-                                slots, model.config().num_kv_heads);
+            const at::Tensor logits = AttentionLogits(
+                session.cache(), layer, projections.queries.slice(0, prompt.question_begin), slots);
             on_mass(layer, at::softmax(logits, -1).slice(2, prompt.prefix_size(), prompt.suffix_begin()));
             return absl::OkStatus();
           },

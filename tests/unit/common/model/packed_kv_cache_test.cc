@@ -69,6 +69,16 @@ TEST_P(PackedCache, HoldsTheBitsOfThePlainCache) {
   EXPECT_EQ(packed->Keys(0, 0, 128).abs().max().item<float>(), 0);  // the other layer
 }
 
+TEST_P(PackedCache, LogitsAreThoseOfThePlainCache) {
+  const auto packed = Make(shape_, 128),
+             plain = MakePlainKvCache(CacheConfig(shape_), 2, 128, at::kBFloat16, at::kCPU);
+  const at::Tensor keys = RandomRows(100, shape_.num_kv_heads, GetParam());
+  for (KvCache* cache : {packed.get(), plain.get()}) cache->Store(1, keys, keys, Neighbours(0, 100));
+  const at::Tensor queries = RandomRows(7, shape_.num_heads, GetParam());
+  const at::Tensor expected = plain->Logits(1, queries, 90);
+  EXPECT_TRUE(AreNear(packed->Logits(1, queries, 90), expected, 1e-6));
+}
+
 TEST_P(PackedCache, AttendsAsThePlainCacheDoesForRandomShapesAndSlots) {
   ExpectAttendsAsThePlainCache(Make, GetParam(), at::kBFloat16, 6e-3);
 }

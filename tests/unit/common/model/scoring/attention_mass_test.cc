@@ -22,7 +22,7 @@ TEST(AttentionLogits, AreScaledProductsUpToEachRowsSlot) {
   const at::Tensor keys = at::randn({10, 2, 8}), queries = at::randn({2, 4, 8});
   cache->Store(0, keys, keys, std::vector<int32_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
   const std::vector<int32_t> slots = {3, 6};
-  const at::Tensor logits = AttentionLogits(*cache, 0, queries, slots, 2);
+  const at::Tensor logits = AttentionLogits(*cache, 0, queries, slots);
   ASSERT_EQ(logits.sizes(), (at::IntArrayRef{4, 2, 7}));
   for (int head = 0; head < 4; ++head)
     for (int row = 0; row < 2; ++row)
