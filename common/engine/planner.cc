@@ -109,6 +109,7 @@ absl::StatusOr<RecomputePlan> PlanRecompute(const PlanInput& input) {
     plan.stale_weight = input.selection.stale_weight;
     plan.stale_shift = input.selection.stale_shift;
     plan.local_heads = input.selection.local_heads;
+    plan.int8_scores = input.selection.int8_scores;
   }
   return plan;
 }

@@ -51,6 +51,7 @@ struct RecomputePlan {
   int recompute_layers = 0;  // chosen tokens are computed anew in layers 0 … recompute_layers - 1
   double stale_weight = 1;   // of StaleAttentionWeight() (common/select/divergence.h)
   double stale_shift = 0;    // RunOptions::stale_shift
+  bool int8_scores = false;  // RunOptions::int8_scores
   bool local_heads = false;  // whether PrefillInput::local_heads leave out what stands far
   int check_layer = -1;      // kDeviation
   std::optional<double> stale_mass_share;  // what the selector said (common/select/divergence.h)

@@ -188,6 +188,7 @@ absl::StatusOr<PrefillOutput> Prefill(const PrefillInput& input, const Clock& cl
     options.stale_shift = input.plan.stale_shift;
   }
   if (input.plan.local_heads && !input.local_heads.heads.empty()) options.local_heads = &input.local_heads;
+  options.int8_scores = input.plan.int8_scores;
   if (assembly.has_arriving()) options.before_layer = [&](int layer) { return assembly.BeforeLayer(layer); };
   CACHECLIP_ASSIGN_OR_RETURN(output.logits, output.session->Run(rows, cancellation, options));
   end_stage(Stage::kRecompute);

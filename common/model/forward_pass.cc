@@ -80,7 +80,7 @@ absl::Status ForwardPass::RunLayers(int begin, int end, int32_t num_left, const 
       projections.queries = projections.queries.slice(0, num_ending);
     }
     Finish(tensors_.layers[static_cast<size_t>(index)],
-           cache_.Attend(index, projections.queries, rows_.slots, Local(index)));
+           cache_.Attend(index, projections.queries, rows_.slots, Local(index), int8_scores_));
   }
   if (begin == end) DropFirstRows(num_ending);
   return absl::OkStatus();

@@ -44,6 +44,9 @@ class ForwardPass {
   // From now on the first `num_rows` rows leave out, in the local heads, what stands far from them.
   void LeaveOutFar(const LocalHeads& local, int32_t num_rows);
 
+  // From now on queries and keys may be multiplied in int8 (KvCache::Attend()).
+  void RoundScores() { int8_scores_ = true; }
+
   // Layers begin … end - 1. All rows but the last `num_left`, 1 at least, end with what they store in the
   // last of these: the attention and MLP behind it would make an output that nobody reads (docs/adr/0023).
   absl::Status RunLayers(int begin, int end, int32_t num_left, const ForwardHooks& hooks);
@@ -71,7 +74,8 @@ class ForwardPass {
   std::vector<std::vector<uint8_t>>
       local_heads_;                   // by layer, LocalRows::heads; of a layer without any: empty
   std::vector<int32_t> first_slots_;  // [num_rows], LocalRows::first_slots
-  at::Tensor hidden_;                 // residual stream [num_rows, hidden]
+  bool int8_scores_ = false;
+  at::Tensor hidden_;  // residual stream [num_rows, hidden]
 };
 
 }  // namespace cacheclip

@@ -171,6 +171,7 @@ absl::StatusOr<Logits> InferenceSession::Run(const Rows& rows, const Cancellatio
   const c10::InferenceMode inference;
   const ForwardHooks hooks{.before_layer = options.before_layer, .cancellation = cancellation};
   ForwardPass pass(model_->tensors(), model_->config(), *cache_, rows);
+  if (options.int8_scores) pass.RoundScores();
   int first_layer = 0;
   if (num_shallow > 0) {
     first_layer = options.shallow_layers;

@@ -43,6 +43,7 @@ struct RunOptions {
   std::vector<int32_t> stale_slots;
   double stale_shift = 0;
   const LocalHeads* local_heads = nullptr;  // if set, of the shallow rows
+  bool int8_scores = false;                 // queries and keys may be multiplied in int8 (docs/adr/0026)
 };
 
 struct ChunkPlace {

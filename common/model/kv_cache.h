@@ -83,12 +83,13 @@ class KvCache {
   // normalised; 1, as in a new cache, leaves it alone.
   virtual void SetAttentionWeights(int32_t first_slot, std::span<const float> weights) = 0;
 
-  // Row i attends to slots 0 … slots[i], in local heads to fewer. Returns [num_rows, num_heads * head_dim] in
-  // the compute dtype.
+  // Row i attends to slots 0 … slots[i], in local heads to fewer. Queries and keys may be multiplied in int8
+  // if `int8_scores`, by a cache that is faster so. Returns [num_rows, num_heads * head_dim] in the compute
+  // dtype.
   virtual at::Tensor Attend(
       int layer,
       const at::Tensor& queries,  // [num_rows, num_heads, head_dim], contiguous, rotated
-      std::span<const int32_t> slots, const LocalRows& local) const = 0;
+      std::span<const int32_t> slots, const LocalRows& local, bool int8_scores) const = 0;
 
   // Query-key products with slots 0 … num_slots - 1, all of them, scaled by 1/√head_dim: fp32
   // [num_heads, num_rows, num_slots].

@@ -95,7 +95,7 @@ class PackedKvCache : public KvCache {
   }
 
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
-                    const LocalRows& local) const override {
+                    const LocalRows& local, bool int8_scores) const override {
     const int num_rows = static_cast<int>(queries.size(0));
     at::Tensor out = at::empty({num_rows, num_heads_ * head_dim_}, queries.options());
     const avx512::CacheSlice slice = Slice(layer);
@@ -112,7 +112,8 @@ class PackedKvCache : public KvCache {
                        .capacity = capacity_,
                        .scale = Scale(),
                        .num_threads = at::get_num_threads(),
-                       .local = local});
+                       .local = local,
+                       .int8_scores = int8_scores});
     return out;
   }
 

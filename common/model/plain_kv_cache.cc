@@ -118,7 +118,7 @@ class PlainKvCache : public KvCache {
   }
 
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
-                    const LocalRows& local) const override {
+                    const LocalRows& local, bool /*int8_scores*/) const override {
     if (uses_kernel_) return AttendByKernel(layer, queries, slots, local);
     const int64_t num_rows = queries.size(0), group = num_heads_ / num_kv_heads_;
     const double scale = 1 / std::sqrt(static_cast<double>(head_dim_));

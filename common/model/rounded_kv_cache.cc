@@ -71,7 +71,7 @@ class RoundedKvCache : public KvCache {
   }
 
   at::Tensor Attend(int layer, const at::Tensor& queries, std::span<const int32_t> slots,
-                    const LocalRows& local) const override {
+                    const LocalRows& local, bool /*int8_scores*/) const override {
     const at::Tensor wide = queries.to(at::kFloat).contiguous();
     at::Tensor out = at::empty({queries.size(0), num_heads_ * head_dim_}, wide.options());
     fp32::Attention({.queries = wide.const_data_ptr<float>(),

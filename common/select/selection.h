@@ -65,6 +65,9 @@ struct SelectionOptions {
   // Whether local heads of chosen tokens leave out what stands far from them (docs/adr/0024). Select() does
   // not use it.
   bool local_heads = false;
+  // Whether chosen tokens and the question multiply their queries with keys in int8 where the machine is
+  // faster so (docs/adr/0026). Select() does not use it.
+  bool int8_scores = false;
   // Tokens per window (both window groupings), 1 … kMaxWindow. A shorter chunk is one window.
   int window = 8;
   // kPaperWindows: a window is taken if it holds at least so many of the top `budget` tokens; 1 … window.

@@ -60,6 +60,7 @@ bool Apply(const std::string& key, const std::string& value, MethodSpec* spec) {
   if (key == "shift") return absl::SimpleAtod(value, &spec->selection.stale_shift);
   if (key == "local")
     return Choose<bool>(value, {{"yes", true}, {"no", false}}, &spec->selection.local_heads);
+  if (key == "int8") return Choose<bool>(value, {{"yes", true}, {"no", false}}, &spec->selection.int8_scores);
   if (key == "rounds") return absl::SimpleAtoi(value, &spec->staged.rounds);
   if (key == "full") return absl::SimpleAtoi(value, &spec->staged.full_layers);
   if (key == "shrink") return absl::SimpleAtod(value, &spec->staged.shrink);
@@ -134,7 +135,7 @@ std::string MethodSettingsHelp() {
   return "layers=BEGIN-END, heads=LAYER.HEAD/…, pool=mean|max, rows=mean|later|max, norm=joint|chunk, "
          "pass=assembled|parallel|chunk, "
          "group=windows|paper|tokens|sentences|mixed, window=N, seam=N, "
-         "follow=SHARE, coverage=SHARE, depth=SHARE, stale=WEIGHT, shift=SHARE, local=yes|no, "
+         "follow=SHARE, coverage=SHARE, depth=SHARE, stale=WEIGHT, shift=SHARE, local=yes|no, int8=yes|no, "
          "behind=prefix|sink|nothing, reposition=yes|no; of primary_probe also "
          "rounds=N, full=LAYERS, shrink=SHARE, offset=SHARE";
 }

@@ -36,8 +36,8 @@ struct MethodSpec {
 // The settings: layers=BEGIN-END (half open), heads=LAYER.HEAD/LAYER.HEAD…, pool=mean|max,
 // rows=mean|later|max, norm=joint|chunk, pass=assembled|parallel|chunk,
 // group=windows|paper|tokens|sentences|mixed, window=N, seam=N, follow=SHARE, coverage=SHARE, depth=SHARE,
-// stale=WEIGHT, shift=SHARE, behind=prefix|sink|nothing, reposition=yes|no, rounds=N, full=LAYERS,
-// shrink=SHARE, offset=SHARE. INVALID_ARGUMENT naming "methods".
+// stale=WEIGHT, shift=SHARE, local=yes|no, int8=yes|no, behind=prefix|sink|nothing, reposition=yes|no,
+// rounds=N, full=LAYERS, shrink=SHARE, offset=SHARE. INVALID_ARGUMENT naming "methods".
 // `defaults`: what a method without settings does.
 absl::StatusOr<MethodSpec> ParseMethodSpec(std::string_view text, const MethodSpec& defaults);
 absl::StatusOr<std::vector<MethodSpec>> ParseMethodSpecs(std::string_view list, const MethodSpec& defaults);

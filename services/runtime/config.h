@@ -39,7 +39,7 @@ struct Config {
   int64_t window = 8, seam_tokens = -1;
   double recompute_depth = 0;
   double stale_weight = 0, stale_shift = -1;
-  bool local_heads = true;
+  bool local_heads = true, int8_scores = true;
   int64_t memory_bytes = int64_t{1} << 30, disk_bytes = int64_t{16} << 30, kv_bytes = int64_t{4} << 30;
   int64_t max_running_requests = 8, max_waiting_requests = 64, max_threads = 256;
   int64_t max_message_bytes = int64_t{16} << 20;

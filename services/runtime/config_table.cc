@@ -105,6 +105,10 @@ constexpr Setting kSettings[] = {
     {"local_heads", &Config::local_heads,
      "recomputed tokens attend, in the heads that the profile lists as local, to the beginning and to what "
      "stands near alone; no: to everything before them"},
+    {"int8_scores", &Config::int8_scores,
+     "passes that recompute multiply queries with keys in int8 on CPUs that are faster so; full prefill "
+     "never "
+     "does"},
     Size("memory_bytes", &Config::memory_bytes, "memory tier; 0: none", 0, kMaxSize),
     Size("disk_bytes", &Config::disk_bytes, "disk tier, shared by the processes of a data folder; 0: none", 0,
          kMaxSize),

@@ -213,6 +213,7 @@ SelectionOptions ServiceRuntime::selection_options() const {
   const double profiled_shift = profile.stale_shift.value_or(kDefaultStaleShift);
   options.stale_shift = config_.stale_shift >= 0 ? config_.stale_shift : profiled_shift;
   options.local_heads = config_.local_heads;
+  options.int8_scores = config_.int8_scores;
   return options;
 }
 

@@ -21,9 +21,8 @@ struct Item {
 };
 
 template <class B, int D>
-void run(const AttentionArguments& a) {
+void run(const AttentionArguments& a, bool bytes = false) {
   const int g = a.num_heads / a.num_kv_heads, lanes = a.num_rows * g;
-  const float c2 = a.scale * 1.44269504f;  // softmax in base 2
 
   // One item per block of lanes; where that is too coarse for the threads, blocks are also cut in key ranges.
   auto end_of = [&](int l) { return a.limits[(std::min(lanes, l + B::L) - 1) / g] + 1; };
@@ -55,18 +54,24 @@ void run(const AttentionArguments& a) {
   std::stable_sort(order.begin(), order.end(), [&](int x, int y) { return items[x].keys > items[y].keys; });
 
   std::unique_ptr<B[]> partial(slots ? new B[slots] : nullptr);
+  static thread_local ByteKeys byte_keys_of_caller;
+  ByteKeys& byte_keys = byte_keys_of_caller;
+  const int rounded_slots = bytes ? a.limits[a.num_rows - 1] + 1 : 0;
+  if (bytes) byte_keys.Resize(a);
 #pragma omp parallel num_threads(a.num_threads)
   {
     static thread_local auto own = std::make_unique<B>();
+#pragma omp for collapse(2) schedule(static)
+    for (int h = 0; h < a.num_kv_heads; ++h)
+      for (int slot = 0; slot < rounded_slots; slot += 16) byte_keys.Round(a, h, slot);
 #pragma omp for schedule(dynamic, 1)  // largest items first
     for (size_t n = 0; n < order.size(); ++n) {
       const Item& it = items[order[n]];
-      const auto* K = (const pair_t*)(a.keys + (size_t)it.kv_head * a.capacity * D);
       const auto* V = (const pair_t*)(a.values + (size_t)it.kv_head * a.capacity * D);
       B& b = it.slot < 0 ? *own : partial[it.slot];
-      b.init(a, it.kv_head, it.lane0, it.lanes);
+      b.init(a, byte_keys, it.kv_head, it.lane0, it.lanes);
       for (int k = it.k0; k < it.k1; k = b.seen_from(k + kKeyTile))
-        b.tile(K, V, k, std::min(k + kKeyTile, it.k1), c2, k == it.k0);
+        b.tile(V, k, std::min(k + kKeyTile, it.k1), k == it.k0);
       if (it.slot < 0) b.finish(a, it.kv_head);
     }
     if (slots)
@@ -80,14 +85,19 @@ void run(const AttentionArguments& a) {
   }
 }
 
+template <int D>
+void RunBlocks(const AttentionArguments& a) {
+  a.int8_scores ? run<Block<D, 3, ByteScores<D, 3>>, D>(a, true) : run<Block<D, 3>, D>(a);
+}
+
 }  // namespace
 
 void Attention(const AttentionArguments& a) {
   const bool few = a.num_rows * (a.num_heads / a.num_kv_heads) <= kFewLanes;
   if (a.head_dim == 64)
-    few ? run<Few<64>, 64>(a) : run<Block<64, 3>, 64>(a);
+    few ? run<Few<64>, 64>(a) : RunBlocks<64>(a);
   else if (a.head_dim == 128)
-    few ? run<Few<128>, 128>(a) : run<Block<128, 3>, 128>(a);
+    few ? run<Few<128>, 128>(a) : RunBlocks<128>(a);
 }
 
 }  // namespace cacheclip::avx512

@@ -30,6 +30,9 @@ struct AttentionArguments {
   float scale;
   int num_threads;
   LocalRows local = {};
+  // Queries and keys are multiplied in int8, with a scale for each: half of their multiplications. Passes of
+  // at most 16 rows times heads in a group ignore it.
+  bool int8_scores = false;
 };
 void Attention(const AttentionArguments& arguments);
 

@@ -2,36 +2,39 @@
 // blocks of 16·NV, so that a key or value element loaded once (a 32-bit broadcast) serves the whole group:
 //   S^T[key][lane] = Σ_d K[key][d] · Q^T[d][lane]        O^T[d][lane] += Σ_key V[key][d] · P^T[key][lane]
 // Both products are the same register tile and softmax needs no horizontal operation. The running maximum
-// need not be exact: kMaxTileSum notices scores far above it before exp2 can overflow. One object per thread.
+// need not be exact: kMaxTileSum notices scores far above it before exp2 can overflow. Scores are those of
+// bf16 queries and keys, or of both rounded to bytes (attention_bytes_avx512.h). One object per thread.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 
+#include "common/model/kernels/attention_bytes_avx512.h"
+#include "common/model/kernels/attention_pairs_avx512.h"
 #include "common/model/kernels/attention_primitives_avx512.h"
 
 namespace cacheclip::avx512 {
 namespace {
 
-template <int D, int NV>
+template <int D, int NV, class Scores = PairScores<D, NV>>
 struct Block {
   static constexpr int L = 16 * NV;
-  alignas(64) pair_t q[D / 2][L];  // Q^T, pairs of d
+  Scores products_of;
   alignas(64) float o[D][L], m[L], l[L];
   LaneLimits<L> limits;
+  static_assert(D <= kKeyTile);
   alignas(64) pair_t P[kKeyTile / 2][L];  // P^T of the current tile, pairs of keys
-  const float* slot_bias;
-  const int32_t* last_keys;  // LaneLimits::LastKeys() of the current tile
+  const int32_t* last_keys;               // LaneLimits::LastKeys() of the current tile
   int lane0, lanes;
 
-  void init(const AttentionArguments& a, int kv_head, int lane0_, int lanes_) {
+  void init(const AttentionArguments& a, const ByteKeys& byte_keys, int kv_head, int lane0_, int lanes_) {
     const int g = a.num_heads / a.num_kv_heads;
-    lane0 = lane0_, lanes = lanes_, slot_bias = a.slot_bias;
+    lane0 = lane0_, lanes = lanes_;
+    products_of.begin(a, byte_keys, kv_head);
     auto lane = [&](int i) { return lane0 + std::min(i, lanes - 1); };  // idle lanes repeat the last one
     limits.Begin(a.limits, a.local, kv_head, [&](int i) { return lane(i) / g; });
     for (int i = 0; i < L; ++i) {
-      const auto* src = (const pair_t*)(a.queries + lane_offset(a, kv_head, lane(i)));
-      for (int k = 0; k < D / 2; ++k) q[k][i] = src[k];
+      products_of.take(i, a.queries + lane_offset(a, kv_head, lane(i)), a.scale * kLog2OfE);
       m[i] = -1e30f, l[i] = 0;
     }
     memset(o, 0, sizeof o);
@@ -42,23 +45,18 @@ struct Block {
     return _mm512_cmple_epi32_mask(_mm512_set1_epi32(k), _mm512_load_si512(last_keys + 16 * v));
   }
 
-  // c = bias + K·Q^T of the keys from k on.
-  void products(const pair_t* K, int k, __m512 (&c)[kTileRows][NV]) const {
-    broadcast_rows(slot_bias + k, c);
-    mma<1, 16, 16, L>(K + (size_t)(k / 16) * 8 * D + k % 16, q[0], D / 2, c);
-  }
+  __m512 scale(int v) const { return _mm512_load_ps(products_of.scale + 16 * v); }
 
   // Move the running maximum so that it covers keys [k0, k1) and rescale O and l.
-  void raise_max(const pair_t* K, int k0, int k1, float c2) {
+  void raise_max(int k0, int k1) {
     __m512 mx[NV];
     for (int v = 0; v < NV; ++v) mx[v] = _mm512_load_ps(m + 16 * v);
     for (int k = k0; k < k1; k += kTileRows) {
       __m512 c[kTileRows][NV];
-      products(K, k, c);
+      products_of.products(k, c);
       for (int r = 0; r < kTileRows; ++r)
         for (int v = 0; v < NV; ++v) {
-          mx[v] =
-              _mm512_mask_max_ps(mx[v], sees(k + r, v), mx[v], _mm512_mul_ps(c[r][v], _mm512_set1_ps(c2)));
+          mx[v] = _mm512_mask_max_ps(mx[v], sees(k + r, v), mx[v], _mm512_mul_ps(c[r][v], scale(v)));
         }
     }
     for (int v = 0; v < NV; ++v) {
@@ -70,22 +68,22 @@ struct Block {
     }
   }
 
-  // P^T = 2^(c2*S^T - m) for keys [k0, k1), as bf16 pairs of keys; returns the lane sums in sum.
+  // P^T = 2^(S^T - m) for keys [k0, k1), as bf16 pairs of keys; returns the lane sums in sum.
   template <bool Mask>
-  void scores(const pair_t* K, int k0, int k1, float c2, __m512 (&sum)[NV]) {
+  void scores(int k0, int k1, __m512 (&sum)[NV]) {
     for (int v = 0; v < NV; ++v) sum[v] = _mm512_setzero_ps();
     for (int k = k0; k < k1; k += kTileRows) {
       __m512 c[kTileRows][NV];
-      products(K, k, c);
+      products_of.products(k, c);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) {
-        const __m512 mv = _mm512_load_ps(m + 16 * v);
+        const __m512 mv = _mm512_load_ps(m + 16 * v), c2 = scale(v);
 #pragma GCC unroll 8
         for (int r = 0; r < kTileRows; r += 2) {
           __m512 p[2];
 #pragma GCC unroll 2
           for (int i = 0; i < 2; ++i) {
-            p[i] = exp2_ps(_mm512_fmsub_ps(c[r + i][v], _mm512_set1_ps(c2), mv));
+            p[i] = exp2_ps(_mm512_fmsub_ps(c[r + i][v], c2, mv));
             if (Mask) p[i] = _mm512_maskz_mov_ps(sees(k + r + i, v), p[i]);
             sum[v] = _mm512_add_ps(sum[v], p[i]);
           }
@@ -95,19 +93,19 @@ struct Block {
     }
   }
 
-  void tile(const pair_t* K, const pair_t* V, int k0, int k1, float c2, bool first) {
+  void tile(const pair_t* V, int k0, int k1, bool first) {
     if (k0 >= (k1 = std::min(k1, limits.end()))) return;
     k1 = k0 + (k1 - k0 + kTileRows - 1) / kTileRows * kTileRows;
     last_keys = limits.LastKeys(k0);
     __m512 sum[NV];
-    if (first) raise_max(K, k0, k0 + kTileRows, c2);  // a rough start is enough
+    if (first) raise_max(k0, k0 + kTileRows);  // a rough start is enough
     for (;;) {
-      limits.Hides(k0, k1 - k0) ? scores<true>(K, k0, k1, c2, sum) : scores<false>(K, k0, k1, c2, sum);
+      limits.Hides(k0, k1 - k0) ? scores<true>(k0, k1, sum) : scores<false>(k0, k1, sum);
       bool high = false;  // rare: scores far above the maximum in use (it need not be exact)
       for (int v = 0; v < NV; ++v)
         high |= _mm512_cmp_ps_mask(sum[v], _mm512_set1_ps(kMaxTileSum), _CMP_GT_OQ) != 0;
       if (!high) break;
-      raise_max(K, k0, k1, c2);
+      raise_max(k0, k1);
     }
     for (int v = 0; v < NV; ++v) _mm512_store_ps(l + 16 * v, sum[v] + _mm512_load_ps(l + 16 * v));
     for (int d = 0; d < D; d += kTileRows) {
@@ -131,17 +129,17 @@ struct Block {
     }
   }
 
-  // Normalise, convert (the bf16 pairs replace q) and write the lanes out.
+  // Normalise, convert (the bf16 pairs take P's place) and write the lanes out.
   void finish(const AttentionArguments& a, int kv_head) {
     for (int i = 0; i < L; i += 16) {
       const __m512 inv = _mm512_div_ps(_mm512_set1_ps(1), _mm512_load_ps(l + i));
       for (int d = 0; d < D; d += 2)
-        _mm512_store_si512(q[d / 2] + i, pack_pairs(_mm512_mul_ps(inv, _mm512_load_ps(o[d] + i)),
+        _mm512_store_si512(P[d / 2] + i, pack_pairs(_mm512_mul_ps(inv, _mm512_load_ps(o[d] + i)),
                                                     _mm512_mul_ps(inv, _mm512_load_ps(o[d + 1] + i))));
     }
     for (int i = 0; i < lanes; ++i) {
       auto* dst = (pair_t*)(a.out + lane_offset(a, kv_head, lane0 + i));
-      for (int k = 0; k < D / 2; ++k) dst[k] = q[k][i];
+      for (int k = 0; k < D / 2; ++k) dst[k] = P[k][i];
     }
   }
 };

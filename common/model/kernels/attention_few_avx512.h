@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "common/model/kernels/attention_primitives_avx512.h"
+#include "common/model/kernels/byte_keys_avx512.h"
 
 namespace cacheclip::avx512 {
 namespace {
@@ -19,12 +20,15 @@ struct Few {
   alignas(64) pair_t P[M][S / 2];
   float m[L];
   int32_t pos[L];
+  const pair_t* K;
   const float* slot_bias;
+  float c2;
   int lane0, lanes;
 
-  void init(const AttentionArguments& a, int kv_head, int lane0_, int lanes_) {
+  void init(const AttentionArguments& a, const ByteKeys&, int kv_head, int lane0_, int lanes_) {
     const int g = a.num_heads / a.num_kv_heads;
     lane0 = lane0_, lanes = lanes_, slot_bias = a.slot_bias;
+    K = (const pair_t*)(a.keys + (size_t)kv_head * a.capacity * D), c2 = a.scale * kLog2OfE;
     for (int i = 0; i < L; ++i) {
       const int lane = lane0 + std::min(i, lanes - 1);
       memcpy(q[i], a.queries + lane_offset(a, kv_head, lane), sizeof q[i]);
@@ -39,7 +43,7 @@ struct Few {
     for (int d = 0; d < D; d += 16) _mm512_store_ps(o[i] + d, _mm512_mul_ps(w, _mm512_load_ps(o[i] + d)));
   }
 
-  void tile(const pair_t* K, const pair_t* V, int k0, int k1, float c2, bool) {
+  void tile(const pair_t* V, int k0, int k1, bool) {
     for (int k = k0; k < k1; k += S)
       for (int i = 0; i < lanes; i += M) {
         __m512 c[M][4];

@@ -15,8 +15,9 @@ namespace {
 
 constexpr int kKeyTile = 128;  // keys per tile
 static_assert(kLocalBlock % kKeyTile == 0);
-constexpr int kTileRows = 8;            // accumulator rows (keys in QK^T, components of d in PV)
-constexpr float kMaxTileSum = 0x1p40f;  // tile sums above this make the running maximum move
+constexpr int kTileRows = 8;             // accumulator rows (keys in QK^T, components of d in PV)
+constexpr float kLog2OfE = 1.44269504f;  // softmax in base 2
+constexpr float kMaxTileSum = 0x1p40f;   // tile sums above this make the running maximum move
 
 typedef uint32_t __attribute__((may_alias)) pair_t;  // two bf16
 

@@ -105,9 +105,11 @@ TEST(Planner, PublishedMethodsLeaveStaleTokensAsTheyAre) {
     input.selection.stale_weight = 0.4;
     input.selection.stale_shift = 0.7;
     input.selection.local_heads = true;
+    input.selection.int8_scores = true;
     EXPECT_EQ(PlanRecompute(input)->stale_weight, expected) << MethodId(method);
     EXPECT_EQ(PlanRecompute(input)->stale_shift, expected < 1 ? 0.7 : 0) << MethodId(method);
     EXPECT_EQ(PlanRecompute(input)->local_heads, expected < 1) << MethodId(method);
+    EXPECT_EQ(PlanRecompute(input)->int8_scores, expected < 1) << MethodId(method);
   }
 }
 

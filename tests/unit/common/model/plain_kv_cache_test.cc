@@ -50,8 +50,9 @@ TEST_P(PlainCache, AttendsToSlotsUpToEachRowsOwnAndInLocalHeadsToFewer) {
   for (size_t i = 0; i < slots.size(); i += 2)
     first_slots[i] = std::max(0, slots[i] - 9) / kLocalBlock * kLocalBlock;
   const uint8_t local_heads[] = {0, 1};
-  const at::Tensor out =
-      cache->Attend(0, queries, slots, {local_heads, first_slots.data()}).to(at::kFloat).view({count, 6, 32});
+  const at::Tensor out = cache->Attend(0, queries, slots, {local_heads, first_slots.data()}, false)
+                             .to(at::kFloat)
+                             .view({count, 6, 32});
   for (int64_t row = 0; row < count; row += 13)
     for (int64_t head = 0; head < 6; ++head) {
       const int64_t end = slots[static_cast<size_t>(row)] + 1;

@@ -20,7 +20,7 @@ TEST(MethodSpec, AppliesEverySetting) {
   const auto spec = ParseMethodSpec(
       "auxiliary+layers=15-22+heads=3.1/"
       "4.0+pool=max+rows=later+behind=sink+reposition=no+norm=chunk+pass=chunk+group=sentences+window=4+seam="
-      "2+stale=0.5+shift=0.25+local=yes",
+      "2+stale=0.5+shift=0.25+local=yes+int8=yes",
       {});
   ASSERT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->auxiliary.from.band.begin, 15);
@@ -39,6 +39,7 @@ TEST(MethodSpec, AppliesEverySetting) {
   EXPECT_EQ(spec->selection.stale_weight, 0.5);
   EXPECT_EQ(spec->selection.stale_shift, 0.25);
   EXPECT_TRUE(spec->selection.local_heads);
+  EXPECT_TRUE(spec->selection.int8_scores);
 }
 
 TEST(MethodSpec, StagesAreOneAtATimeAndOfTheProbeAlone) {
