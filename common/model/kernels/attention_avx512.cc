@@ -21,7 +21,7 @@ struct Item {
 };
 
 template <class B, int D>
-void run(const AttentionArguments& a, bool bytes = false) {
+void run(const AttentionArguments& a) {
   const int g = a.num_heads / a.num_kv_heads, lanes = a.num_rows * g;
 
   // One item per block of lanes; where that is too coarse for the threads, blocks are also cut in key ranges.
@@ -56,14 +56,15 @@ void run(const AttentionArguments& a, bool bytes = false) {
   std::unique_ptr<B[]> partial(slots ? new B[slots] : nullptr);
   static thread_local ByteKeys byte_keys_of_caller;
   ByteKeys& byte_keys = byte_keys_of_caller;
-  const int rounded_slots = bytes ? a.limits[a.num_rows - 1] + 1 : 0;
-  if (bytes) byte_keys.Resize(a);
+  if (B::kRoundsKeys) byte_keys.Resize(a);
 #pragma omp parallel num_threads(a.num_threads)
   {
     static thread_local auto own = std::make_unique<B>();
+    if constexpr (B::kRoundsKeys) {
 #pragma omp for collapse(2) schedule(static)
-    for (int h = 0; h < a.num_kv_heads; ++h)
-      for (int slot = 0; slot < rounded_slots; slot += 16) byte_keys.Round(a, h, slot);
+      for (int h = 0; h < a.num_kv_heads; ++h)
+        for (int slot = 0; slot <= a.limits[a.num_rows - 1]; slot += 16) byte_keys.Round(a, h, slot);
+    }
 #pragma omp for schedule(dynamic, 1)  // largest items first
     for (size_t n = 0; n < order.size(); ++n) {
       const Item& it = items[order[n]];
@@ -87,7 +88,7 @@ void run(const AttentionArguments& a, bool bytes = false) {
 
 template <int D>
 void RunBlocks(const AttentionArguments& a) {
-  a.int8_scores ? run<Block<D, 3, ByteScores<D, 3>>, D>(a, true) : run<Block<D, 3>, D>(a);
+  a.int8_scores ? run<Block<D, 3, ByteScores<D, 3>>, D>(a) : run<Block<D, 3>, D>(a);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ namespace {
 template <int D, int NV, class Scores = PairScores<D, NV>>
 struct Block {
   static constexpr int L = 16 * NV;
+  static constexpr bool kRoundsKeys = Scores::kRoundsKeys;  // attends by ByteKeys
   Scores products_of;
   alignas(64) float o[D][L], m[L], l[L];
   LaneLimits<L> limits;

@@ -59,6 +59,7 @@ template <int NV>
 template <int D, int NV>
 struct ByteScores {
   static constexpr int L = 16 * NV;
+  static constexpr bool kRoundsKeys = true;
   alignas(64) uint32_t q[D / 4][L];          // Q^T, fours of d
   alignas(64) float scale[L], per_scale[L];  // and what a slot's bias is multiplied by, to be of that scale
   const uint32_t* keys;

@@ -14,6 +14,7 @@ namespace {
 template <int D>
 struct Few {
   static constexpr int L = 16, M = 4, S = 64;  // lanes at most, lanes and keys per register tile
+  static constexpr bool kRoundsKeys = false;
   static int seen_from(int k) { return k; }
   alignas(64) pair_t q[L][D / 2];
   alignas(64) float o[L][D], l[L][16];

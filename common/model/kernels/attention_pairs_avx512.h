@@ -15,6 +15,7 @@ namespace {
 template <int D, int NV>
 struct PairScores {
   static constexpr int L = 16 * NV;
+  static constexpr bool kRoundsKeys = false;
   alignas(64) pair_t q[D / 2][L];  // Q^T, pairs of d
   alignas(64) float scale[L];
   const pair_t* keys;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/model/kernels/attention_primitives_avx512.h"
+#include "common/model/kernels/vector_avx512.h"
 
 namespace cacheclip::avx512 {
 namespace {
@@ -63,8 +64,7 @@ class ByteKeys {
  private:
   static __m512 Wide(const pair_t* pairs, int half) {  // the lower halves of 16 pairs, or the upper ones
     const __m512i line = _mm512_loadu_si512(pairs);
-    return _mm512_castsi512_ps(half == 0 ? _mm512_slli_epi32(line, 16)
-                                         : _mm512_and_si512(line, _mm512_set1_epi32(-65536)));
+    return half == 0 ? WidenLow(line) : WidenHigh(line);
   }
 
   size_t capacity_ = 0, dim_ = 0;

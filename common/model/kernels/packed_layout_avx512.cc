@@ -134,8 +134,7 @@ inline void LoadValue(const CacheSlice& cache, int kv_head, int slot, float* out
   const Bf16* from = ValueSlot(cache, kv_head, slot) - slot % 2;  // its pair
   for (int i = 0; i < cache.head_dim; i += 16) {
     const __m512i pairs = _mm512_load_si512(from + 2 * i);
-    _mm512_storeu_si512(out + i, slot % 2 == 0 ? _mm512_slli_epi32(pairs, 16)
-                                               : _mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
+    _mm512_storeu_ps(out + i, slot % 2 == 0 ? WidenLow(pairs) : WidenHigh(pairs));
   }
 }
 

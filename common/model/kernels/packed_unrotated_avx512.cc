@@ -33,11 +33,10 @@ inline void StoreHalf(Bf16* out, __m512i numbers) {  // the lower halves of 16 n
 // 16 pairs += (even, odd), in fp32.
 inline void AddToPairs(Pair* pairs, __m512 even, __m512 odd) {
   const __m512i line = _mm512_load_si512(pairs);
-  const __m512 low = _mm512_castsi512_ps(_mm512_slli_epi32(line, 16));
-  const __m512 high = _mm512_castsi512_ps(_mm512_and_si512(line, _mm512_set1_epi32(-65536)));
   const auto narrow = [](__m512 x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); };
-  _mm512_store_si512(pairs, _mm512_or_si512(narrow(_mm512_add_ps(low, even)),
-                                            _mm512_slli_epi32(narrow(_mm512_add_ps(high, odd)), 16)));
+  _mm512_store_si512(pairs,
+                     _mm512_or_si512(narrow(_mm512_add_ps(WidenLow(line), even)),
+                                     _mm512_slli_epi32(narrow(_mm512_add_ps(WidenHigh(line), odd)), 16)));
 }
 
 struct Rotation {

@@ -19,6 +19,12 @@ inline __m512 Widen(const int8_t* x) {  // 16 int8 -> fp32
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))));
 }
 
+// The bf16 in the lower, and in the upper, halves of 16 numbers.
+inline __m512 WidenLow(__m512i pairs) { return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16)); }
+inline __m512 WidenHigh(__m512i pairs) {
+  return _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
+}
+
 inline void Narrow(Bf16* out, __m512 x) {  // rounds to nearest even
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), (__m256i)_mm512_cvtneps_pbh(x));
 }
